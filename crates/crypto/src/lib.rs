@@ -1,0 +1,13 @@
+#![no_std]
+//! Every primitive Lowgate uses, over RustCrypto: AES-CCM, SHA-256, HMAC, HKDF, the TLS 1.2 PRF.
+//!
+//! **Invariant:** key types wipe themselves when dropped, compare in constant time and never print.
+//! [`Ccm`] is a trait so that a chip's AES engine can stand in for [`SoftCcm`].
+
+mod aead;
+mod hash;
+mod key;
+
+pub use aead::{BadTag, Ccm, SoftCcm};
+pub use hash::{Digest, Sha256, hkdf_sha256, hmac_sha256, tls12_prf};
+pub use key::{Key128, Secret};
