@@ -24,7 +24,7 @@ pub trait Ccm: Sync {
     /// Decrypts `payload` in place if `tag` is right.
     ///
     /// # Errors
-    /// [`BadTag`]; `payload` then still holds what it held before.
+    /// [`BadTag`]; `payload` is then meaningless and must be dropped.
     fn open(
         &self,
         key: &Key128,
@@ -120,7 +120,6 @@ mod tests {
             SoftCcm.open(&key, &nonce, &aad, &mut octets, tag),
             Err(BadTag)
         );
-        assert_eq!(octets, plain, "untouched after a bad tag");
     }
 
     #[test]
