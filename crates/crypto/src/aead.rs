@@ -93,9 +93,7 @@ fn open_as<C: AeadInOut + KeyInit>(
     let cipher = C::new_from_slice(key.expose()).expect("128 bits");
     let nonce = nonce.try_into().expect("length matched the shape");
     let tag = tag.try_into().expect("length matched the shape");
-    cipher
-        .decrypt_inout_detached(nonce, aad, InOutBuf::from(payload), tag)
-        .map_err(|_| BadTag)
+    cipher.decrypt_inout_detached(nonce, aad, InOutBuf::from(payload), tag).map_err(|_| BadTag)
 }
 
 #[cfg(test)]
@@ -111,15 +109,10 @@ mod tests {
         let tag = &mut tag[..sealed.len() - plain.len()];
         SoftCcm.seal(&key, &nonce, &aad, &mut octets, tag);
         assert_eq!([&octets[..], tag].concat(), sealed);
-        SoftCcm
-            .open(&key, &nonce, &aad, &mut octets, tag)
-            .expect("own tag");
+        SoftCcm.open(&key, &nonce, &aad, &mut octets, tag).expect("own tag");
         assert_eq!(octets, plain);
         tag[0] ^= 1;
-        assert_eq!(
-            SoftCcm.open(&key, &nonce, &aad, &mut octets, tag),
-            Err(BadTag)
-        );
+        assert_eq!(SoftCcm.open(&key, &nonce, &aad, &mut octets, tag), Err(BadTag));
     }
 
     #[test]

@@ -53,10 +53,7 @@ fn keyed(key: &[u8]) -> Hmac<sha2::Sha256> {
 
 /// HKDF-SHA-256, extract and expand, into all of `out` (at most 8160 octets).
 pub fn hkdf_sha256(salt: &[u8], input_key: &[u8], info: &[&[u8]], out: &mut [u8]) {
-    assert!(
-        out.len() <= 255 * 32,
-        "RFC 5869 section 2.3: at most 255 blocks"
-    );
+    assert!(out.len() <= 255 * 32, "RFC 5869 section 2.3: at most 255 blocks");
     hkdf::Hkdf::<sha2::Sha256>::new(Some(salt), input_key)
         .expand_multi_info(info, out)
         .expect("length checked above");
@@ -91,24 +88,16 @@ mod tests {
     #[test]
     fn hmac_rfc4231_case_2() {
         let expected = hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-        assert_eq!(
-            hmac_sha256(b"Jefe", &[b"what do ya ", b"want for nothing?"])[..],
-            expected
-        );
+        assert_eq!(hmac_sha256(b"Jefe", &[b"what do ya ", b"want for nothing?"])[..], expected);
     }
 
     #[test]
     fn hkdf_rfc5869_case_1() {
         let mut okm = [0; 42];
-        let (salt, info) = (
-            hex("000102030405060708090a0b0c"),
-            hex("f0f1f2f3f4f5f6f7f8f9"),
-        );
+        let (salt, info) = (hex("000102030405060708090a0b0c"), hex("f0f1f2f3f4f5f6f7f8f9"));
         hkdf_sha256(&salt, &[0x0b; 22], &[&info], &mut okm);
-        let expected = hex(
-            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf
-            34007208d5b887185865",
-        );
+        let expected = hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf
+            34007208d5b887185865");
         assert_eq!(okm[..], expected);
     }
 
@@ -119,12 +108,10 @@ mod tests {
         let seed = hex("a0ba9f936cda311827a6f796ffd5198c");
         let mut out = [0; 100];
         tls12_prf(&secret, b"test label", &[&seed[..5], &seed[5..]], &mut out);
-        let expected = hex(
-            "e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a
+        let expected = hex("e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a
             6b301791e90d35c9c9a46b4e14baf9af0fa022f7077def17abfd3797c0564bab
             4fbc91666e9def9b97fce34f796789baa48082d122ee42c5a72e5a5110fff701
-            87347b66",
-        );
+            87347b66");
         assert_eq!(out[..], expected);
     }
 

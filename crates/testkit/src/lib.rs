@@ -6,10 +6,7 @@
 /// On anything else: a test with a mistyped vector must fail.
 pub fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
-    assert!(
-        digits.len().is_multiple_of(2),
-        "odd number of hexadecimal digits in {text:?}"
-    );
+    assert!(digits.len().is_multiple_of(2), "odd number of hexadecimal digits in {text:?}");
     digits
         .chunks(2)
         .map(|pair| {

@@ -53,11 +53,7 @@ impl FromStr for Eui64 {
             *octet = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
             rest = tail;
         }
-        if rest.is_empty() {
-            Ok(Self(octets))
-        } else {
-            Err(ParseEui64Error)
-        }
+        if rest.is_empty() { Ok(Self(octets)) } else { Err(ParseEui64Error) }
     }
 }
 
@@ -219,13 +215,7 @@ mod tests {
         assert_eq!("02-12-4b-00-00-00-00-aa".parse(), Ok(eui64));
         assert_eq!("02:12:4b:00:00:00:00:aa".parse(), Ok(eui64));
         assert_eq!(eui64.to_string(), "02-12-4b-00-00-00-00-aa");
-        for bad in [
-            "",
-            "02",
-            "02-12:4b-00-00-00-00-aa",
-            "02124b00000000aabb",
-            "0g124b00000000aa",
-        ] {
+        for bad in ["", "02", "02-12:4b-00-00-00-00-aa", "02124b00000000aabb", "0g124b00000000aa"] {
             assert_eq!(bad.parse::<Eui64>(), Err(ParseEui64Error), "{bad}");
         }
     }

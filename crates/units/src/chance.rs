@@ -20,13 +20,9 @@ impl Prng {
 
     /// A stream of its own for `purpose`, independent of what this one draws later.
     pub fn fork(&self, purpose: u64) -> Self {
-        let mut child = Self {
-            state: self.state ^ purpose.wrapping_mul(0xd6e8_feb8_6659_fd93),
-        };
+        let mut child = Self { state: self.state ^ purpose.wrapping_mul(0xd6e8_feb8_6659_fd93) };
         let seed = child.next_u64();
-        Self {
-            state: seed ^ purpose,
-        }
+        Self { state: seed ^ purpose }
     }
 
     /// The next 64 bits.

@@ -15,11 +15,7 @@ pub struct Channel(u8);
 impl Channel {
     /// `None` outside 11..=26.
     pub const fn new(number: u8) -> Option<Self> {
-        if number >= 11 && number <= 26 {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number >= 11 && number <= 26 { Some(Self(number)) } else { None }
     }
 
     /// The channel number.

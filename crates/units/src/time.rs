@@ -79,17 +79,8 @@ mod tests {
 
     #[test]
     fn sums_saturate_and_differences_never_go_below_zero() {
-        assert_eq!(
-            Instant::FAR_FUTURE + Duration::from_secs(1),
-            Instant::FAR_FUTURE
-        );
-        assert_eq!(
-            Instant::from_secs(1) - Instant::from_secs(2),
-            Duration::ZERO
-        );
-        assert_eq!(
-            Instant::from_millis(1500) - Instant::from_secs(1),
-            Duration::from_millis(500)
-        );
+        assert_eq!(Instant::FAR_FUTURE + Duration::from_secs(1), Instant::FAR_FUTURE);
+        assert_eq!(Instant::from_secs(1) - Instant::from_secs(2), Duration::ZERO);
+        assert_eq!(Instant::from_millis(1500) - Instant::from_secs(1), Duration::from_millis(500));
     }
 }
