@@ -1,2 +1,24 @@
 #![no_std]
-//! (in progress)
+//! Network access: how a device that knows only its pre-shared key gets in, and who helps it.
+//!
+//! [`relay`] the neighbour that passes datagrams on, [`jpy`] the
+//! envelope between relay and domain manager, [`beacon`] what a relay says of itself, [`rate`] the
+//! bound on what strangers may cause.
+//!
+//! **Invariant:** the relay keeps no state per joiner, and nothing here allocates.
+
+pub mod beacon;
+pub mod jpy;
+pub mod rate;
+pub mod relay;
+
+/// Where the domain manager takes the relays' envelopes (UDP, compressible by RFC 6282).
+pub const MANAGER_RELAY_PORT: u16 = 61629;
+/// Where the domain manager speaks CoAPS with whom it admitted (RFC 7252 section 12.7).
+pub const MANAGER_PORT: u16 = 5684;
+/// Where a relay takes a joiner's datagrams, on its link-local address only.
+pub const JOIN_PORT: u16 = 61630;
+/// The joiner's own port, from the same compressible range.
+pub const JOINER_PORT: u16 = 61628;
+/// The largest datagram a relay passes, either way.
+pub const JOIN_DATAGRAM_OCTETS_MAX: usize = 384;

@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Digest as _;
+use subtle::ConstantTimeEq;
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];
@@ -45,6 +46,12 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Digest {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+/// Whether two tags are equal, in a time that tells nothing of where they differ.
+#[must_use]
+pub fn tags_match(one: &[u8], other: &[u8]) -> bool {
+    one.ct_eq(other).into()
 }
 
 fn keyed(key: &[u8]) -> Hmac<sha2::Sha256> {

@@ -9,5 +9,5 @@ mod hash;
 mod key;
 
 pub use aead::{BadTag, Ccm, SoftCcm};
-pub use hash::{Digest, Sha256, hkdf_sha256, hmac_sha256, tls12_prf};
+pub use hash::{Digest, Sha256, hkdf_sha256, hmac_sha256, tags_match, tls12_prf};
 pub use key::{Key128, Secret};

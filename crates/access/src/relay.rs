@@ -1,0 +1,285 @@
+//! The relay element: passes a stranger's datagrams to the domain manager, and its answers back.
+//!
+//! Stateless: all it must know to answer travels in a header that it alone can make. The header is
+//! the same octets for every datagram of one joiner, because the manager tells sessions apart by it.
+//!
+//! ```text
+//! gen8 | ifindex8 | port16 | IID64 | HMAC64
+//! ```
+//!
+//! **Invariant:** only a datagram that obeys the drop rule of figure 2 of the design (link-local,
+//! hop limit 255, to the join port, within size and rate) goes on, only to the domain manager; only
+//! an answer whose header is authentic comes back, only to the joiner named there.
+
+use crate::jpy::{self, Envelope, EnvelopeDrop};
+use crate::rate::OctetBucket;
+use crate::{JOIN_DATAGRAM_OCTETS_MAX, JOIN_PORT};
+use lowgate_crypto::{Key128, hkdf_sha256, hmac_sha256, tags_match};
+use lowgate_units::{Eui64, Iid, Instant, Ipv6Addr};
+
+/// Octets of this relay's header.
+pub const HEADER_OCTETS: usize = 20;
+/// The largest envelope a relay makes.
+pub const ENVELOPE_OCTETS_MAX: usize =
+    JOIN_DATAGRAM_OCTETS_MAX + HEADER_OCTETS + jpy::ENVELOPE_OCTETS_MAX;
+/// What may pass at once before the rate holds.
+pub const BURST_OCTETS: u32 = 1536;
+
+const MAC_AT: usize = HEADER_OCTETS - 8;
+/// A device has one radio interface.
+const INTERFACE: u8 = 0;
+
+/// One node's relay.
+#[derive(Debug)]
+pub struct Relay {
+    key: Key128,
+    generation: u8,
+    upward: OctetBucket,
+    downward: OctetBucket,
+}
+
+/// A datagram that came without link-layer security.
+#[derive(Clone, Copy, Debug)]
+pub struct FromJoiner<'a> {
+    /// IPv6 source.
+    pub src: Ipv6Addr,
+    /// IPv6 destination.
+    pub dst: Ipv6Addr,
+    /// UDP source port.
+    pub src_port: u16,
+    /// UDP destination port.
+    pub dst_port: u16,
+    /// IPv6 hop limit.
+    pub hop_limit: u8,
+    /// One DTLS datagram.
+    pub payload: &'a [u8],
+}
+
+/// An answer to pass on, without link-layer security, from [`JOIN_PORT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToJoiner<'a> {
+    /// The joiner's link-local address.
+    pub dst: Ipv6Addr,
+    /// The joiner's port.
+    pub dst_port: u16,
+    /// One DTLS datagram.
+    pub payload: &'a [u8],
+}
+
+/// Why the relay dropped something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RelayDrop {
+    /// The source is not link-local, or not made from a link-layer address.
+    NotLinkLocal,
+    /// Not to this node's own link-local address.
+    NotForUs,
+    /// Not to the join port.
+    NotJoinPort,
+    /// The hop limit is not 255: somebody forwarded it (RFC 5082).
+    HopLimit,
+    /// Empty, or larger than [`JOIN_DATAGRAM_OCTETS_MAX`].
+    Size,
+    /// Over the join rate, or joining is closed.
+    Rate,
+    /// Not an envelope.
+    Envelope(EnvelopeDrop),
+    /// The header is not one that this relay made.
+    ForeignHeader,
+}
+
+impl Relay {
+    /// A relay with a key of its own, drawn at boot; `octets_per_s` is the join rate.
+    pub fn new(now: Instant, secret: &[u8; 16], eui64: Eui64, octets_per_s: u32) -> Self {
+        let mut key = [0; 16];
+        hkdf_sha256(b"", secret, &[b"lowgate relay header v1", &eui64.0], &mut key);
+        let bucket = OctetBucket::new(now, octets_per_s, BURST_OCTETS);
+        Self { key: Key128::new(key), generation: 1, upward: bucket.clone(), downward: bucket }
+    }
+
+    /// The join rate of the latest configuration; zero closes this relay.
+    pub fn set_rate(&mut self, now: Instant, octets_per_s: u32) {
+        self.upward.set_rate(now, octets_per_s);
+        self.downward.set_rate(now, octets_per_s);
+    }
+
+    /// How busy this relay is, for its beacon: 0 to 255.
+    pub fn load(&self) -> u8 {
+        u8::MAX - self.upward.fullness()
+    }
+
+    /// Wraps a joiner's datagram for the domain manager; the envelope's length in `out`.
+    ///
+    /// # Errors
+    /// The rule of figure 2 that it broke.
+    pub fn wrap(
+        &mut self,
+        now: Instant,
+        own_link_local: Ipv6Addr,
+        datagram: FromJoiner<'_>,
+        out: &mut [u8; ENVELOPE_OCTETS_MAX],
+    ) -> Result<usize, RelayDrop> {
+        let joiner = Iid::of(datagram.src);
+        if joiner.link_local() != datagram.src || joiner.link_addr().is_none() {
+            return Err(RelayDrop::NotLinkLocal);
+        }
+        if datagram.dst != own_link_local {
+            return Err(RelayDrop::NotForUs);
+        }
+        if datagram.dst_port != JOIN_PORT {
+            return Err(RelayDrop::NotJoinPort);
+        }
+        if datagram.hop_limit != 255 {
+            return Err(RelayDrop::HopLimit);
+        }
+        let content = datagram.payload;
+        if content.is_empty() || content.len() > JOIN_DATAGRAM_OCTETS_MAX {
+            return Err(RelayDrop::Size);
+        }
+        if !self.upward.take(now, content.len()) {
+            return Err(RelayDrop::Rate);
+        }
+        let header = self.header(joiner, datagram.src_port);
+        let envelope = Envelope { header: &header, content };
+        Ok(envelope.emit(out).expect("ENVELOPE_OCTETS_MAX covers the largest content"))
+    }
+
+    /// Opens an envelope from the domain manager. The caller has checked that it came secured and
+    /// from the manager's address.
+    ///
+    /// # Errors
+    /// Why nothing is passed on.
+    pub fn unwrap<'a>(
+        &mut self,
+        now: Instant,
+        octets: &'a [u8],
+    ) -> Result<ToJoiner<'a>, RelayDrop> {
+        let envelope = jpy::parse(octets).map_err(RelayDrop::Envelope)?;
+        let header: [u8; HEADER_OCTETS] =
+            envelope.header.try_into().map_err(|_| RelayDrop::ForeignHeader)?;
+        let [generation, interface, port_high, port_low, iid @ .., _, _, _, _, _, _, _, _] = header;
+        let joiner = Iid(iid);
+        let dst_port = u16::from_be_bytes([port_high, port_low]);
+        let own = self.header(joiner, dst_port);
+        let authentic = tags_match(&own[MAC_AT..], &header[MAC_AT..]);
+        if generation != self.generation || interface != INTERFACE || !authentic {
+            return Err(RelayDrop::ForeignHeader);
+        }
+        if envelope.content.len() > JOIN_DATAGRAM_OCTETS_MAX {
+            return Err(RelayDrop::Size);
+        }
+        if !self.downward.take(now, envelope.content.len()) {
+            return Err(RelayDrop::Rate);
+        }
+        Ok(ToJoiner { dst: joiner.link_local(), dst_port, payload: envelope.content })
+    }
+
+    fn header(&self, joiner: Iid, port: u16) -> [u8; HEADER_OCTETS] {
+        let mut header = [0; HEADER_OCTETS];
+        header[0] = self.generation;
+        header[1] = INTERFACE;
+        header[2..4].copy_from_slice(&port.to_be_bytes());
+        header[4..MAC_AT].copy_from_slice(&joiner.0);
+        let tag = hmac_sha256(self.key.expose(), &[&header[..MAC_AT]]);
+        header[MAC_AT..].copy_from_slice(&tag[..8]);
+        header
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use lowgate_testkit::to_hex;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OWN: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 0xaa]);
+    const STRANGER: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 1]);
+
+    fn relay() -> Relay {
+        Relay::new(Instant::ZERO, &[7; 16], OWN, 1000)
+    }
+
+    fn datagram(payload: &[u8]) -> FromJoiner<'_> {
+        FromJoiner {
+            src: Iid::from(STRANGER).link_local(),
+            dst: Iid::from(OWN).link_local(),
+            src_port: 61628,
+            dst_port: JOIN_PORT,
+            hop_limit: 255,
+            payload,
+        }
+    }
+
+    fn wrap(relay: &mut Relay, datagram: FromJoiner<'_>) -> Result<Vec<u8>, RelayDrop> {
+        let mut out = [0; ENVELOPE_OCTETS_MAX];
+        let own = Iid::from(OWN).link_local();
+        relay.wrap(Instant::ZERO, own, datagram, &mut out).map(|len| out[..len].to_vec())
+    }
+
+    #[test]
+    fn what_goes_up_comes_back_to_the_same_joiner() {
+        let mut relay = relay();
+        let envelope = wrap(&mut relay, datagram(&[1, 2, 3])).expect("within the rule");
+        assert_eq!(to_hex(&envelope[..2]), "8254");
+        assert_eq!(to_hex(&envelope[2..6]), "0100f0bc", "generation, interface, port");
+        let back = relay.unwrap(Instant::ZERO, &envelope).expect("own header");
+        assert_eq!((back.dst, back.dst_port), (Iid::from(STRANGER).link_local(), 61628));
+        assert_eq!(back.payload, [1, 2, 3]);
+        let again = wrap(&mut relay, datagram(&[1, 2, 3])).expect("within the rule");
+        assert_eq!(again, envelope, "the header is the same for every datagram");
+    }
+
+    #[test]
+    fn figure_2_row_by_row() {
+        let global = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+        let large = [0; JOIN_DATAGRAM_OCTETS_MAX + 1];
+        let good = datagram(&[1]);
+        let rows = [
+            (FromJoiner { src: global, ..good }, RelayDrop::NotLinkLocal),
+            (FromJoiner { dst: global, ..good }, RelayDrop::NotForUs),
+            (FromJoiner { dst_port: 5683, ..good }, RelayDrop::NotJoinPort),
+            (FromJoiner { hop_limit: 254, ..good }, RelayDrop::HopLimit),
+            (FromJoiner { payload: &[], ..good }, RelayDrop::Size),
+            (FromJoiner { payload: &large, ..good }, RelayDrop::Size),
+        ];
+        for (datagram, drop) in rows {
+            assert_eq!(wrap(&mut relay(), datagram), Err(drop));
+        }
+        let mut closed = Relay::new(Instant::ZERO, &[7; 16], OWN, 0);
+        assert_eq!(wrap(&mut closed, good), Err(RelayDrop::Rate));
+    }
+
+    #[test]
+    fn a_flood_is_cut_to_the_rate() {
+        let mut relay = relay();
+        let payload = [0; 256];
+        let passed = (0..100).filter(|_| wrap(&mut relay, datagram(&payload)).is_ok()).count();
+        assert_eq!(passed, BURST_OCTETS as usize / 256);
+    }
+
+    #[test]
+    fn another_relays_header_opens_nothing() {
+        let mut other = Relay::new(Instant::ZERO, &[8; 16], OWN, 1000);
+        let envelope = wrap(&mut other, datagram(&[1])).expect("within the rule");
+        assert_eq!(relay().unwrap(Instant::ZERO, &envelope), Err(RelayDrop::ForeignHeader));
+    }
+
+    proptest! {
+        #[test]
+        fn one_flipped_bit_of_the_header_opens_nothing(bit in 0..HEADER_OCTETS * 8) {
+            let mut relay = relay();
+            let mut envelope = wrap(&mut relay, datagram(&[1])).expect("within the rule");
+            envelope[2 + bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(
+                relay.unwrap(Instant::ZERO, &envelope),
+                Err(RelayDrop::ForeignHeader)
+            );
+        }
+
+        #[test]
+        fn any_octets_never_panic(octets: Vec<u8>) {
+            let _ = relay().unwrap(Instant::ZERO, &octets);
+        }
+    }
+}
