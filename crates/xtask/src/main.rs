@@ -1,2 +1,100 @@
-//! (in progress)
-fn main() {}
+//! The project's automation: `cargo xtask test` and its relatives. Each step prints the command it
+//! runs, so that any of them can be repeated by hand; the first that fails ends the run.
+
+mod peers;
+mod run;
+
+use run::{Step, cargo};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <task>
+
+  test       format, lints, all tests, documentation: no root, no network, nothing installed
+  embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
+  interop    tests against programs that others wrote (as root, installs them with apt-get)
+  deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
+
+/// The device's instruction set.
+const EMBEDDED_TARGET: &str = "thumbv7em-none-eabihf";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => test(),
+        ["embedded"] => embedded(),
+        ["interop"] => interop(),
+        ["deny"] => deny(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"]).run()?;
+    // All features: no two of ours exclude each other, and the interop tests are linted here too.
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+        .run()?;
+    cargo(&["test", "--workspace"]).run()?;
+    cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
+}
+
+/// Which crates must build without `std` is written in the crates themselves; that the right ones
+/// say so is a test (`tests/tests/layering.rs`).
+fn embedded() -> Result<(), String> {
+    let installed = Step::new("rustup", &["target", "list", "--installed"]).output()?;
+    if !installed.lines().any(|line| line == EMBEDDED_TARGET) {
+        Step::new("rustup", &["target", "add", EMBEDDED_TARGET]).run()?;
+    }
+    let packages = no_std_packages()?;
+    if packages.is_empty() {
+        return Err("no crate says #![no_std]: this would check nothing".into());
+    }
+    let mut arguments = vec!["check", "--lib", "--target", EMBEDDED_TARGET];
+    for package in &packages {
+        arguments.extend(["-p", package]);
+    }
+    cargo(&arguments).run()
+}
+
+fn no_std_packages() -> Result<Vec<String>, String> {
+    let crates = run::root().join("crates");
+    let mut packages = Vec::new();
+    for entry in crates.read_dir().map_err(|e| format!("{}: {e}", crates.display()))? {
+        let folder = entry.map_err(|e| format!("{}: {e}", crates.display()))?.path();
+        let Ok(text) = std::fs::read_to_string(folder.join("src/lib.rs")) else {
+            continue; // a binary
+        };
+        if let (true, Some(name)) =
+            (text.lines().any(|line| line == "#![no_std]"), folder.file_name())
+        {
+            packages.push(format!("lowgate-{}", name.to_string_lossy()));
+        }
+    }
+    packages.sort();
+    Ok(packages)
+}
+
+fn interop() -> Result<(), String> {
+    peers::provide()?;
+    cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"]).run()
+}
+
+/// Without the advisories: their database is a git repository, and the machines that run this
+/// reach crates.io and nothing else.
+fn deny() -> Result<(), String> {
+    if cargo(&["deny", "--version"]).output().is_err() {
+        cargo(&["install", "cargo-deny", "--locked"]).run()?;
+    }
+    println!("xtask: advisories are not checked, their database is not on crates.io");
+    cargo(&["deny", "check", "bans", "licenses", "sources"]).run()
+}
