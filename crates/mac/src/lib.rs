@@ -1,2 +1,28 @@
 #![no_std]
-//! (in progress)
+//! The MAC of an 802.15.4 device, cut in two at the radio seam.
+//!
+//! Below it [`LinkMachine`]: channel access, retries, acknowledgements, address filter. Above it
+//! [`Mac`]: keys, counters, sealing and opening, the queue. Only the machine below retries.
+//!
+//! **Invariant:** no frame counter is used twice under one key, also across a restart; no frame is
+//! handed up as secured that was not opened; nothing moves a receive counter but an authentic frame.
+
+mod link;
+mod machine;
+mod seam;
+mod upper;
+
+pub use link::LinkMachine;
+pub use lowgate_ieee802154::{FrameCounter, KeyIndex, ParseDrop, SecurityLevel};
+pub use machine::Mac;
+pub use seam::{
+    LinkInput, LinkOutput, PSDU_OCTETS_MAX, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig,
+    RadioEvent, TxStatus, TxToken,
+};
+pub use upper::{
+    BEACON_PAYLOAD_OCTETS_MAX, COUNTER_BLOCK, FrameDrop, KEYS_MAX, LinkSecurity, MacConfig,
+    MacEvent, MacInput, MacOutput, NEIGHBOURS_MAX, PAYLOAD_OCTETS_MAX,
+    PAYLOAD_SECURED_EXTENDED_OCTETS_MAX, PAYLOAD_SECURED_SHORT_OCTETS_MAX,
+    PAYLOAD_UNSECURED_EXTENDED_OCTETS_MAX, Payload, QUEUE_FRAMES_MAX, Security, SendDrop,
+    SendStatus,
+};

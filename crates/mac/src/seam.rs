@@ -1,0 +1,141 @@
+//! The radio seam: what the keyed half of the MAC asks of a radio, and what it hears.
+//!
+//! The simulator, a co-processor and a radio driver stand below it, each around one
+//! [`LinkMachine`](crate::LinkMachine). Nothing below the seam holds a key.
+
+use lowgate_units::{Channel, Eui64, Lqi, PanId, Rssi, ShortAddr};
+
+/// Most octets of a frame without its FCS: aMaxPHYPacketSize less two.
+pub const PSDU_OCTETS_MAX: usize = 125;
+
+/// One frame, MAC header first, without its FCS.
+pub type Psdu = heapless::Vec<u8, PSDU_OCTETS_MAX>;
+
+/// Names one transmission between its command and its event. The owner above the seam chooses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxToken(pub u32);
+
+/// Where to listen and which frames are for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RadioConfig {
+    /// The channel.
+    pub channel: Channel,
+    /// `None` while scanning: beacons of every PAN are taken, and of the rest what is for any PAN.
+    pub pan_id: Option<PanId>,
+    /// Our short address, once the domain manager gave one.
+    pub short: Option<ShortAddr>,
+    /// Our extended address.
+    pub eui64: Eui64,
+}
+
+/// To the radio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RadioCommand {
+    /// Holds until the next one. A transmission in progress ends first.
+    Configure(RadioConfig),
+    /// CSMA-CA, transmission, and as many retries as it takes. One at a time: the next one follows
+    /// [`RadioEvent::Transmitted`].
+    Transmit {
+        /// Comes back in the event.
+        token: TxToken,
+        /// Every attempt sends these same octets.
+        psdu: Psdu,
+    },
+}
+
+/// From the radio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RadioEvent {
+    /// A frame for us, already acknowledged when it asked for that. Never an acknowledgement.
+    Received {
+        /// The frame.
+        psdu: Psdu,
+        /// How strong it was.
+        rssi: Rssi,
+        /// How clean it was.
+        lqi: Lqi,
+    },
+    /// The end of one [`RadioCommand::Transmit`].
+    Transmitted {
+        /// The command's.
+        token: TxToken,
+        /// How it ended.
+        status: TxStatus,
+        /// Times the frame was on the air, 0 to 1 + `MAC_MAX_FRAME_RETRIES`.
+        attempts: u8,
+    },
+}
+
+/// How a transmission ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxStatus {
+    /// On the air; no acknowledgement was asked for.
+    Sent,
+    /// Acknowledged.
+    Acked,
+    /// No attempt was acknowledged. The frame may have arrived nevertheless.
+    NoAck,
+    /// The channel was busy at every look, or another transmission was still in progress.
+    ChannelBusy,
+}
+
+/// To the bare transceiver, which listens whenever it does not transmit. One at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PhyCommand {
+    /// Change to this channel. Has no answer.
+    Tune {
+        /// Where to listen and send from now on.
+        channel: Channel,
+    },
+    /// Look at the channel for 8 symbols; ends in [`PhyEvent::CcaDone`].
+    Cca,
+    /// Send now, the FCS behind it; ends in [`PhyEvent::TransmitDone`].
+    Transmit {
+        /// The frame.
+        psdu: Psdu,
+    },
+}
+
+/// From the bare transceiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PhyEvent {
+    /// The end of [`PhyCommand::Cca`].
+    CcaDone {
+        /// Nobody was heard.
+        idle: bool,
+    },
+    /// The last octet is out.
+    TransmitDone,
+    /// The last octet of a frame arrived and its FCS was right. Any frame, also for others.
+    Received {
+        /// The frame.
+        psdu: Psdu,
+        /// How strong it was.
+        rssi: Rssi,
+        /// How clean it was.
+        lqi: Lqi,
+    },
+}
+
+/// Into a [`LinkMachine`](crate::LinkMachine).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkInput {
+    /// From above the seam.
+    Command(RadioCommand),
+    /// From the transceiver.
+    Phy(PhyEvent),
+}
+
+/// Out of a [`LinkMachine`](crate::LinkMachine).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkOutput {
+    /// For the transceiver, at once.
+    Phy(PhyCommand),
+    /// To above the seam.
+    Event(RadioEvent),
+    /// Nothing more until then, or until the next input.
+    Wait {
+        /// When to poll again.
+        until: lowgate_units::Instant,
+    },
+}
