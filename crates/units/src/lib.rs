@@ -5,6 +5,7 @@
 
 mod address;
 mod chance;
+pub mod planted;
 mod radio;
 mod time;
 

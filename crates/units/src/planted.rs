@@ -1,0 +1,61 @@
+//! Deliberate mistakes, so that the checkers of the simulator can be shown to catch them.
+//!
+//! Without the feature `planted-faults`, which only tests turn on, [`planted`] is a constant `false`
+//! and the mistake is not in the program at all.
+
+/// One mistake. Each is named by what goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// After a restart the frame counter starts below what was reserved.
+    CounterRepeats,
+    /// A frame is opened although its MIC is wrong.
+    MicUnchecked,
+    /// A frame is opened although its counter was seen.
+    ReplayAccepted,
+    /// The relay sends envelopes to another address than the domain manager's.
+    RelayElsewhere,
+    /// What came without link-layer security is treated like what came with it.
+    UnsecuredAccepted,
+    /// A revocation hands the new link-layer key to the revoked device too.
+    RevocationForgetsOne,
+    /// A revocation leaves the group keys as they are.
+    GroupKeysKept,
+    /// After the switch to a new link-layer key the old one goes on opening frames.
+    OldKeyKept,
+    /// The manager's answer leaves before the store has the admission.
+    AnswerBeforeCommit,
+    /// The border router keeps the registration of whoever was expelled.
+    RegistrationKept,
+    /// A DTLS record is sealed under a sequence number that was used.
+    RecordSequenceRepeats,
+}
+
+#[cfg(feature = "planted-faults")]
+mod switch {
+    extern crate std;
+    use super::Fault;
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Plants `fault` in everything that runs on this thread; `None` heals it.
+    pub fn plant(fault: Option<Fault>) {
+        PLANTED.set(fault);
+    }
+
+    /// Whether `fault` is planted on this thread.
+    pub fn planted(fault: Fault) -> bool {
+        PLANTED.get() == Some(fault)
+    }
+}
+
+#[cfg(feature = "planted-faults")]
+pub use switch::{plant, planted};
+
+/// Whether `fault` is planted: never, in a program without the feature.
+#[cfg(not(feature = "planted-faults"))]
+pub const fn planted(_fault: Fault) -> bool {
+    false
+}
