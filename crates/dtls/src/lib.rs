@@ -1,2 +1,48 @@
 #![no_std]
-//! (in progress)
+//! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): one suite, `TLS_PSK_WITH_AES_128_CCM_8`
+//! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), and the group
+//! request extension 0xFF40 with content types 30 and 31.
+//!
+//! [`Client`] has fixed buffers and no allocator; `Server` (cargo feature `server`) keeps thousands
+//! of sessions. Both are machines without clock and sockets: feed with `handle`, drain with `poll`
+//! until `Wait`. [`group`] seals and opens the multicast records of a group.
+//!
+//! **Invariants:** nothing that is not authentic changes a session; a bad record is an event, never
+//! an alert; no record number is used twice under one key; nothing is delivered before the peer's
+//! Finished verified; what the network can fill has a named bound.
+//! *Absent:* renegotiation, compression, resumption, certificates, versions below 1.2.
+
+#[cfg(feature = "server")]
+extern crate alloc;
+
+mod alert;
+mod client;
+mod content;
+pub mod group;
+mod noise;
+mod psk;
+mod retransmission;
+#[cfg(feature = "server")]
+mod server;
+
+pub use alert::{AlertDescription, CloseReason};
+pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused};
+pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
+pub use noise::RecordDrop;
+pub use psk::Psk;
+pub use retransmission::{Retransmission, RetransmissionTimer};
+#[cfg(feature = "server")]
+pub use server::{Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId};
+
+/// RFC 4279 section 5.3: identities of 128 octets must be supported; longer ones are refused.
+pub const IDENTITY_OCTETS_MAX: usize = 128;
+/// Longest 0xFF40 payload of a ClientHello.
+pub const GROUP_REQUEST_OCTETS_MAX: usize = 192;
+/// Longest 0xFF40 payload of a ServerHello.
+pub const GROUP_ANSWER_OCTETS_MAX: usize = 16;
+/// Octets that our server's connection IDs have.
+pub const CONNECTION_ID_OCTETS: usize = 4;
+/// The least `datagram_len_max`: the Finished of either side fits in one record at least.
+pub const DATAGRAM_LEN_MIN: usize = 96;
+/// What a record costs: header 13, explicit nonce 8, tag 8, connection ID 4, inner type 1.
+pub const RECORD_OVERHEAD_OCTETS_MAX: usize = 13 + 8 + 8 + CONNECTION_ID_OCTETS + 1;

@@ -1,0 +1,93 @@
+//! Alerts (RFC 5246 section 7.2) and the reasons for which a session ends.
+//!
+//! **Invariant:** the alert that is sent is a total function of the reason.
+
+/// What an alert says. The numbers are the protocol's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AlertDescription(pub u8);
+
+impl AlertDescription {
+    /// The peer will send nothing more.
+    pub const CLOSE_NOTIFY: Self = Self(0);
+    /// No common parameters.
+    pub const HANDSHAKE_FAILURE: Self = Self(40);
+    /// A field contradicts another or the standard.
+    pub const ILLEGAL_PARAMETER: Self = Self(47);
+    /// A message could not be read.
+    pub const DECODE_ERROR: Self = Self(50);
+    /// Finished did not verify: other keys, or a message was changed on its way.
+    pub const DECRYPT_ERROR: Self = Self(51);
+    /// The version is not spoken here.
+    pub const PROTOCOL_VERSION: Self = Self(70);
+    /// Renegotiation is not done here (a warning).
+    pub const NO_RENEGOTIATION: Self = Self(100);
+    /// The ServerHello answers an extension that was not asked for.
+    pub const UNSUPPORTED_EXTENSION: Self = Self(110);
+    /// The server does not know the PSK identity (we send [`Self::DECRYPT_ERROR`] instead).
+    pub const UNKNOWN_PSK_IDENTITY: Self = Self(115);
+}
+
+/// Why a handshake failed or a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CloseReason {
+    /// The owner asked for it.
+    Requested,
+    /// The peer said close_notify, authentically.
+    PeerClosed,
+    /// The peer said a fatal alert: authentically, or, before keys exist, it said nothing better.
+    PeerAlert(AlertDescription),
+    /// The peer did not answer in time.
+    TimedOut,
+    /// The peer has another key, or its identity is unknown, or the handshake was tampered with.
+    KeyMismatch,
+    /// The peer speaks no DTLS 1.2.
+    NoCommonVersion,
+    /// No `TLS_PSK_WITH_AES_128_CCM_8`, or no null compression.
+    NoCommonSuite,
+    /// A group request needs the extended master secret.
+    ExtendedMasterSecretMissing,
+    /// A hello contradicts itself or its standard.
+    IllegalHello,
+    /// A hello could not be read.
+    MalformedHello,
+    /// The ServerHello answers what was not asked.
+    UnsolicitedExtension,
+    /// The same peer made a new session.
+    Superseded,
+    /// The table was full and this one was heard least recently, or crowded out its neighbours.
+    Evicted,
+    /// 2^48 records were sent.
+    SequenceExhausted,
+}
+
+/// How grave an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AlertLevel {
+    Warning = 1,
+    Fatal = 2,
+}
+
+impl CloseReason {
+    /// The two octets of the alert that tells the peer, `None` where telling is useless.
+    pub(crate) const fn alert(self) -> Option<[u8; 2]> {
+        use AlertDescription as D;
+        use AlertLevel::{Fatal, Warning};
+        let (level, description) = match self {
+            Self::Requested | Self::PeerClosed | Self::Evicted | Self::SequenceExhausted => {
+                (Warning, D::CLOSE_NOTIFY)
+            }
+            // RFC 7925 section 4.2 wants decrypt_error for unknown identities as well.
+            Self::KeyMismatch => (Fatal, D::DECRYPT_ERROR),
+            Self::NoCommonVersion => (Fatal, D::PROTOCOL_VERSION),
+            // RFC 7627 section 5.2: handshake_failure when the extension is missed.
+            Self::NoCommonSuite | Self::ExtendedMasterSecretMissing => {
+                (Fatal, D::HANDSHAKE_FAILURE)
+            }
+            Self::IllegalHello => (Fatal, D::ILLEGAL_PARAMETER),
+            Self::MalformedHello => (Fatal, D::DECODE_ERROR),
+            Self::UnsolicitedExtension => (Fatal, D::UNSUPPORTED_EXTENSION),
+            Self::PeerAlert(_) | Self::TimedOut | Self::Superseded => return None,
+        };
+        Some([level as u8, description.0])
+    }
+}

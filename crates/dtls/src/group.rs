@@ -1,0 +1,1 @@
+//! Group records (in progress).

@@ -1,0 +1,124 @@
+//! When to send a flight again, and when to give up.
+
+use lowgate_units::{Duration, Instant, Prng};
+
+/// How patience is spent. A policy of the domain, for handshakes and key messages alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retransmission {
+    /// RFC 6347 section 4.2.4.1: one second, doubling to 60.
+    Rfc6347,
+    /// RFC 7925 section 11: nine seconds, doubling to 60.
+    Rfc7925,
+    /// From measured round trips, and before the first of them from the number of radio hops; at
+    /// most 0.75 s during the first 15 s, then doubling to 60 s.
+    Adaptive {
+        /// Radio hops to the peer, as far as known; 1 for a neighbour.
+        hops: u8,
+    },
+}
+
+/// Doubling ends here (RFC 6347 section 4.2.4.1: no less than 60 s).
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// Adaptive: the longest wait while the exchange is young.
+const YOUNG_INTERVAL_MAX: Duration = Duration::from_millis(750);
+/// Adaptive: how long an exchange is young.
+const YOUNG: Duration = Duration::from_secs(15);
+/// Adaptive: the shortest wait. A datagram in four frames needs 20 ms on the air per hop.
+const INTERVAL_MIN: Duration = Duration::from_millis(150);
+/// Adaptive: expected round trip per hop before one was measured.
+const HOP_ROUND_TRIP: Duration = Duration::from_millis(120);
+/// How long an exchange is tried at all.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+const GIVE_UP_AFTER_RFC: Duration = Duration::from_secs(150);
+
+/// The timer of one exchange: start, sent, heard.
+#[derive(Clone, Copy, Debug)]
+pub struct RetransmissionTimer {
+    policy: Retransmission,
+    started: Instant,
+    sent: Instant,
+    due: Instant,
+    round_trip: Option<Duration>,
+    transmissions: u16,
+    wait: Duration,
+}
+
+impl RetransmissionTimer {
+    /// The exchange begins; nothing is due before [`Self::sent`].
+    pub const fn new(policy: Retransmission, now: Instant) -> Self {
+        Self {
+            policy,
+            started: now,
+            sent: now,
+            due: Instant::FAR_FUTURE,
+            round_trip: None,
+            transmissions: 0,
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// The flight left: the next transmission is due at [`Self::due`].
+    pub fn sent(&mut self, now: Instant, prng: &mut Prng) {
+        let wait = self.next_wait(now);
+        self.wait = wait;
+        self.sent = now;
+        self.transmissions = self.transmissions.saturating_add(1);
+        // Up to a quarter less, so that devices powered up together do not stay in step.
+        let spread = u64::try_from(wait.as_micros() / 4).unwrap_or(u64::MAX);
+        self.due = now + (wait - Duration::from_micros(prng.below(spread)));
+    }
+
+    fn next_wait(&self, now: Instant) -> Duration {
+        let doubled = |first: u64| match self.transmissions {
+            0 => Duration::from_secs(first),
+            _ => (self.wait * 2).min(INTERVAL_MAX),
+        };
+        match self.policy {
+            Retransmission::Rfc6347 => doubled(1),
+            Retransmission::Rfc7925 => doubled(9),
+            Retransmission::Adaptive { hops } if now - self.started < YOUNG => {
+                let expected = HOP_ROUND_TRIP * u32::from(hops.max(1));
+                let round_trip = self.round_trip.unwrap_or(expected);
+                (round_trip * 2).clamp(INTERVAL_MIN, YOUNG_INTERVAL_MAX)
+            }
+            Retransmission::Adaptive { .. } => {
+                (self.wait.max(YOUNG_INTERVAL_MAX) * 2).min(INTERVAL_MAX)
+            }
+        }
+    }
+
+    /// The answer to the last flight came: the exchange goes on with a fresh flight.
+    pub fn answered(&mut self, now: Instant) {
+        // Karn: an answer to a flight sent twice measures nothing.
+        if self.transmissions == 1 {
+            let sample = now - self.sent;
+            self.round_trip = Some(self.round_trip.map_or(sample, |old| old.max(sample)));
+        }
+        self.transmissions = 0;
+        self.due = Instant::FAR_FUTURE;
+    }
+
+    /// When the flight is due again, FAR_FUTURE when none is out.
+    pub const fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// When the exchange is hopeless.
+    pub fn gives_up(&self) -> Instant {
+        self.started
+            + match self.policy {
+                Retransmission::Adaptive { .. } => GIVE_UP_AFTER,
+                Retransmission::Rfc6347 | Retransmission::Rfc7925 => GIVE_UP_AFTER_RFC,
+            }
+    }
+
+    /// Times the present flight left.
+    pub const fn transmissions(&self) -> u16 {
+        self.transmissions
+    }
+
+    /// When the present flight left last.
+    pub const fn last_sent(&self) -> Instant {
+        self.sent
+    }
+}

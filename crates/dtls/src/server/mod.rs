@@ -1,0 +1,241 @@
+//! The server: thousands of sessions, keyed by peer and by connection ID.
+
+use crate::{
+    CloseReason, ContentType, GroupAnswer, KeyLog, Psk, RecordDrop, Retransmission, SendRefused,
+};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use lowgate_crypto::Ccm;
+use lowgate_units::{Entropy, Instant, Ipv6Addr, Prng};
+
+/// Where a client is heard: its own address, or a relay's together with the relay's header.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// Source address of the datagrams.
+    pub addr: Ipv6Addr,
+    /// Source port.
+    pub port: u16,
+    /// The header by which a relay knows its joiner; empty when the client is heard directly.
+    pub relay_header: heapless::Vec<u8, 32>,
+}
+
+/// Names a session for as long as the server lives; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub(crate) u64);
+
+/// Who is known.
+pub trait PskDirectory {
+    /// The key of `identity`, compared octet by octet. `None` leads to the same alert, after the
+    /// same time, as a wrong key does.
+    fn psk(&self, identity: &[u8]) -> Option<Psk>;
+
+    /// The answer to the 0xFF40 payload of a ClientHello: "understood", never a grant, for nobody is
+    /// authenticated yet. `None`: the extension is ignored, content types 30 and 31 stay closed.
+    fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
+        let _ = request;
+        None
+    }
+}
+
+/// What a server is like.
+#[derive(Clone)]
+pub struct ServerConfig {
+    /// The cipher.
+    pub ccm: &'static dyn Ccm,
+    /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
+    pub cookie: bool,
+    /// Answer RFC 9146 with a connection ID of 4 octets.
+    pub connection_id: bool,
+    /// Established sessions; beyond it the one heard least recently is evicted.
+    pub sessions_max: usize,
+    /// Handshakes under way; beyond it the oldest of the address that has most of them is evicted.
+    pub half_open_max: usize,
+    /// The longest datagram we send, at least [`crate::DATAGRAM_LEN_MIN`] (raised to it).
+    pub datagram_len_max: usize,
+    /// When to repeat a flight.
+    pub retransmission: Retransmission,
+    /// Report [`ServerOutput::KeyLog`].
+    pub key_log: bool,
+}
+
+impl ServerConfig {
+    /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions, 256 handshakes,
+    /// datagrams of 1024 octets, adaptive retransmission, no key log.
+    pub const fn new(ccm: &'static dyn Ccm) -> Self {
+        Self {
+            ccm,
+            cookie: true,
+            connection_id: true,
+            sessions_max: 4096,
+            half_open_max: 256,
+            datagram_len_max: 1024,
+            retransmission: Retransmission::Adaptive { hops: 4 },
+            key_log: false,
+        }
+    }
+}
+
+/// What happens to a server.
+#[derive(Debug)]
+pub enum ServerInput<'a> {
+    /// A datagram; its octets are used as scratch.
+    Datagram {
+        /// From whom.
+        peer: &'a Peer,
+        /// The UDP payload (without a relay's envelope).
+        octets: &'a mut [u8],
+    },
+}
+
+/// What a server wishes or tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServerOutput {
+    /// Send a datagram.
+    Transmit {
+        /// To whom.
+        peer: Peer,
+        /// The UDP payload.
+        octets: Vec<u8>,
+    },
+    /// A client proved that it is heard at `peer`; its handshake is under way.
+    HandshakeStarted {
+        /// Where.
+        peer: Peer,
+    },
+    /// Both Finished verified. An earlier session of this peer, if any, was closed just before.
+    Established {
+        /// Its name from now on.
+        session: SessionId,
+        /// Where.
+        peer: Peer,
+        /// Who, authentically.
+        identity: Box<[u8]>,
+        /// The 0xFF40 payload of its ClientHello, when it was answered.
+        group_request: Option<Box<[u8]>>,
+    },
+    /// A handshake ended without a session.
+    HandshakeFailed {
+        /// Where.
+        peer: Peer,
+        /// The identity it claimed, if it came so far. Nobody vouches for it.
+        identity: Option<Box<[u8]>>,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A payload arrived.
+    Received {
+        /// From whom.
+        session: SessionId,
+        /// What it is.
+        content_type: ContentType,
+        /// The payload.
+        octets: Vec<u8>,
+    },
+    /// An authentic record, newer than all before, came from another address; answers go there now.
+    PeerMoved {
+        /// Whose.
+        session: SessionId,
+        /// Where it is now.
+        peer: Peer,
+    },
+    /// Asked for by `key_log`.
+    KeyLog(KeyLog),
+    /// Something of this peer was dropped.
+    Event {
+        /// Where it came from.
+        peer: Peer,
+        /// Why.
+        drop: RecordDrop,
+    },
+    /// A session ended.
+    Closed {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Nothing more before `until`, unless fed.
+    Wait {
+        /// `Instant::FAR_FUTURE`: no timer runs.
+        until: Instant,
+    },
+}
+
+/// A DTLS server and all its sessions.
+pub struct Server {
+    config: ServerConfig,
+    _prng: Prng,
+}
+
+impl Server {
+    /// A server without sessions. Draws its cookie secret.
+    pub fn new(config: ServerConfig, prng: Prng, _entropy: &mut dyn Entropy) -> Self {
+        Self { config, _prng: prng }
+    }
+
+    /// Feeds one input; drain with [`Self::poll`] until `Wait` afterwards.
+    pub fn handle(
+        &mut self,
+        _now: Instant,
+        _input: ServerInput<'_>,
+        _directory: &dyn PskDirectory,
+        _entropy: &mut dyn Entropy,
+    ) {
+        let _ = self.config.key_log;
+    }
+
+    /// The next output.
+    pub fn poll(&mut self, _now: Instant) -> ServerOutput {
+        ServerOutput::Wait { until: Instant::FAR_FUTURE }
+    }
+
+    /// Seals one payload into a datagram of its own and queues it.
+    ///
+    /// # Errors
+    /// See [`SendRefused`].
+    pub fn send(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        content_type: ContentType,
+        payload: &[u8],
+    ) -> Result<(), SendRefused> {
+        self.send_together(now, session, &[(content_type, payload)])
+    }
+
+    /// Seals several payloads, one record each, into one datagram and queues it.
+    ///
+    /// # Errors
+    /// See [`SendRefused`]; [`SendRefused::TooLong`] when they do not fit one datagram.
+    pub fn send_together(
+        &mut self,
+        _now: Instant,
+        _session: SessionId,
+        _payloads: &[(ContentType, &[u8])],
+    ) -> Result<(), SendRefused> {
+        Err(SendRefused::NotEstablished)
+    }
+
+    /// Says close_notify and forgets the session; `Closed` follows. Unknown sessions are ignored.
+    pub fn close(&mut self, _now: Instant, _session: SessionId) {}
+
+    /// Where the session is heard.
+    pub fn peer(&self, _session: SessionId) -> Option<&Peer> {
+        None
+    }
+
+    /// Who the session is.
+    pub fn identity(&self, _session: SessionId) -> Option<&[u8]> {
+        None
+    }
+
+    /// How many sessions are established.
+    pub fn session_count(&self) -> usize {
+        0
+    }
+
+    /// How many handshakes are under way.
+    pub fn half_open_count(&self) -> usize {
+        0
+    }
+}
