@@ -1,13 +1,15 @@
 #![no_std]
 //! Network access: how a device that knows only its pre-shared key gets in, and who helps it.
 //!
-//! [`relay`] the neighbour that passes datagrams on, [`jpy`] the
+//! [`joiner`] is the device's side, [`candidates`] its choice of a helper, [`relay`] the neighbour that passes datagrams on, [`jpy`] the
 //! envelope between relay and domain manager, [`beacon`] what a relay says of itself, [`rate`] the
 //! bound on what strangers may cause.
 //!
 //! **Invariant:** the relay keeps no state per joiner, and nothing here allocates.
 
 pub mod beacon;
+pub mod candidates;
+pub mod joiner;
 pub mod jpy;
 pub mod rate;
 pub mod relay;

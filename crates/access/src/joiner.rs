@@ -1,0 +1,595 @@
+//! The joining device: finds a relay, proves who it is, takes its keys, and keeps the session for life.
+//!
+//! ```text
+//! Idle -> Scanning -> Handshaking -> AwaitingKeys -> Member
+//!            ^   |         |              |            | session lost
+//!            |   v         v              v            v
+//!            Resting <- next relay, or none left    Handshaking (direct)
+//! ```
+//!
+//! **Invariant:** nothing is acknowledged before its owner stored it; a relay is changed only between
+//! handshakes, because the manager tells sessions apart by it; no two handshakes share a random.
+
+use crate::JOIN_DATAGRAM_OCTETS_MAX;
+use crate::candidates::{Candidate, Candidates};
+use heapless::{Deque, Vec};
+use lowgate_amikey::{KeyError, Message, Messages, MsgId, emit_all};
+use lowgate_crypto::{Ccm, Secret, hmac_sha256};
+use lowgate_dtls::{
+    Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, KeyLog, Psk,
+    RecordDrop, Retransmission, SendRefused,
+};
+use lowgate_units::{Duration, Eui64, Instant, Prng};
+
+/// Beacons are collected for so long after a request.
+pub const SCAN: Duration = Duration::from_millis(350);
+/// A relay through which nothing at all came back in this time is given up for the next.
+pub const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// A handshake that takes longer than this is given up.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(40);
+/// From Finished to the configuration; covers the manager's commit and its retransmissions.
+pub const KEYS_MAX: Duration = Duration::from_secs(30);
+/// The first pause when no relay was heard or all have failed; doubles up to [`REST_MAX`].
+pub const REST_MIN: Duration = Duration::from_millis(700);
+/// The longest pause between scans while no relay is heard.
+pub const REST_MAX: Duration = Duration::from_secs(10);
+/// The longest pause after relays were heard and every one of them failed.
+pub const REST_REFUSED_MAX: Duration = Duration::from_secs(300);
+/// Octets of the largest record content that a joiner takes.
+pub const CONTENT_OCTETS_MAX: usize = JOIN_DATAGRAM_OCTETS_MAX;
+/// Messages of one record.
+const CONFIRMED_MAX: usize = 12;
+/// Before anything is known of the mesh: a relay in the middle of a building.
+const HOPS_ASSUMED: u8 = 3;
+
+/// One record's plaintext.
+pub type Content = Vec<u8, CONTENT_OCTETS_MAX>;
+/// One DTLS datagram.
+pub type Datagram = Vec<u8, JOIN_DATAGRAM_OCTETS_MAX>;
+
+/// Who the device is and what it asks for.
+#[derive(Clone)]
+pub struct JoinerConfig {
+    /// The cipher.
+    pub ccm: &'static dyn Ccm,
+    /// PSK identity, at most 128 octets.
+    pub identity: Vec<u8, 128>,
+    /// Its pre-shared key.
+    pub psk: Psk,
+    /// The payload of extension 0xFF40.
+    pub group_request: Vec<u8, 192>,
+    /// Report each session's secrets.
+    pub key_log: bool,
+}
+
+/// The way a datagram takes to the domain manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Unsecured to a relay's join port, from link-local address to link-local address.
+    Relay(Eui64),
+    /// By routing, from an address of the domain.
+    Direct,
+}
+
+/// What a joiner is told.
+#[derive(Debug)]
+pub enum JoinerInput<'a> {
+    /// Look for a network.
+    Start,
+    /// The manager can be reached without a relay: a border router, or a device that kept its keys.
+    StartDirect,
+    /// A beacon that says joining is open.
+    BeaconHeard(Candidate),
+    /// A datagram from the manager, by the path named; opened in place.
+    Datagram {
+        /// How it came.
+        path: Path,
+        /// The octets.
+        octets: &'a mut [u8],
+    },
+    /// What the last [`JoinerOutput::Keys`] carried is in storage and in force.
+    Stored,
+    /// The device's own address works both ways: the session moves there.
+    Attached,
+    /// The device lost the network: only what needs no relay goes on.
+    Detached,
+}
+
+/// What a joiner wants.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "no allocation; each value lives for one loop turn")]
+pub enum JoinerOutput {
+    /// Send a beacon request and report the beacons.
+    RequestBeacons,
+    /// A relay was chosen: be on its PAN.
+    Tune(Candidate),
+    /// Send a datagram.
+    Datagram {
+        /// By which way.
+        path: Path,
+        /// The octets.
+        octets: Datagram,
+    },
+    /// Key management messages of an authentic record: store them, put them in force, and say
+    /// [`JoinerInput::Stored`]. All parse.
+    Keys(Content),
+    /// Application data of an authentic record.
+    Application(Content),
+    /// Something happened.
+    Event(JoinerEvent),
+    /// Nothing more until then.
+    Wait {
+        /// When to poll again.
+        until: Instant,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinerEvent {
+    /// A scan began.
+    Scanning,
+    /// A handshake began.
+    Handshake(Path),
+    /// Both ends are authenticated.
+    Authenticated(Path),
+    /// An attempt is over.
+    Failed {
+        /// Which way it took.
+        path: Path,
+        /// Why.
+        cause: Failure,
+    },
+    /// The configuration is stored and acknowledged: this device belongs to the domain.
+    Member,
+    /// The session of a member ended; a new one follows.
+    SessionLost(CloseReason),
+    /// Noise.
+    RecordDropped(RecordDrop),
+    /// Key management octets of an authentic record that do not parse: a fault of the manager's.
+    Malformed,
+    /// A session's secrets, if the configuration asked for them.
+    KeyLog(KeyLog),
+}
+
+/// Why an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The handshake or the session ended.
+    Closed(CloseReason),
+    /// Nothing came back through this relay.
+    Silence,
+    /// The handshake took too long.
+    HandshakeTimeout,
+    /// No configuration came.
+    KeysTimeout,
+    /// The manager said no, authentically.
+    Refused(KeyError),
+}
+
+enum State {
+    Idle,
+    Scanning {
+        until: Instant,
+    },
+    Resting {
+        until: Instant,
+    },
+    Handshaking {
+        path: Path,
+        silent_at: Instant,
+        give_up_at: Instant,
+    },
+    AwaitingKeys {
+        path: Path,
+        give_up_at: Instant,
+    },
+    /// `path` is the relay until the device's own address works.
+    Member {
+        path: Path,
+    },
+    /// A member whose session ended; its keys go on working.
+    MemberAlone {
+        retry_at: Instant,
+    },
+}
+
+/// The device's side of network access.
+pub struct Joiner {
+    config: JoinerConfig,
+    state: State,
+    client: Option<Client>,
+    candidates: Candidates,
+    /// Scans or handshakes in vain since the last success, for the pauses.
+    vain: u32,
+    /// Handshakes since boot: makes each client random another.
+    handshakes: u32,
+    seed: Secret<32>,
+    prng: Prng,
+    /// The newest message that was put in force in this session.
+    newest: Option<MsgId>,
+    /// Messages handed out and not yet stored.
+    storing: Option<Storing>,
+    /// The device's own address works.
+    direct: bool,
+    client_until: Instant,
+    outputs: Deque<JoinerOutput, 8>,
+}
+
+type Ids = Vec<MsgId, CONFIRMED_MAX>;
+
+struct Storing {
+    ids: Ids,
+    configured: bool,
+}
+
+impl Joiner {
+    /// A joiner at rest. `seed` is drawn anew at each boot from an [`Entropy`](lowgate_units::Entropy).
+    pub fn new(config: JoinerConfig, seed: Secret<32>, prng: Prng) -> Self {
+        Self {
+            config,
+            state: State::Idle,
+            client: None,
+            candidates: Candidates::default(),
+            vain: 0,
+            handshakes: 0,
+            seed,
+            prng,
+            newest: None,
+            storing: None,
+            direct: false,
+            client_until: Instant::FAR_FUTURE,
+            outputs: Deque::new(),
+        }
+    }
+
+    /// Whether the configuration was stored and acknowledged.
+    pub const fn is_member(&self) -> bool {
+        matches!(self.state, State::Member { .. } | State::MemberAlone { .. })
+    }
+
+    /// Whether `from` is the relay of the handshake or session in progress.
+    pub fn is_relay(&self, from: Eui64) -> bool {
+        self.path() == Some(Path::Relay(from))
+    }
+
+    fn path(&self) -> Option<Path> {
+        match self.state {
+            State::Handshaking { path, .. }
+            | State::AwaitingKeys { path, .. }
+            | State::Member { path } => Some(path),
+            State::Idle
+            | State::Scanning { .. }
+            | State::Resting { .. }
+            | State::MemberAlone { .. } => None,
+        }
+    }
+
+    /// Takes one input; poll afterwards.
+    pub fn handle(&mut self, now: Instant, input: JoinerInput<'_>) {
+        match input {
+            JoinerInput::Start => {
+                self.end_session();
+                self.candidates.forget_failures();
+                self.vain = 0;
+                self.scan(now);
+            }
+            JoinerInput::StartDirect => {
+                self.end_session();
+                self.direct = true;
+                self.handshake(now, Path::Direct);
+            }
+            JoinerInput::BeaconHeard(candidate) => {
+                if matches!(self.state, State::Scanning { .. }) && candidate.beacon.join_open {
+                    self.candidates.hear(candidate);
+                }
+            }
+            JoinerInput::Datagram { path, octets } => self.datagram(now, path, octets),
+            JoinerInput::Stored => self.stored(now),
+            JoinerInput::Attached => self.attached(now),
+            JoinerInput::Detached => self.direct = false,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Instant) -> JoinerOutput {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            if self.expire(now) {
+                continue;
+            }
+            if !self.drain_client(now) && self.outputs.is_empty() {
+                return JoinerOutput::Wait { until: self.wake_at() };
+            }
+        }
+    }
+
+    /// Seals application data for the manager. The datagram follows from [`Joiner::poll`].
+    ///
+    /// # Errors
+    /// There is no session, or the content is too large.
+    pub fn send(&mut self, content: &[u8]) -> Result<(), SendRefused> {
+        self.seal(ContentType::ApplicationData, content)
+    }
+
+    fn seal(&mut self, content_type: ContentType, content: &[u8]) -> Result<(), SendRefused> {
+        let path = self.path().ok_or(SendRefused::NotEstablished)?;
+        let client = self.client.as_mut().ok_or(SendRefused::NotEstablished)?;
+        let mut octets = Datagram::new();
+        octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");
+        let len = client.send(content_type, content, &mut octets)?;
+        octets.truncate(len);
+        self.push(JoinerOutput::Datagram { path, octets });
+        Ok(())
+    }
+
+    fn push(&mut self, output: JoinerOutput) {
+        // Each input makes a handful of outputs and is drained before the next.
+        if self.outputs.push_back(output).is_err() {
+            unreachable!("a joiner was fed without being drained");
+        }
+    }
+
+    fn event(&mut self, event: JoinerEvent) {
+        self.push(JoinerOutput::Event(event));
+    }
+
+    fn scan(&mut self, now: Instant) {
+        self.candidates.clear_heard();
+        self.state = State::Scanning { until: now + SCAN };
+        self.event(JoinerEvent::Scanning);
+        self.push(JoinerOutput::RequestBeacons);
+    }
+
+    fn handshake(&mut self, now: Instant, path: Path) {
+        self.handshakes += 1;
+        let random =
+            hmac_sha256(self.seed.expose(), &[b"client random", &self.handshakes.to_be_bytes()]);
+        let config = ClientConfig {
+            identity: &self.config.identity,
+            psk: self.config.psk.clone(),
+            group_request: Some(&self.config.group_request),
+            connection_id: true,
+            extended_master_secret: true,
+            datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
+            retransmission: Retransmission::Adaptive { hops: HOPS_ASSUMED },
+            key_log: self.config.key_log,
+        };
+        let prng = Prng::new(self.prng.next_u64());
+        let mut client = Client::new(self.config.ccm, config, random, prng)
+            .expect("identity and request are bounded by their types");
+        client.handle(now, ClientInput::Start);
+        self.client = Some(client);
+        self.newest = None;
+        self.storing = None;
+        self.state = State::Handshaking {
+            path,
+            silent_at: now + SILENCE_MAX,
+            give_up_at: now + HANDSHAKE_MAX,
+        };
+        self.event(JoinerEvent::Handshake(path));
+    }
+
+    /// The next relay of this scan, or a pause and another scan.
+    fn next_relay(&mut self, now: Instant) {
+        if let Some(candidate) = self.candidates.take_best() {
+            self.push(JoinerOutput::Tune(candidate));
+            self.handshake(now, Path::Relay(candidate.relay));
+            return;
+        }
+        // Relays that failed may have failed for a reason that passes: they get another chance,
+        // after a pause that grows if the reason does not.
+        let refused = self.candidates.heard_any();
+        self.candidates.forget_failures();
+        let longest = if refused { REST_REFUSED_MAX } else { REST_MAX };
+        self.state = State::Resting { until: now + self.pause(longest) };
+    }
+
+    /// Doubles with each attempt in vain, less up to a quarter so that devices fall out of step.
+    fn pause(&mut self, longest: Duration) -> Duration {
+        let pause = REST_MIN.saturating_mul(1 << self.vain.min(12)).min(longest);
+        self.vain = self.vain.saturating_add(1);
+        let spread = u64::try_from(pause.as_micros() / 4).unwrap_or(u64::MAX);
+        pause - Duration::from_micros(self.prng.below(spread))
+    }
+
+    /// An attempt by `path` is over.
+    fn fail(&mut self, now: Instant, path: Path, cause: Failure) {
+        self.end_session();
+        self.event(JoinerEvent::Failed { path, cause });
+        match path {
+            Path::Relay(relay) => {
+                self.candidates.fail(relay);
+                self.next_relay(now);
+            }
+            Path::Direct => {
+                let pause = self.pause(REST_REFUSED_MAX);
+                self.state = State::MemberAlone { retry_at: now + pause };
+            }
+        }
+    }
+
+    fn end_session(&mut self) {
+        self.client = None;
+        self.newest = None;
+        self.storing = None;
+    }
+
+    fn attached(&mut self, now: Instant) {
+        self.direct = true;
+        match &mut self.state {
+            State::Member { path } => *path = Path::Direct,
+            State::MemberAlone { retry_at } => *retry_at = now,
+            State::Idle
+            | State::Scanning { .. }
+            | State::Resting { .. }
+            | State::Handshaking { .. }
+            | State::AwaitingKeys { .. } => {}
+        }
+    }
+
+    fn datagram(&mut self, now: Instant, path: Path, octets: &mut [u8]) {
+        let expected = match (self.path(), path) {
+            // The manager learns of the move with the first record from the new address.
+            (Some(Path::Direct), Path::Relay(_)) => self.is_member(),
+            (Some(own), path) => own == path,
+            (None, _) => false,
+        };
+        let Some(client) = self.client.as_mut().filter(|_| expected) else {
+            return;
+        };
+        client.handle(now, ClientInput::Datagram(octets));
+        if let State::Handshaking { silent_at, .. } = &mut self.state {
+            // Whoever answers may be a forger; the deadline of the handshake bounds him.
+            *silent_at = Instant::FAR_FUTURE;
+        }
+    }
+
+    /// Does what is due; whether anything was.
+    fn expire(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Scanning { until } if now >= until => self.next_relay(now),
+            State::Resting { until } if now >= until => self.scan(now),
+            State::Handshaking { path, silent_at, .. } if now >= silent_at => {
+                self.fail(now, path, Failure::Silence);
+            }
+            State::Handshaking { path, give_up_at, .. } if now >= give_up_at => {
+                self.fail(now, path, Failure::HandshakeTimeout);
+            }
+            State::AwaitingKeys { path, give_up_at } if now >= give_up_at => {
+                self.fail(now, path, Failure::KeysTimeout);
+            }
+            State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
+                self.handshake(now, Path::Direct);
+            }
+            State::Idle
+            | State::Scanning { .. }
+            | State::Resting { .. }
+            | State::Handshaking { .. }
+            | State::AwaitingKeys { .. }
+            | State::Member { .. }
+            | State::MemberAlone { .. } => return false,
+        }
+        true
+    }
+
+    fn wake_at(&self) -> Instant {
+        let own = match self.state {
+            State::Scanning { until } | State::Resting { until } => until,
+            State::Handshaking { silent_at, give_up_at, .. } => silent_at.min(give_up_at),
+            State::AwaitingKeys { give_up_at, .. } => give_up_at,
+            State::MemberAlone { retry_at } if self.direct => retry_at,
+            State::Idle | State::Member { .. } | State::MemberAlone { .. } => Instant::FAR_FUTURE,
+        };
+        own.min(self.client_until)
+    }
+
+    /// Drains the client by one output; whether there was one.
+    fn drain_client(&mut self, now: Instant) -> bool {
+        let Some((path, client)) = self.path().zip(self.client.as_mut()) else {
+            self.client_until = Instant::FAR_FUTURE;
+            return false;
+        };
+        let mut octets = Datagram::new();
+        octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");
+        match client.poll(now, &mut octets) {
+            ClientOutput::Transmit { len } => {
+                octets.truncate(len);
+                self.push(JoinerOutput::Datagram { path, octets });
+            }
+            ClientOutput::KeyLog(log) => self.event(JoinerEvent::KeyLog(log)),
+            ClientOutput::Established { .. } => {
+                self.state = State::AwaitingKeys { path, give_up_at: now + KEYS_MAX };
+                self.event(JoinerEvent::Authenticated(path));
+            }
+            ClientOutput::Received { content_type, len } => {
+                octets.truncate(len);
+                match content_type {
+                    ContentType::ApplicationData => self.push(JoinerOutput::Application(octets)),
+                    ContentType::KeyData | ContentType::KeyParameters => {
+                        self.messages(now, path, octets);
+                    }
+                }
+            }
+            ClientOutput::Event(drop) => self.event(JoinerEvent::RecordDropped(drop)),
+            ClientOutput::Closed { reason } => self.closed(now, path, reason),
+            ClientOutput::Wait { until } => {
+                self.client_until = until;
+                return false;
+            }
+        }
+        true
+    }
+
+    fn closed(&mut self, now: Instant, path: Path, reason: CloseReason) {
+        if self.is_member() {
+            self.end_session();
+            self.event(JoinerEvent::SessionLost(reason));
+            let pause = self.pause(REST_REFUSED_MAX);
+            self.state = State::MemberAlone { retry_at: now + pause };
+        } else {
+            self.fail(now, path, Failure::Closed(reason));
+        }
+    }
+
+    /// One record of key management: what is new goes to the owner, what was stored is confirmed again.
+    fn messages(&mut self, now: Instant, path: Path, content: Content) {
+        let mut ids = Ids::new();
+        let mut fresh = false;
+        let mut configured = false;
+        for message in Messages::new(&content) {
+            let Ok(message) = message else {
+                return self.event(JoinerEvent::Malformed);
+            };
+            match &message {
+                Message::Err { error, .. } if matches!(self.state, State::AwaitingKeys { .. }) => {
+                    return self.fail(now, path, Failure::Refused(*error));
+                }
+                Message::Ack { .. } | Message::Err { .. } => continue,
+                Message::Cfg { .. } => configured = true,
+                Message::Mkd(_) | Message::Spd(_) | Message::Req(_) => {}
+            }
+            let id = message.msg_id();
+            fresh |= self.newest.is_none_or(|newest| id.is_newer_than(newest));
+            if ids.push(id).is_err() {
+                return self.event(JoinerEvent::Malformed);
+            }
+        }
+        if !fresh {
+            self.confirm(&ids);
+        } else if self.storing.as_ref().is_none_or(|storing| storing.ids != ids) {
+            self.storing = Some(Storing { ids, configured });
+            self.push(JoinerOutput::Keys(content));
+        }
+    }
+
+    fn stored(&mut self, now: Instant) {
+        let Some(storing) = self.storing.take() else {
+            return; // a session ended meanwhile
+        };
+        let newest =
+            storing.ids.iter().copied().reduce(|a, b| if b.is_newer_than(a) { b } else { a });
+        self.newest = newest.or(self.newest);
+        self.confirm(&storing.ids);
+        if let (State::AwaitingKeys { path, .. }, true) = (&self.state, storing.configured) {
+            self.state = State::Member { path: *path };
+            self.vain = 0;
+            self.candidates.forget_failures();
+            self.event(JoinerEvent::Member);
+            if self.direct {
+                self.attached(now);
+            }
+        }
+    }
+
+    fn confirm(&mut self, ids: &Ids) {
+        let acks: Vec<Message, CONFIRMED_MAX> =
+            ids.iter().map(|msg_id| Message::Ack { msg_id: *msg_id }).collect();
+        let mut content = [0; 2 * CONFIRMED_MAX];
+        let len = emit_all(&acks, &mut content).expect("two octets each");
+        // Without a session there is nobody to tell; the manager asks again in the next one.
+        let _ = self.seal(ContentType::KeyParameters, &content[..len]);
+    }
+}
