@@ -3,11 +3,18 @@
 //! refused by name.
 //!
 //! **Invariant:** pure functions of octets; no state, no time, no keys.
+#![expect(clippy::len_without_is_empty, reason = "the length on the wire is never 0")]
 
+mod addressing;
+mod beacon;
+mod frame;
 mod octets;
 mod security;
 
-pub use security::{AuxSecurityHeader, FrameCounter, KeyId, KeyIndex, SecurityLevel};
+pub use addressing::{Addressing, Pan, SrcPan};
+pub use beacon::{BeaconFields, Gts, GtsDescriptor, PendingAddresses, Superframe};
+pub use frame::{Ack, AddressedFrame, CommandId, Content, Format, Frame, PSDU_OCTETS_MAX, Version};
+pub use security::{AuxSecurityHeader, FrameCounter, KeyId, KeyIndex, SecurityLevel, nonce};
 
 /// Why octets are not a frame we read. Each names the field at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,6 @@ pub enum ParseDrop {
     KeyIndexZero,
     /// An acknowledgement that is secured, wants one itself, or carries octets.
     AckMalformed,
-    /// A reserved bit of a beacon's superframe, GTS or pending fields is set.
+    /// A beacon's superframe, GTS or pending fields set a reserved bit, or list too many addresses.
     BeaconReserved,
 }

@@ -5,6 +5,7 @@
 
 use crate::ParseDrop;
 use crate::octets::{Reader, Writer};
+use lowgate_units::Eui64;
 
 /// Number of a key among those of one originator, 1 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,4 +168,14 @@ impl AuxSecurityHeader {
 
 fn key_index(reader: &mut Reader<'_>) -> Result<KeyIndex, ParseDrop> {
     KeyIndex::new(reader.u8()?).ok_or(ParseDrop::KeyIndexZero)
+}
+
+/// The CCM* nonce, clause 7.6.3.2: the sender's extended address as printed, the counter with its
+/// high octet first, the level.
+pub fn nonce(src: Eui64, counter: FrameCounter, level: SecurityLevel) -> [u8; 13] {
+    let mut nonce = [0; 13];
+    nonce[..8].copy_from_slice(&src.0);
+    nonce[8..12].copy_from_slice(&counter.0.to_be_bytes());
+    nonce[12] = level.raw();
+    nonce
 }
