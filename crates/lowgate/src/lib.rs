@@ -1,0 +1,3 @@
+//! What the binary is made of: the files people give it and the page it gives back.
+
+pub mod inventory;
