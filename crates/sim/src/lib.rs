@@ -1,1 +1,8 @@
-//! (in progress)
+//! The world of the simulator: virtual time, a radio medium, buildings, captures.
+//!
+//! **Invariant:** one seed decides everything. No clock is read, no thread started, no hash map with a
+//! random state iterated: the same seed and the same build give the same octets.
+
+pub mod medium;
+pub mod queue;
+
