@@ -12,6 +12,7 @@ extern crate alloc;
 mod api;
 mod event;
 mod stack;
+mod wire;
 
 pub use api::{
     Attach, AttachRoot, Frame, HOP_LIMIT_LINK_LOCAL, NetInput, NetOutput, OutFrame,
