@@ -22,11 +22,15 @@ pub enum FragmentRefused {
     /// The compressed headers do not fit within the first fragment: compress fewer of them, with
     /// `compress_within(.., Fragmenter::headers_max(payload_max), ..)`.
     HeadersTooLong,
-    /// The frames are too small to carry 8 octets of a later fragment.
+    /// The frames are under [`Fragmenter::PAYLOAD_OCTETS_MIN`].
     PayloadTooSmall,
 }
 
 impl Fragmenter {
+    /// Smallest frame payload that datagrams are cut for: room for a whole IPv6 header in the first
+    /// fragment. Every 802.15.4 frame has more.
+    pub const PAYLOAD_OCTETS_MIN: usize = FragHeader::FIRST_OCTETS + 1 + 40;
+
     /// Octets of compressed headers a first fragment of `payload_max` octets has room for.
     pub const fn headers_max(payload_max: usize) -> usize {
         payload_max.saturating_sub(FragHeader::FIRST_OCTETS)
@@ -41,7 +45,7 @@ impl Fragmenter {
     ) -> Result<Self, FragmentRefused> {
         let fragmenter = Self { datagram, tag, payload_max, done: 0 };
         if fragmenter.is_fragmented() {
-            if payload_max < FragHeader::NEXT_OCTETS + 8 {
+            if payload_max < Self::PAYLOAD_OCTETS_MIN {
                 return Err(FragmentRefused::PayloadTooSmall);
             }
             // RFC 6282 section 2: any header that cannot fit within the first fragment MUST NOT be

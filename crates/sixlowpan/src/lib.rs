@@ -13,6 +13,7 @@ mod dispatch;
 mod frag;
 mod fragmenter;
 pub mod iphc;
+mod pool;
 mod reassembly;
 mod wire;
 

@@ -3,9 +3,19 @@
 //! **Invariant:** compression never loses a bit: whatever decompression would not restore exactly
 //! is carried as it is. UDP checksums are never elided and never accepted elided.
 
+mod address;
+mod base;
+mod chain;
+mod extension;
+#[cfg(test)]
+mod tests;
+mod udp;
+
+use self::base::{Ipv6Header, NotWhole};
+use self::chain::{Chain, Expansion};
 use crate::dispatch::Dispatch;
 use crate::frag::DatagramSize;
-use crate::wire::{Full, Reader, Truncated, Writer};
+use crate::wire::{Full, Truncated, Writer};
 use crate::{Contexts, DATAGRAM_OCTETS_MAX, LinkPair};
 
 /// A compressed datagram: where its headers end and what they stand for.
@@ -114,6 +124,24 @@ impl From<Full> for DecompressDrop {
     }
 }
 
+impl From<NotWhole> for CompressRefused {
+    fn from(fault: NotWhole) -> Self {
+        match fault {
+            NotWhole::NotIpv6 => Self::NotIpv6,
+            NotWhole::LengthMismatch => Self::LengthMismatch,
+        }
+    }
+}
+
+impl From<NotWhole> for DecompressDrop {
+    fn from(fault: NotWhole) -> Self {
+        match fault {
+            NotWhole::NotIpv6 => Self::NotIpv6,
+            NotWhole::LengthMismatch => Self::LengthMismatch,
+        }
+    }
+}
+
 /// Compresses every header of `packet` that can be. `out` gets the compressed headers, then the
 /// rest. Where the datagram may need fragments, use [`compress_within`].
 pub fn compress(
@@ -135,13 +163,29 @@ pub fn compress_within(
     headers_max: usize,
     out: &mut [u8],
 ) -> Result<Compressed, CompressRefused> {
-    let _ = (link, contexts, headers_max);
-    let size = DatagramSize::new(packet.len()).ok_or(CompressRefused::TooLong)?;
-    let mut writer = Writer::new(out);
-    let full = |_| CompressRefused::OutputTooSmall;
-    writer.put(&[Dispatch::IPV6]).map_err(full)?;
-    writer.put(packet).map_err(full)?;
-    Ok(Compressed { len: writer.len(), headers: 1, covers: 0, size })
+    let size = DatagramSize::new(packet.len()).ok_or(match packet {
+        [] => CompressRefused::NotIpv6,
+        [..] => CompressRefused::TooLong,
+    })?;
+    let chain = Chain::of(packet)?;
+    let room = headers_max.min(out.len());
+    // RFC 6282 section 2: any header that cannot fit within the first fragment MUST NOT be
+    // compressed.
+    let (headers, covers) = (1..=chain.len())
+        .rev()
+        .find_map(|count| chain.emit(count, link, contexts, out.get_mut(..room)?))
+        .or_else(|| uncompressed(out))
+        .ok_or(CompressRefused::OutputTooSmall)?;
+    let rest = packet.get(covers..).unwrap_or_default();
+    let mut writer = Writer::new(out.get_mut(headers..).unwrap_or_default());
+    writer.put(rest).map_err(|_| CompressRefused::OutputTooSmall)?;
+    Ok(Compressed { len: headers + rest.len(), headers, covers, size })
+}
+
+/// The dispatch of a packet none of whose headers is compressed.
+fn uncompressed(out: &mut [u8]) -> Option<(usize, usize)> {
+    *out.first_mut()? = Dispatch::IPV6;
+    Some((1, 0))
 }
 
 /// Restores the datagram, or from a first fragment (`datagram_size` given) its beginning.
@@ -153,13 +197,18 @@ pub fn decompress(
     datagram_size: Option<DatagramSize>,
     out: &mut [u8],
 ) -> Result<Decompressed, DecompressDrop> {
-    let _ = (link, contexts, DATAGRAM_OCTETS_MAX);
-    let mut reader = Reader::new(octets);
-    if reader.octet()? != Dispatch::IPV6 {
-        return Err(DecompressDrop::UnknownDispatch);
+    let room = out.len().min(DATAGRAM_OCTETS_MAX);
+    let mut writer = Writer::new(out.get_mut(..room).unwrap_or_default());
+    match Dispatch::of(octets).ok_or(DecompressDrop::UnknownDispatch)? {
+        Dispatch::Ipv6 => {
+            let packet = octets.get(1..).unwrap_or_default();
+            let size =
+                datagram_size.or(DatagramSize::new(packet.len())).ok_or(DecompressDrop::TooLong)?;
+            Ipv6Header::parse_begin(packet, size.octets())?;
+            writer.put(packet)?;
+            Ok(Decompressed { len: packet.len(), size })
+        }
+        Dispatch::Iphc => Expansion::new(octets, link, contexts, writer).run(datagram_size),
+        Dispatch::FirstFragment | Dispatch::NextFragment => Err(DecompressDrop::UnknownDispatch),
     }
-    let mut writer = Writer::new(out);
-    writer.put(reader.rest())?;
-    let size = datagram_size.or(DatagramSize::new(writer.len())).ok_or(DecompressDrop::TooLong)?;
-    Ok(Decompressed { len: writer.len(), size })
 }
