@@ -20,7 +20,10 @@ mod client;
 mod content;
 pub mod group;
 mod noise;
+mod protect;
 mod psk;
+mod record;
+mod replay;
 mod retransmission;
 #[cfg(feature = "server")]
 mod server;
