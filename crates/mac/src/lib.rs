@@ -7,17 +7,22 @@
 //! **Invariant:** no frame counter is used twice under one key, also across a restart; no frame is
 //! handed up as secured that was not opened; nothing moves a receive counter but an authentic frame.
 
+mod filter;
 mod link;
 mod machine;
 mod seam;
 mod upper;
 
-pub use link::LinkMachine;
-pub use lowgate_ieee802154::{FrameCounter, KeyIndex, ParseDrop, SecurityLevel};
+pub use link::{
+    LinkMachine, MAC_ACK_WAIT_DURATION, MAC_MAX_BE, MAC_MAX_CSMA_BACKOFFS, MAC_MAX_FRAME_RETRIES,
+    MAC_MIN_BE, MAC_MIN_LIFS_PERIOD, MAC_MIN_SIFS_PERIOD, RETRY_EXPONENT_MAX,
+    SIFS_FRAME_OCTETS_MAX, TURNAROUND_TIME, UNIT_BACKOFF_PERIOD,
+};
+pub use lowgate_ieee802154::{FrameCounter, KeyIndex, PSDU_OCTETS_MAX, ParseDrop, SecurityLevel};
 pub use machine::Mac;
 pub use seam::{
-    LinkInput, LinkOutput, PSDU_OCTETS_MAX, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig,
-    RadioEvent, TxStatus, TxToken,
+    LinkInput, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig, RadioEvent,
+    TxStatus, TxToken,
 };
 pub use upper::{
     BEACON_PAYLOAD_OCTETS_MAX, COUNTER_BLOCK, FrameDrop, KEYS_MAX, LinkSecurity, MacConfig,

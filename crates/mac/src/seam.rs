@@ -3,10 +3,8 @@
 //! The simulator, a co-processor and a radio driver stand below it, each around one
 //! [`LinkMachine`](crate::LinkMachine). Nothing below the seam holds a key.
 
+use lowgate_ieee802154::PSDU_OCTETS_MAX;
 use lowgate_units::{Channel, Eui64, Lqi, PanId, Rssi, ShortAddr};
-
-/// Most octets of a frame without its FCS: aMaxPHYPacketSize less two.
-pub const PSDU_OCTETS_MAX: usize = 125;
 
 /// One frame, MAC header first, without its FCS.
 pub type Psdu = heapless::Vec<u8, PSDU_OCTETS_MAX>;
@@ -89,7 +87,8 @@ pub enum PhyCommand {
     },
     /// Look at the channel for 8 symbols; ends in [`PhyEvent::CcaDone`].
     Cca,
-    /// Send now, the FCS behind it; ends in [`PhyEvent::TransmitDone`].
+    /// Send, the first symbol now and the FCS at the end; ends in [`PhyEvent::TransmitDone`]. The
+    /// time to turn the transceiver around has passed already.
     Transmit {
         /// The frame.
         psdu: Psdu,
