@@ -1,0 +1,333 @@
+//! Messages as octets (RFC 7252 section 3), over `coap-lite`.
+//!
+//! **Invariant:** pure functions of octets. The structure is checked before `coap-lite` sees a message:
+//! its parser takes a payload marker without a payload, an empty message with content and any version, and
+//! its work should be bounded before it begins.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
+
+use crate::ids::Token;
+use crate::{Code, ContentFormat, Method, Path, Request, Response};
+
+// RFC 7252 section 4.6: the good upper bound when nothing is known of the path.
+/// Octets of a message at most.
+pub const MESSAGE_OCTETS_MAX: usize = 1152;
+/// Options of a received message at most.
+pub const OPTIONS_MAX: usize = 32;
+
+const VERSION: u8 = 1;
+const TOKEN_OCTETS_MAX: usize = 8;
+const PAYLOAD_MARKER: u8 = 0xff;
+
+/// The type of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Confirmable,
+    NonConfirmable,
+    Acknowledgement,
+    Reset,
+}
+
+/// A well-formed message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) kind: Kind,
+    pub(crate) mid: u16,
+    pub(crate) token: Token,
+    pub(crate) content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Empty,
+    Request(Result<Request, RequestFault>),
+    /// `None` when it carries a critical option that is not understood.
+    Response(Option<Response>),
+    /// A code of a class that nobody defined for datagrams.
+    Reserved,
+}
+
+/// Why a well-formed request is answered here and not by the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestFault {
+    Method,
+    Option,
+    Proxy,
+}
+
+impl RequestFault {
+    pub(crate) const fn code(self) -> Code {
+        match self {
+            // RFC 7252 section 5.8: an unrecognized method MUST generate 4.05.
+            Self::Method => Code::METHOD_NOT_ALLOWED,
+            // RFC 7252 section 5.4.1.
+            Self::Option => Code::BAD_OPTION,
+            // RFC 7252 section 5.10.2: who is no proxy MUST return 5.05.
+            Self::Proxy => Code::PROXYING_NOT_SUPPORTED,
+        }
+    }
+}
+
+/// A message format error (RFC 7252 section 3), or a message too large to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatDrop {
+    /// Shorter than a header.
+    Truncated,
+    /// Longer than [`MESSAGE_OCTETS_MAX`].
+    TooLong,
+    /// Not version 1.
+    Version,
+    /// A token of more than eight octets, or longer than the message.
+    Token,
+    /// An empty message that is not.
+    EmptyWithContent,
+    /// An option runs past the end or uses a reserved number.
+    Option,
+    /// More than [`OPTIONS_MAX`] options.
+    OptionsTooMany,
+    /// A payload marker with no payload behind it.
+    PayloadMissing,
+}
+
+/// A message that cannot be read; kind and id where there is a header to answer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    pub(crate) header: Option<(Kind, u16)>,
+    pub(crate) why: FormatDrop,
+}
+
+impl Message {
+    pub(crate) fn parse(octets: &[u8]) -> Result<Self, Malformed> {
+        let header = header(octets).map_err(|why| Malformed { header: None, why })?;
+        let malformed = |why| Malformed { header: Some(header), why };
+        check_structure(octets).map_err(malformed)?;
+        let packet = Packet::from_bytes(octets).map_err(|_| malformed(FormatDrop::Option))?;
+        let (kind, mid) = header;
+        let token = Token::new(packet.get_token()).ok_or(malformed(FormatDrop::Token))?;
+        let code = u8::from(packet.header.code);
+        let content = match (code >> 5, code & 0x1f) {
+            (0, 0) => Content::Empty,
+            (0, _) => Content::Request(request(code, packet)),
+            _ => Code::new(code)
+                .map_or(Content::Reserved, |code| Content::Response(response(code, packet))),
+        };
+        Ok(Self { kind, mid, token, content })
+    }
+}
+
+/// Kind and id of a message whose header can be answered to.
+fn header(octets: &[u8]) -> Result<(Kind, u16), FormatDrop> {
+    let &[first, _, high, low, ..] = octets else {
+        return Err(FormatDrop::Truncated);
+    };
+    // RFC 7252 section 3: other versions MUST be silently ignored.
+    if first >> 6 != VERSION {
+        return Err(FormatDrop::Version);
+    }
+    let kind = match first >> 4 & 0b11 {
+        0 => Kind::Confirmable,
+        1 => Kind::NonConfirmable,
+        2 => Kind::Acknowledgement,
+        _ => Kind::Reset,
+    };
+    Ok((kind, u16::from_be_bytes([high, low])))
+}
+
+/// Walks over token and options without storing anything.
+fn check_structure(octets: &[u8]) -> Result<(), FormatDrop> {
+    if octets.len() > MESSAGE_OCTETS_MAX {
+        return Err(FormatDrop::TooLong);
+    }
+    let token_len = usize::from(octets[0] & 0x0f);
+    // RFC 7252 section 4.1: neither token nor anything behind it.
+    if octets[1] == 0 && (token_len != 0 || octets.len() > 4) {
+        return Err(FormatDrop::EmptyWithContent);
+    }
+    // RFC 7252 section 3: lengths 9-15 are reserved.
+    if token_len > TOKEN_OCTETS_MAX {
+        return Err(FormatDrop::Token);
+    }
+    let mut rest = octets.get(4 + token_len..).ok_or(FormatDrop::Token)?;
+    let (mut number, mut options) = (0usize, 0);
+    while let [first, behind @ ..] = rest {
+        if *first == PAYLOAD_MARKER {
+            let missing = behind.is_empty();
+            return if missing { Err(FormatDrop::PayloadMissing) } else { Ok(()) };
+        }
+        let (delta, behind) = extended(first >> 4, behind).ok_or(FormatDrop::Option)?;
+        let (len, behind) = extended(first & 0x0f, behind).ok_or(FormatDrop::Option)?;
+        number += delta;
+        options += 1;
+        if number > usize::from(u16::MAX) {
+            return Err(FormatDrop::Option);
+        }
+        if options > OPTIONS_MAX {
+            return Err(FormatDrop::OptionsTooMany);
+        }
+        rest = behind.get(len..).ok_or(FormatDrop::Option)?;
+    }
+    Ok(())
+}
+
+// RFC 7252 section 3.1: 13 and 14 announce one and two more octets, 15 is reserved.
+fn extended(nibble: u8, rest: &[u8]) -> Option<(usize, &[u8])> {
+    match (nibble, rest) {
+        (0..=12, _) => Some((nibble.into(), rest)),
+        (13, [more, rest @ ..]) => Some((13 + usize::from(*more), rest)),
+        (14, [high, low, rest @ ..]) => {
+            Some((269 + usize::from(u16::from_be_bytes([*high, *low])), rest))
+        }
+        _ => None,
+    }
+}
+
+/// The options that mean something here.
+#[derive(Default)]
+struct Options {
+    path: Vec<String>,
+    query: Vec<String>,
+    content_format: Option<ContentFormat>,
+    accept: Option<ContentFormat>,
+}
+
+/// RFC 7252 section 5.4: lengths and repetitions out of bounds make an option unrecognized; an unrecognized
+/// option is an error when critical (odd) and skipped when elective (even).
+fn options(packet: &Packet) -> Result<Options, RequestFault> {
+    let mut known = Options::default();
+    for (number, values) in packet.options() {
+        let critical = if number & 1 == 1 { Err(RequestFault::Option) } else { Ok(()) };
+        let single = || if values.len() == 1 { values.front().map(Vec::as_slice) } else { None };
+        match CoapOption::from(*number) {
+            CoapOption::UriPath => {
+                known.path = texts(values.iter(), 0).ok_or(RequestFault::Option)?;
+            }
+            CoapOption::UriQuery => {
+                known.query = texts(values.iter(), 0).ok_or(RequestFault::Option)?;
+            }
+            // One endpoint is one host and one port, whatever it is called.
+            CoapOption::UriHost => {
+                texts(values.iter().take(2), 1)
+                    .filter(|names| names.len() == 1)
+                    .ok_or(RequestFault::Option)?;
+            }
+            CoapOption::UriPort => _ = single().and_then(uint16).ok_or(RequestFault::Option)?,
+            CoapOption::Accept => {
+                let format = single().and_then(uint16).ok_or(RequestFault::Option)?;
+                known.accept = Some(ContentFormat(format));
+            }
+            // Elective: of several the first counts, a bad one does not.
+            CoapOption::ContentFormat => {
+                known.content_format =
+                    values.front().and_then(|octets| uint16(octets)).map(ContentFormat);
+            }
+            CoapOption::ProxyUri | CoapOption::ProxyScheme => return Err(RequestFault::Proxy),
+            _ => critical?,
+        }
+    }
+    Ok(known)
+}
+
+/// Texts of `len_min` to 255 octets.
+fn texts<'a>(values: impl Iterator<Item = &'a Vec<u8>>, len_min: usize) -> Option<Vec<String>> {
+    let text = |octets: &Vec<u8>| {
+        let fits = (len_min..=255).contains(&octets.len());
+        String::from_utf8(octets.clone()).ok().filter(|_| fits)
+    };
+    values.map(text).collect()
+}
+
+// RFC 7252 section 3.2: a uint without leading zeros is preferred, with them it is still one.
+fn uint16(octets: &[u8]) -> Option<u16> {
+    match *octets {
+        [] => Some(0),
+        [low] => Some(low.into()),
+        [high, low] => Some(u16::from_be_bytes([high, low])),
+        _ => None,
+    }
+}
+
+fn request(code: u8, packet: Packet) -> Result<Request, RequestFault> {
+    let method = Method::from_code(code).ok_or(RequestFault::Method)?;
+    let Options { path, query, content_format, accept } = options(&packet)?;
+    // RFC 7252 section 5.10.1: "." and ".." MUST NOT occur.
+    let path: Result<Vec<String>, _> = path.into_iter().map(Path::segment).collect();
+    let path = Path::from_segments(path.map_err(|_| RequestFault::Option)?);
+    Ok(Request { method, path, query, content_format, accept, payload: packet.payload })
+}
+
+fn response(code: Code, packet: Packet) -> Option<Response> {
+    let content_format = options(&packet).ok()?.content_format;
+    Some(Response { code, content_format, payload: packet.payload })
+}
+
+/// A message without token, options and payload: ACK, Reset, or the ping.
+pub(crate) fn empty(kind: Kind, mid: u16) -> Vec<u8> {
+    let mut octets = alloc::vec![0; 4];
+    octets[0] = VERSION << 6 | (kind as u8) << 4;
+    octets[2..].copy_from_slice(&mid.to_be_bytes());
+    octets
+}
+
+/// `None` when it would be longer than [`MESSAGE_OCTETS_MAX`] or have more than [`OPTIONS_MAX`] options.
+pub(crate) fn emit_request(kind: Kind, token: &Token, request: &Request) -> Option<Vec<u8>> {
+    let mut packet = packet(kind, request.method as u8, token);
+    for segment in request.path.segments() {
+        packet.add_option(CoapOption::UriPath, segment.as_bytes().to_vec());
+    }
+    for query in &request.query {
+        packet.add_option(CoapOption::UriQuery, query.as_bytes().to_vec());
+    }
+    if let Some(format) = request.accept {
+        packet.add_option(CoapOption::Accept, format_octets(format));
+    }
+    let too_long = request.query.iter().any(|query| query.len() > 255);
+    let options = request.path.segments().len() + request.query.len() + 2;
+    if too_long || options > OPTIONS_MAX {
+        return None;
+    }
+    finish(packet, request.content_format, &request.payload)
+}
+
+/// `None` when it would be longer than [`MESSAGE_OCTETS_MAX`].
+pub(crate) fn emit_response(kind: Kind, token: &Token, response: &Response) -> Option<Vec<u8>> {
+    let packet = packet(kind, response.code.raw(), token);
+    finish(packet, response.content_format, &response.payload)
+}
+
+/// Writes the id, which is known last, into a message.
+pub(crate) fn set_mid(octets: &mut [u8], mid: u16) {
+    octets[2..4].copy_from_slice(&mid.to_be_bytes());
+}
+
+fn packet(kind: Kind, code: u8, token: &Token) -> Packet {
+    let mut packet = Packet::new();
+    packet.header.set_type(match kind {
+        Kind::Confirmable => MessageType::Confirmable,
+        Kind::NonConfirmable => MessageType::NonConfirmable,
+        Kind::Acknowledgement => MessageType::Acknowledgement,
+        Kind::Reset => MessageType::Reset,
+    });
+    packet.header.code = MessageClass::from(code);
+    packet.set_token(token.octets().to_vec());
+    packet
+}
+
+fn finish(
+    mut packet: Packet,
+    content_format: Option<ContentFormat>,
+    payload: &[u8],
+) -> Option<Vec<u8>> {
+    if let Some(format) = content_format {
+        packet.add_option(CoapOption::ContentFormat, format_octets(format));
+    }
+    packet.payload = payload.to_vec();
+    packet.to_bytes_with_limit(MESSAGE_OCTETS_MAX).ok()
+}
+
+fn format_octets(format: ContentFormat) -> Vec<u8> {
+    let octets = format.0.to_be_bytes();
+    let skipped = octets.iter().take_while(|octet| **octet == 0).count();
+    octets[skipped..].to_vec()
+}
