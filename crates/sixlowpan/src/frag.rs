@@ -176,3 +176,99 @@ impl From<Truncated> for FragDrop {
         Self::Truncated
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FragDrop::{NotFragment, OffsetBeyondDatagram, OffsetZero, SizeOutOfRange};
+    use lowgate_testkit::{hex, to_hex};
+    use proptest::prelude::*;
+
+    fn first(size: usize, tag: u16) -> FragHeader {
+        FragHeader::First { size: DatagramSize::new(size).unwrap(), tag: DatagramTag(tag) }
+    }
+
+    fn next(size: usize, tag: u16, offset: usize) -> FragHeader {
+        FragHeader::Next {
+            size: DatagramSize::new(size).unwrap(),
+            tag: DatagramTag(tag),
+            offset: DatagramOffset::of_octets(offset).unwrap(),
+        }
+    }
+
+    fn check(text: &str, expected: FragHeader) {
+        let octets = hex(text);
+        let (header, rest) = FragHeader::parse(&octets).unwrap();
+        assert_eq!(header, expected, "{text}");
+        assert_eq!(rest.len(), octets.len() - header.len());
+        let mut out = [0xa5; FragHeader::NEXT_OCTETS];
+        let len = header.emit(&mut out).unwrap();
+        assert_eq!(to_hex(&out[..len]), to_hex(&octets[..header.len()]));
+        for short in 0..len {
+            assert_eq!(header.emit(&mut out[..short]), None);
+            let truncated = FragHeader::parse(&octets[..short]);
+            assert!(matches!(truncated, Err(FragDrop::Truncated | NotFragment)));
+        }
+    }
+
+    fn check_drop(text: &str, drop: FragDrop) {
+        assert_eq!(FragHeader::parse(&hex(text)), Err(drop), "{text}");
+    }
+
+    #[test]
+    fn first_fragment() {
+        check("c1 33 00 3f", first(307, 63));
+        check("c5 00 ff ff 41", first(1280, 0xffff));
+        check("c0 01 00 00", first(1, 0));
+    }
+
+    #[test]
+    fn next_fragment() {
+        check("e1 33 00 3f 0c", next(307, 63, 96));
+        check("e5 00 12 34 9f 01 02", next(1280, 0x1234, 1272));
+    }
+
+    #[test]
+    fn sizes_out_of_range() {
+        check_drop("c0 00 00 3f", SizeOutOfRange);
+        check_drop("c5 01 00 3f", SizeOutOfRange);
+        check_drop("e7 ff 00 3f 01", SizeOutOfRange);
+    }
+
+    #[test]
+    fn offsets_out_of_range() {
+        check_drop("e0 08 00 3f 00", OffsetZero);
+        check_drop("e0 08 00 3f 01", OffsetBeyondDatagram);
+        check("e0 09 00 3f 01", next(9, 63, 8));
+        check_drop("e5 00 00 3f a0", OffsetBeyondDatagram);
+    }
+
+    #[test]
+    fn other_dispatches() {
+        for text in ["41", "7a 33 3b", "c8 00 00 00", "e8 00 00 00", "", "80"] {
+            check_drop(text, NotFragment);
+        }
+    }
+
+    #[test]
+    fn tags_wrap() {
+        // RFC 4944 section 5.3: SHALL wrap from 65535 back to zero.
+        assert_eq!(DatagramTag(0xffff).next(), DatagramTag(0));
+    }
+
+    proptest! {
+        #[test]
+        fn emit_of_parse_is_identity(mut octets in proptest::collection::vec(any::<u8>(), 0..12),
+                                     like in 0u8..3) {
+            if let Some(octet) = octets.first_mut() {
+                *octet = [*octet, 0xc0 | *octet & 7, 0xe0 | *octet & 7][usize::from(like)];
+            }
+            if let Ok((header, rest)) = FragHeader::parse(&octets) {
+                let mut out = [0xa5; FragHeader::NEXT_OCTETS];
+                let len = header.emit(&mut out).unwrap();
+                prop_assert_eq!(&out[..len], &octets[..len]);
+                prop_assert_eq!(rest, &octets[len..]);
+            }
+        }
+    }
+}

@@ -48,3 +48,8 @@ pub enum Security {
     /// Opened under a network key.
     Secured,
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenarios;
