@@ -97,7 +97,6 @@ pub enum JoinerInput<'a> {
 
 /// What a joiner wants.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "no allocation; each value lives for one loop turn")]
 pub enum JoinerOutput {
     /// Send a beacon request and report the beacons.
     RequestBeacons,
@@ -248,9 +247,12 @@ impl Joiner {
         matches!(self.state, State::Member { .. } | State::MemberAlone { .. })
     }
 
-    /// Whether `from` is the relay of the handshake or session in progress.
-    pub fn is_relay(&self, from: Eui64) -> bool {
-        self.path() == Some(Path::Relay(from))
+    /// The relay of the handshake or session in progress, if it takes one.
+    pub fn relay(&self) -> Option<Eui64> {
+        match self.path()? {
+            Path::Relay(relay) => Some(relay),
+            Path::Direct => None,
+        }
     }
 
     fn path(&self) -> Option<Path> {

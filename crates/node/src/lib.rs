@@ -1,2 +1,23 @@
 #![no_std]
-//! (in progress)
+//! One device, whole: radio seam in, radio seam out, and between them all layers of the protocol.
+//!
+//! [`Node`] is fed with [`Input`] and drained to [`Output::Wait`]. It runs unchanged on a chip, under a
+//! border router and in the simulator.
+//!
+//! **Invariant:** no clock, no radio and no storage of its own; what a frame depends on is stored
+//! before the frame leaves; unsecured frames reach the relay and the joiner and nothing else.
+
+extern crate alloc;
+
+mod api;
+mod app;
+pub mod flash;
+mod groups;
+mod keys;
+mod node;
+mod traffic;
+
+pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output};
+pub use app::{LIGHT_PATH, SENSOR_PATH};
+pub use groups::{GROUP_RECORD_OCTETS_MAX, GroupFault, SENDERS_MAX, SEQUENCE_BLOCK};
+pub use node::Node;

@@ -1,0 +1,121 @@
+//! What the device is for: a lamp, a rocker, a sensor, as CoAP resources.
+
+use crate::api::Kind;
+use alloc::string::ToString;
+use lowgate_coap::{Code, ContentFormat, Method, Request, Response};
+use lowgate_units::Instant;
+
+/// The resource of a lamp.
+pub const LIGHT_PATH: &str = "light";
+/// The resource of a sensor.
+pub const SENSOR_PATH: &str = "sensor";
+
+/// The application of one device.
+#[derive(Debug)]
+pub struct App {
+    kind: Kind,
+    lamp_on: bool,
+}
+
+/// What follows from a request.
+#[derive(Debug)]
+pub enum Served {
+    /// An answer.
+    Answer(Response),
+    /// The lamp changed or was confirmed; an answer.
+    Lamp(bool, Response),
+}
+
+impl App {
+    /// The lamp is off.
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, lamp_on: false }
+    }
+
+    /// Whether the lamp is on.
+    pub const fn lamp_on(&self) -> bool {
+        self.lamp_on
+    }
+
+    /// Answers a request. Whoever asks was authenticated by its session or by the group's keys.
+    pub fn serve(&mut self, now: Instant, request: &Request) -> Served {
+        match self.kind {
+            Kind::Light if request.path.is(LIGHT_PATH) => self.light(request),
+            Kind::Sensor if request.path.is(SENSOR_PATH) => Served::Answer(sensor(now, request)),
+            Kind::Light | Kind::Sensor | Kind::Switch | Kind::BorderRouter => {
+                Served::Answer(Response::new(Code::NOT_FOUND))
+            }
+        }
+    }
+
+    fn light(&mut self, request: &Request) -> Served {
+        match (request.method, &request.payload[..]) {
+            (Method::Get, _) => {
+                let state = if self.lamp_on { b"1" } else { b"0" };
+                Served::Answer(text(Code::CONTENT, state))
+            }
+            (Method::Put, b"0" | b"1") => {
+                self.lamp_on = request.payload == b"1";
+                Served::Lamp(self.lamp_on, Response::new(Code::CHANGED))
+            }
+            (Method::Put, _) => Served::Answer(text(Code::BAD_REQUEST, b"0 or 1")),
+            (Method::Post | Method::Delete, _) => {
+                Served::Answer(Response::new(Code::METHOD_NOT_ALLOWED))
+            }
+        }
+    }
+}
+
+/// A room's temperature over the day, in tenths of a degree Celsius: what a real one would measure
+/// belongs to the board, not to the protocol.
+fn sensor(now: Instant, request: &Request) -> Response {
+    match request.method {
+        Method::Get => {
+            let minutes = now.as_micros() / 60_000_000;
+            let tenths = 205 + (minutes % 30);
+            text(Code::CONTENT, tenths.to_string().as_bytes())
+        }
+        Method::Put | Method::Post | Method::Delete => Response::new(Code::METHOD_NOT_ALLOWED),
+    }
+}
+
+fn text(code: Code, payload: &[u8]) -> Response {
+    Response::new(code).with_payload(ContentFormat::TEXT, payload.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_coap::Path;
+
+    fn ask(app: &mut App, method: Method, path: &str, payload: &[u8]) -> (Option<bool>, Response) {
+        let path = Path::new(path).expect("a path");
+        let request =
+            Request::new(method, path).with_payload(ContentFormat::TEXT, payload.to_vec());
+        match app.serve(Instant::ZERO, &request) {
+            Served::Answer(response) => (None, response),
+            Served::Lamp(on, response) => (Some(on), response),
+        }
+    }
+
+    #[test]
+    fn a_lamp_is_switched_and_read() {
+        let mut app = App::new(Kind::Light);
+        assert_eq!(ask(&mut app, Method::Get, "light", b"").1.payload, b"0");
+        assert_eq!(ask(&mut app, Method::Put, "light", b"1").0, Some(true));
+        assert_eq!(ask(&mut app, Method::Get, "light", b"").1.payload, b"1");
+        for bad in [&b"2"[..], b"", b"11"] {
+            let (changed, response) = ask(&mut app, Method::Put, "light", bad);
+            assert_eq!((changed, response.code), (None, Code::BAD_REQUEST));
+        }
+        assert_eq!(ask(&mut app, Method::Delete, "light", b"").1.code, Code::METHOD_NOT_ALLOWED);
+        assert_eq!(ask(&mut app, Method::Get, "sensor", b"").1.code, Code::NOT_FOUND);
+    }
+
+    #[test]
+    fn a_sensor_is_only_read() {
+        let mut app = App::new(Kind::Sensor);
+        assert_eq!(ask(&mut app, Method::Get, "sensor", b"").1.payload, b"205");
+        assert_eq!(ask(&mut app, Method::Put, "sensor", b"1").1.code, Code::METHOD_NOT_ALLOWED);
+    }
+}

@@ -1,0 +1,187 @@
+//! What a node keeps across a power cut, as records of a key-value store.
+//!
+//! **Invariant:** a record is written whole or not at all, and what a frame depends on is stored
+//! before the frame leaves. Counters are stored as the first value that was *not* reserved.
+
+use heapless::Vec;
+use lowgate_amikey::{Cfg, GroupId, KeyIndex, Message, Messages, TekId, emit_all};
+
+/// Octets of the largest record.
+pub const RECORD_OCTETS_MAX: usize = 224;
+/// A record's octets. They hold keys: the store must keep them from others.
+pub type RecordOctets = Vec<u8, RECORD_OCTETS_MAX>;
+
+/// Names a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordKey {
+    /// [`Record::Network`].
+    Network,
+    /// [`Record::FrameCounter`] of one link key.
+    FrameCounter(KeyIndex),
+    /// [`Record::MplSequence`].
+    MplSequence,
+    /// [`Record::Group`] of one group.
+    Group(GroupId),
+    /// [`Record::GroupSequence`] of one group.
+    GroupSequence(GroupId),
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The configuration in force, with every link key that opens frames.
+    Network {
+        /// The key that seals.
+        active: KeyIndex,
+        /// All of it.
+        cfg: Cfg,
+    },
+    /// Frame counters reserved under one link key.
+    FrameCounter {
+        /// The key.
+        index: KeyIndex,
+        /// The first counter not reserved.
+        below: u32,
+    },
+    /// MPL sequence numbers reserved.
+    MplSequence {
+        /// The last number reserved.
+        through: u8,
+    },
+    /// A group's key and epoch: its MKD and SPD as the manager sent them.
+    Group {
+        /// The group.
+        group: GroupId,
+        /// Two messages.
+        messages: Vec<u8, 200>,
+    },
+    /// Sequence numbers reserved as a sender of a group.
+    GroupSequence {
+        /// The group.
+        group: GroupId,
+        /// Of this epoch.
+        epoch: TekId,
+        /// The first number not reserved.
+        below: u64,
+    },
+}
+
+impl Record {
+    /// The record's name.
+    pub const fn key(&self) -> RecordKey {
+        match self {
+            Self::Network { .. } => RecordKey::Network,
+            Self::FrameCounter { index, .. } => RecordKey::FrameCounter(*index),
+            Self::MplSequence { .. } => RecordKey::MplSequence,
+            Self::Group { group, .. } => RecordKey::Group(*group),
+            Self::GroupSequence { group, .. } => RecordKey::GroupSequence(*group),
+        }
+    }
+
+    /// A group's record from its messages.
+    pub fn group(group: GroupId, mkd: Message, spd: Message) -> Option<Self> {
+        let mut messages = Vec::new();
+        messages.resize_default(messages.capacity()).ok()?;
+        let len = emit_all(&[mkd, spd], &mut messages).ok()?;
+        messages.truncate(len);
+        Some(Self::Group { group, messages })
+    }
+
+    /// The octets to store under [`Record::key`].
+    pub fn emit(&self) -> RecordOctets {
+        let mut out = RecordOctets::new();
+        let fits = match self {
+            Self::Network { active, cfg } => {
+                let mut body = [0; RECORD_OCTETS_MAX - 1];
+                let len = cfg.emit(&mut body).expect("CFG_OCTETS_MAX fits a record");
+                out.push(active.raw()).is_ok() && out.extend_from_slice(&body[..len]).is_ok()
+            }
+            Self::FrameCounter { below, .. } => out.extend_from_slice(&below.to_be_bytes()).is_ok(),
+            Self::MplSequence { through } => out.push(*through).is_ok(),
+            Self::Group { messages, .. } => out.extend_from_slice(messages).is_ok(),
+            Self::GroupSequence { epoch, below, .. } => {
+                out.extend_from_slice(&epoch.raw().to_be_bytes()).is_ok()
+                    && out.extend_from_slice(&below.to_be_bytes()).is_ok()
+            }
+        };
+        assert!(fits, "RECORD_OCTETS_MAX covers every record");
+        out
+    }
+
+    /// Reads what was stored under `key`; `None` when the storage is damaged.
+    pub fn parse(key: RecordKey, octets: &[u8]) -> Option<Self> {
+        Some(match key {
+            RecordKey::Network => {
+                let (active, body) = octets.split_first()?;
+                let active = KeyIndex::new(*active)?;
+                let cfg = Cfg::parse(body).ok()?;
+                cfg.keys.iter().any(|key| key.index == active).then_some(())?;
+                Self::Network { active, cfg }
+            }
+            RecordKey::FrameCounter(index) => {
+                Self::FrameCounter { index, below: u32::from_be_bytes(octets.try_into().ok()?) }
+            }
+            RecordKey::MplSequence => {
+                let [through] = octets.try_into().ok()?;
+                Self::MplSequence { through }
+            }
+            RecordKey::Group(group) => {
+                Messages::new(octets).all(|message| message.is_ok()).then_some(())?;
+                Self::Group { group, messages: Vec::from_slice(octets).ok()? }
+            }
+            RecordKey::GroupSequence(group) => {
+                let (epoch, below) = octets.split_at_checked(2)?;
+                let epoch = TekId::new(u16::from_be_bytes(epoch.try_into().ok()?))?;
+                let below = u64::from_be_bytes(below.try_into().ok()?);
+                Self::GroupSequence { group, epoch, below }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use lowgate_amikey::{KeyUsage, LinkKey};
+    use lowgate_crypto::Key128;
+    use proptest::prelude::*;
+    use std::vec::Vec as StdVec;
+
+    fn check(record: Record) {
+        assert_eq!(Record::parse(record.key(), &record.emit()), Some(record));
+    }
+
+    #[test]
+    fn every_record_comes_back() {
+        let index = KeyIndex::FIRST;
+        let key = LinkKey { index, usage: KeyUsage::EncMic64, key: Key128::new([9; 16]) };
+        let cfg = Cfg { keys: Vec::from_iter([key]), join_rate: Some(7), ..Cfg::default() };
+        check(Record::Network { active: index, cfg });
+        check(Record::FrameCounter { index, below: 1024 });
+        check(Record::MplSequence { through: 15 });
+        check(Record::GroupSequence { group: GroupId(1), epoch: TekId::FIRST, below: 1 << 39 });
+    }
+
+    #[test]
+    fn an_active_key_that_is_not_there_is_damage() {
+        let cfg = Cfg { join_rate: Some(7), ..Cfg::default() };
+        let record = Record::Network { active: KeyIndex::FIRST, cfg };
+        assert_eq!(Record::parse(RecordKey::Network, &record.emit()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_storage_never_panics(octets: StdVec<u8>) {
+            for key in [
+                RecordKey::Network,
+                RecordKey::FrameCounter(KeyIndex::FIRST),
+                RecordKey::MplSequence,
+                RecordKey::Group(GroupId(1)),
+                RecordKey::GroupSequence(GroupId(1)),
+            ] {
+                let _ = Record::parse(key, &octets);
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! One device, composed: the machines of all layers, fed and drained as one.
+//!
+//! **Invariant:** what came without link-layer security reaches the relay or the joiner, nobody else;
+//! what a frame depends on is in storage before the frame leaves.
+
+use crate::api::{Event, Input, Kind, NodeConfig, Output};
+use crate::app::App;
+use crate::flash::Record;
+use crate::groups::Groups;
+use crate::keys::{Link, Pending};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use lowgate_access::JOIN_PORT;
+use lowgate_access::beacon::Beacon;
+use lowgate_access::candidates::Candidate;
+use lowgate_access::joiner::{Joiner, JoinerConfig, JoinerInput, JoinerOutput, Path};
+use lowgate_access::relay::Relay;
+use lowgate_amikey::{GroupId, GroupRequest, RequestFlags};
+use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint};
+use lowgate_crypto::{Secret, hkdf_sha256};
+use lowgate_mac::{Mac, MacConfig, MacInput, MacOutput, Security};
+use lowgate_net::{Attach, Frame, NetEvent, NetInput, NetOutput, SendDone, Stack, StackConfig};
+use lowgate_units::planted::{Fault, planted};
+use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, LinkAddr, Prng};
+
+/// A router answers beacon requests no faster than this.
+const BEACON_INTERVAL: Duration = Duration::from_millis(150);
+/// Neighbours that hear the same request answer spread over this time.
+const BEACON_JITTER_MICROS: u64 = 120_000;
+
+/// Whom CoAP is spoken with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CoapPeer {
+    /// The domain manager, through the DTLS session.
+    Manager,
+    /// A group, under its keys.
+    Group(GroupId),
+    /// A sender of a group.
+    Member(GroupId, u8),
+}
+
+/// A device. Feed it with [`Node::handle`], then drain it with [`Node::poll`] to [`Output::Wait`].
+pub struct Node {
+    pub(crate) config: NodeConfig,
+    pub(crate) mac: Mac,
+    pub(crate) net: Stack,
+    pub(crate) joiner: Joiner,
+    pub(crate) relay: Relay,
+    pub(crate) coap: Endpoint<CoapPeer>,
+    pub(crate) groups: Groups,
+    pub(crate) app: App,
+    pub(crate) link: Option<Link>,
+    pub(crate) pending: Vec<(u32, Pending)>,
+    pub(crate) next_ticket: u32,
+    pub(crate) unopened: Unopened,
+    pub(crate) prng: Prng,
+    channel_turn: usize,
+    beacon_at: Option<Instant>,
+    beacon_allowed_at: Instant,
+    wakes: [Instant; 4],
+    outputs: VecDeque<Output>,
+}
+
+/// Frames under a key that this node does not have, since the last one that it could open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unopened {
+    pub(crate) count: u16,
+    pub(crate) since: Instant,
+}
+
+impl Node {
+    /// A device as it wakes up: `records` is what its storage holds, `entropy` is asked for the
+    /// secrets of this boot.
+    pub fn new(
+        now: Instant,
+        config: NodeConfig,
+        records: impl IntoIterator<Item = Record>,
+        entropy: &mut dyn Entropy,
+        mut prng: Prng,
+    ) -> Self {
+        let mut boot = [0; 32];
+        entropy.fill(&mut boot);
+        let mut relay_secret = [0; 16];
+        hkdf_sha256(b"", &boot, &[b"lowgate relay secret v1"], &mut relay_secret);
+        let mut joiner_seed = [0; 32];
+        hkdf_sha256(b"", &boot, &[b"lowgate joiner seed v1"], &mut joiner_seed);
+        let records: Vec<Record> = records.into_iter().collect();
+        let stack = StackConfig {
+            eui64: config.eui64,
+            join_port: JOIN_PORT,
+            mpl_sequence: first_mpl_sequence(&records),
+        };
+        let coap = CoapConfig { bounds: Bounds::DEVICE, ..CoapConfig::default() };
+        let mut node = Self {
+            mac: Mac::new(MacConfig::new(config.eui64, config.ccm), prng.fork(1)),
+            net: Stack::new(stack, prng.fork(2)),
+            joiner: Joiner::new(joiner_config(&config), Secret::new(joiner_seed), prng.fork(3)),
+            relay: Relay::new(now, &relay_secret, config.eui64, 0),
+            coap: Endpoint::new(coap, prng.fork(4)),
+            groups: Groups::default(),
+            app: App::new(config.kind),
+            link: None,
+            pending: Vec::new(),
+            next_ticket: 0,
+            unopened: Unopened { count: 0, since: now },
+            channel_turn: 0,
+            beacon_at: None,
+            beacon_allowed_at: now,
+            wakes: [Instant::FAR_FUTURE; 4],
+            outputs: VecDeque::new(),
+            prng: Prng::new(prng.next_u64()),
+            config,
+        };
+        node.restore(now, &records);
+        node
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Start => self.start(now),
+            Input::Radio(event) => self.mac.handle(now, MacInput::Radio(event)),
+            Input::Stored { ticket } => self.stored(now, ticket),
+            Input::Press { on } => self.press(now, on),
+            Input::Ping { dst, sequence } => {
+                if self.net.ping(now, dst, PING_IDENTIFIER, sequence, b"lowgate").is_err() {
+                    self.event(Event::PingRefused);
+                }
+            }
+            Input::FromManager(mut octets) => {
+                let (path, octets) = (Path::Direct, &mut octets[..]);
+                self.joiner.handle(now, JoinerInput::Datagram { path, octets });
+            }
+            Input::FromBackbone(packet) => self.net.handle(now, NetInput::FromBackbone(&packet)),
+            Input::Admitted { eui64, short } => {
+                self.net.handle(now, NetInput::Admitted { eui64, short });
+            }
+            Input::Expelled { eui64 } => self.net.handle(now, NetInput::Expelled { eui64 }),
+            Input::Managed { exchange, response } => self.respond(now, exchange, response),
+        }
+        self.settle(now);
+    }
+
+    /// The next wish.
+    pub fn poll(&mut self, now: Instant) -> Output {
+        if self.outputs.is_empty() {
+            self.settle(now);
+        }
+        self.outputs.pop_front().unwrap_or_else(|| Output::Wait { until: self.wake_at() })
+    }
+
+    /// The mesh as this node sees it.
+    pub const fn net(&self) -> &Stack {
+        &self.net
+    }
+
+    /// Whether the domain manager's configuration is in force.
+    pub const fn is_member(&self) -> bool {
+        self.joiner.is_member()
+    }
+
+    /// The lamp of a light.
+    pub const fn lamp_on(&self) -> bool {
+        self.app.lamp_on()
+    }
+
+    fn wake_at(&self) -> Instant {
+        let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
+        self.wakes.iter().copied().fold(beacon, Instant::min)
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn start(&mut self, now: Instant) {
+        match (&self.link, self.config.kind) {
+            (Some(_), _) => self.resume(now),
+            (None, Kind::BorderRouter) => self.joiner.handle(now, JoinerInput::StartDirect),
+            (None, Kind::Light | Kind::Switch | Kind::Sensor) => {
+                self.joiner.handle(now, JoinerInput::Start);
+            }
+        }
+    }
+
+    /// Passes what the machines say between them until all of them wait.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            self.send_beacon_if_due(now);
+            let moved = self.drain_mac(now)
+                | self.drain_net(now)
+                | self.drain_joiner(now)
+                | self.drain_coap(now);
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn drain_mac(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        loop {
+            match self.mac.poll(now) {
+                MacOutput::Wait { until } => {
+                    self.wakes[0] = until;
+                    return moved;
+                }
+                output => self.mac_output(now, output),
+            }
+            moved = true;
+        }
+    }
+
+    fn mac_output(&mut self, now: Instant, output: MacOutput) {
+        match output {
+            MacOutput::Radio(command) => self.push(Output::Radio(command)),
+            MacOutput::Received { src, dst, secured, payload, rssi, lqi } => {
+                if let Some(index) = secured {
+                    self.opened(now, src, index);
+                }
+                let secured = secured.is_some() || planted(Fault::UnsecuredAccepted);
+                let frame = Frame { src, dst, secured, payload: &payload, rssi, lqi };
+                self.net.handle(now, NetInput::Frame(frame));
+            }
+            MacOutput::BeaconRequested { .. } => self.schedule_beacon(now),
+            MacOutput::BeaconHeard { src, pan_id, payload, rssi, lqi } => {
+                if let Ok(beacon) = Beacon::parse(&payload) {
+                    let candidate = Candidate { relay: src, pan_id, beacon, rssi, lqi };
+                    self.joiner.handle(now, JoinerInput::BeaconHeard(candidate));
+                }
+            }
+            MacOutput::SendDone { token, status, attempts } => {
+                let done = SendDone { token, acked: status.is_success(), attempts };
+                self.net.handle(now, NetInput::SendDone(done));
+            }
+            MacOutput::ReserveCounter { index, below } => self.reserve_counter(index, below),
+            MacOutput::Event(event) => self.mac_event(now, event),
+            MacOutput::Wait { .. } => unreachable!("the caller keeps it"),
+        }
+    }
+
+    fn drain_net(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        loop {
+            match self.net.poll(now) {
+                NetOutput::Wait { until } => {
+                    self.wakes[1] = until;
+                    return moved;
+                }
+                NetOutput::Frame(frame) => {
+                    let security =
+                        if frame.secured { Security::Secured } else { Security::Unsecured };
+                    let (token, dst) = (frame.token, frame.dst);
+                    let payload = &frame.payload[..];
+                    self.mac.handle(now, MacInput::Send { token, dst, security, payload });
+                }
+                NetOutput::Udp(datagram) => self.udp(now, datagram),
+                NetOutput::ToBackbone(packet) => self.push(Output::ToBackbone(packet)),
+                NetOutput::StoreMplSequence { through } => {
+                    self.store(Record::MplSequence { through }, Pending::MplSequence { through });
+                }
+                NetOutput::Event(event) => self.net_event(now, event),
+            }
+            moved = true;
+        }
+    }
+
+    fn net_event(&mut self, now: Instant, event: NetEvent) {
+        if matches!(event, NetEvent::Attached { .. }) {
+            self.joiner.handle(now, JoinerInput::Attached);
+            self.greet_manager(now);
+        }
+        self.event(Event::Net(event));
+    }
+
+    pub(crate) fn drain_joiner(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        loop {
+            match self.joiner.poll(now) {
+                JoinerOutput::Wait { until } => {
+                    self.wakes[2] = until;
+                    return moved;
+                }
+                JoinerOutput::RequestBeacons => self.request_beacons(now),
+                JoinerOutput::Tune(candidate) => {
+                    let channel = self.channel();
+                    let pan_id = Some(candidate.pan_id);
+                    self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short: None });
+                }
+                JoinerOutput::Datagram { path, octets } => self.to_manager(now, path, octets),
+                JoinerOutput::Keys(content) => self.keys(&content),
+                JoinerOutput::Application(content) => self.from_manager(now, &content),
+                JoinerOutput::Event(event) => self.event(Event::Join(event)),
+            }
+            moved = true;
+        }
+    }
+
+    /// Leaves the network it may have been in and listens on the next channel.
+    fn request_beacons(&mut self, now: Instant) {
+        self.channel_turn = (self.channel_turn + 1) % self.config.channels.len().max(1);
+        let channel = self.channel();
+        self.mac.handle(now, MacInput::SetNetwork { channel, pan_id: None, short: None });
+        self.mac.handle(now, MacInput::SendBeaconRequest);
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        let configured = self.link.as_ref().and_then(|link| link.cfg.channel);
+        configured.unwrap_or(self.config.channels[self.channel_turn])
+    }
+
+    fn schedule_beacon(&mut self, now: Instant) {
+        let open = self.link.as_ref().is_some_and(Link::join_open) && self.net.is_attached();
+        if open && self.beacon_at.is_none() && now >= self.beacon_allowed_at {
+            let jitter = Duration::from_micros(self.prng.below(BEACON_JITTER_MICROS));
+            self.beacon_at = Some(now + jitter);
+        }
+    }
+
+    fn send_beacon_if_due(&mut self, now: Instant) {
+        let (Some(_), Some(link)) = (self.beacon_at.take_if(|at| *at <= now), &self.link) else {
+            return;
+        };
+        self.beacon_allowed_at = now + BEACON_INTERVAL;
+        let beacon = Beacon {
+            join_open: link.join_open(),
+            domain_hint: link.domain_hint(),
+            dag_rank: u8::try_from(self.net.rank() >> 8).unwrap_or(u8::MAX),
+            load: self.relay.load(),
+        };
+        self.mac.handle(now, MacInput::SendBeacon { payload: &beacon.emit() });
+    }
+
+    pub(crate) fn attach(&mut self, now: Instant, hint: Option<Eui64>) {
+        let Some(short) = self.link.as_ref().and_then(|link| link.cfg.short) else {
+            return;
+        };
+        match self.config.kind {
+            Kind::BorderRouter => self.attach_root(now, short),
+            Kind::Light | Kind::Switch | Kind::Sensor => {
+                self.net.handle(now, NetInput::Attach(Attach { short, hint }));
+            }
+        }
+    }
+
+    pub(crate) fn set_coap_wake(&mut self, until: Instant) {
+        self.wakes[3] = until;
+    }
+}
+
+/// Identifier of this node's echo requests.
+const PING_IDENTIFIER: u16 = 0x4c47;
+
+fn joiner_config(config: &NodeConfig) -> JoinerConfig {
+    let request = GroupRequest {
+        flags: RequestFlags::SPOKEN,
+        node_id: heapless::Vec::from_slice(&config.eui64.0).expect("8 of 128 octets"),
+        groups: config.groups.iter().copied().collect(),
+    };
+    let mut group_request = heapless::Vec::new();
+    group_request.resize_default(group_request.capacity()).expect("its own capacity");
+    let len = request.emit(&mut group_request).expect("GROUPS_MAX groups fit");
+    group_request.truncate(len);
+    JoinerConfig {
+        ccm: config.ccm,
+        identity: heapless::Vec::from_slice(&config.eui64.0).expect("8 of 128 octets"),
+        psk: config.psk.clone(),
+        group_request,
+        key_log: config.key_log,
+    }
+}
+
+fn first_mpl_sequence(records: &[Record]) -> u8 {
+    let through = records.iter().find_map(|record| match record {
+        Record::MplSequence { through } => Some(*through),
+        Record::Network { .. }
+        | Record::FrameCounter { .. }
+        | Record::Group { .. }
+        | Record::GroupSequence { .. } => None,
+    });
+    through.map_or(0, |through| through.wrapping_add(1))
+}
+
+/// Whether a relay of this link address is meant.
+pub(crate) fn relay_of(link_src: LinkAddr) -> Option<Eui64> {
+    match link_src {
+        LinkAddr::Extended(eui64) => Some(eui64),
+        LinkAddr::Short(_) => None,
+    }
+}
+
+/// A neighbour's link-local address.
+pub(crate) fn link_local(eui64: Eui64) -> lowgate_units::Ipv6Addr {
+    Iid::from(eui64).link_local()
+}

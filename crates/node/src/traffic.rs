@@ -1,0 +1,241 @@
+//! Datagrams between the stack, the relay, the session with the domain manager and the groups.
+//!
+//! Figure 2 of the design stands in [`Node::udp`]: a datagram that came without link-layer security
+//! goes to the relay, or to a joiner that waits for it, or nowhere.
+
+use crate::api::{Event, Kind, Output};
+use crate::app::{LIGHT_PATH, Served};
+use crate::groups::Group;
+use crate::node::{CoapPeer, Node, link_local, relay_of};
+use alloc::vec::Vec;
+use lowgate_access::joiner::{Datagram, JoinerInput, Path};
+use lowgate_access::relay::{self, FromJoiner};
+use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
+use lowgate_amikey::GroupId;
+use lowgate_coap::{
+    Addressed, ContentFormat, ExchangeId, Input as CoapInput, Method, Output as CoapOutput,
+    Path as UriPath, Request, Response,
+};
+use lowgate_net::{UdpReceived, UdpSend};
+use lowgate_units::planted::{Fault, planted};
+use lowgate_units::{Duration, Instant, Ipv6Addr};
+
+/// A command to a group wants no answers; its token is remembered no longer than this.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+impl Node {
+    pub(crate) fn udp(&mut self, now: Instant, mut datagram: UdpReceived) {
+        let from_manager = datagram.secured
+            && self.link.as_ref().and_then(|link| link.manager()) == Some(datagram.src);
+        match (datagram.secured, datagram.dst_port) {
+            (false, JOIN_PORT) => self.relay_up(now, &datagram),
+            (false, JOINER_PORT) if datagram.src_port == JOIN_PORT => {
+                if let Some(relay) = relay_of(datagram.link_src) {
+                    let (path, octets) = (Path::Relay(relay), &mut datagram.payload[..]);
+                    self.joiner.handle(now, JoinerInput::Datagram { path, octets });
+                }
+            }
+            (true, JOIN_PORT) if from_manager && datagram.src_port == MANAGER_RELAY_PORT => {
+                self.relay_down(now, &datagram.payload);
+            }
+            (true, JOINER_PORT) if from_manager && datagram.src_port == MANAGER_PORT => {
+                let (path, octets) = (Path::Direct, &mut datagram.payload[..]);
+                self.joiner.handle(now, JoinerInput::Datagram { path, octets });
+            }
+            (true, port) if datagram.dst.is_multicast() => {
+                self.from_group(now, datagram.dst, port, &mut datagram.payload);
+            }
+            (false | true, _) => self.event(Event::DatagramUnwanted { port: datagram.dst_port }),
+        }
+    }
+
+    fn relay_up(&mut self, now: Instant, datagram: &UdpReceived) {
+        let Some(manager) = self.link.as_ref().and_then(|link| link.manager()) else {
+            return; // not a member of anything: nobody's relay
+        };
+        let mut envelope = [0; relay::ENVELOPE_OCTETS_MAX];
+        let from = FromJoiner {
+            src: datagram.src,
+            dst: datagram.dst,
+            src_port: datagram.src_port,
+            dst_port: datagram.dst_port,
+            hop_limit: datagram.hop_limit,
+            payload: &datagram.payload,
+        };
+        match self.relay.wrap(now, self.net.link_local_addr(), from, &mut envelope) {
+            Ok(len) => {
+                let dst = if planted(Fault::RelayElsewhere) { elsewhere(manager) } else { manager };
+                let (src_port, dst_port) = (JOIN_PORT, MANAGER_RELAY_PORT);
+                let payload = &envelope[..len];
+                self.udp_send(now, UdpSend { dst, src_port, dst_port, secured: true, payload });
+            }
+            Err(drop) => self.event(Event::RelayDropped(drop)),
+        }
+    }
+
+    fn relay_down(&mut self, now: Instant, envelope: &[u8]) {
+        match self.relay.unwrap(now, envelope) {
+            Ok(answer) => {
+                let (dst, dst_port, payload) = (answer.dst, answer.dst_port, answer.payload);
+                let src_port = JOIN_PORT;
+                self.udp_send(now, UdpSend { dst, src_port, dst_port, secured: false, payload });
+            }
+            Err(drop) => self.event(Event::RelayDropped(drop)),
+        }
+    }
+
+    fn udp_send(&mut self, now: Instant, send: UdpSend<'_>) {
+        if let Err(refused) = self.net.udp_send(now, send) {
+            self.event(Event::SendRefused(refused));
+        }
+    }
+
+    /// A datagram of this node's own session.
+    pub(crate) fn to_manager(&mut self, now: Instant, path: Path, octets: Datagram) {
+        let payload = &octets[..];
+        let src_port = JOINER_PORT;
+        match (path, self.config.kind) {
+            (Path::Relay(relay), _) => {
+                let (dst, dst_port) = (link_local(relay), JOIN_PORT);
+                self.udp_send(now, UdpSend { dst, src_port, dst_port, secured: false, payload });
+            }
+            (Path::Direct, Kind::BorderRouter) => self.push(Output::ToManager(octets)),
+            (Path::Direct, Kind::Light | Kind::Switch | Kind::Sensor) => {
+                if let Some(dst) = self.link.as_ref().and_then(|link| link.manager()) {
+                    let dst_port = MANAGER_PORT;
+                    self.udp_send(now, UdpSend { dst, src_port, dst_port, secured: true, payload });
+                }
+            }
+        }
+    }
+
+    /// Application data of the session.
+    pub(crate) fn from_manager(&mut self, now: Instant, octets: &[u8]) {
+        let (peer, addressed) = (CoapPeer::Manager, Addressed::ToUs);
+        self.coap.handle(now, CoapInput::Datagram { peer, addressed, octets });
+    }
+
+    /// Tells the manager the new address with the first record that leaves it.
+    pub(crate) fn greet_manager(&mut self, now: Instant) {
+        if self.joiner.is_member() {
+            // A refusal means that a greeting is under way already.
+            let _ = self.coap.ping(now, CoapPeer::Manager);
+        }
+    }
+
+    fn from_group(&mut self, now: Instant, dst: Ipv6Addr, port: u16, record: &mut [u8]) {
+        let ccm = self.config.ccm;
+        let Some(group) = self.groups.by_address(dst, port) else {
+            return;
+        };
+        let id = group.id;
+        match group.open(ccm, record) {
+            Ok((sender, octets)) => {
+                let peer = CoapPeer::Member(id, sender.0);
+                let addressed = Addressed::ToGroup;
+                self.coap.handle(now, CoapInput::Datagram { peer, addressed, octets });
+                self.event(Event::GroupOpened { group: id, sender });
+            }
+            Err(drop) => self.event(Event::GroupDropped(id, drop)),
+        }
+    }
+
+    /// Opens a record as a member would, without any effect but on the replay window: what a captured
+    /// device can do with its keys and octets that came from elsewhere.
+    pub fn try_group_record(&mut self, id: GroupId, record: &[u8]) -> bool {
+        let mut octets = record.to_vec();
+        let ccm = self.config.ccm;
+        self.groups.by_id(id).is_some_and(|group| group.open(ccm, &mut octets).is_ok())
+    }
+
+    pub(crate) fn press(&mut self, now: Instant, on: bool) {
+        let sends: Vec<GroupId> =
+            self.groups.iter().filter(|group| group.sends()).map(|group| group.id).collect();
+        for id in sends {
+            let path = UriPath::new(LIGHT_PATH).expect("a constant");
+            let value = if on { b"1" } else { b"0" };
+            let request =
+                Request::new(Method::Put, path).with_payload(ContentFormat::TEXT, value.to_vec());
+            let peer = CoapPeer::Group(id);
+            if self.coap.request_group(now, peer, &request, ANSWERS_WITHIN).is_err() {
+                self.event(Event::GroupSendRefused(id));
+            }
+        }
+    }
+
+    fn to_group(&mut self, now: Instant, id: GroupId, octets: &[u8]) {
+        let ccm = self.config.ccm;
+        let sealed = self.groups.by_id(id).and_then(|group: &mut Group| {
+            let record = group.seal(ccm, octets).ok()?;
+            Some((group.address, group.port, record))
+        });
+        self.reserve_sequences(id);
+        let Some((dst, port, record)) = sealed else {
+            return self.event(Event::GroupSendRefused(id));
+        };
+        let (src_port, dst_port, payload) = (port, port, &record[..]);
+        match self.net.udp_send(now, UdpSend { dst, src_port, dst_port, secured: true, payload }) {
+            Ok(()) => self.event(Event::GroupSent { group: id, record: record.to_vec() }),
+            Err(refused) => self.event(Event::SendRefused(refused)),
+        }
+    }
+
+    pub(crate) fn drain_coap(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        loop {
+            match self.coap.poll(now) {
+                CoapOutput::Wait { until } => {
+                    self.set_coap_wake(until);
+                    return moved;
+                }
+                CoapOutput::Transmit { peer, octets } => match peer {
+                    CoapPeer::Manager => drop(self.joiner.send(&octets)),
+                    CoapPeer::Group(id) => self.to_group(now, id, &octets),
+                    CoapPeer::Member(..) => {} // commands to a group are not answered
+                },
+                CoapOutput::Requested { exchange, peer, request, .. } => {
+                    self.serve(now, exchange, peer, request);
+                }
+                // The manager did not answer the greeting: it must learn the address all the same.
+                CoapOutput::Failed { peer: CoapPeer::Manager, .. } => self.greet_manager(now),
+                CoapOutput::Failed { .. }
+                | CoapOutput::Responded { .. }
+                | CoapOutput::Ponged { .. }
+                | CoapOutput::Ended { .. }
+                | CoapOutput::AnswerLost { .. }
+                | CoapOutput::Dropped { .. } => {}
+            }
+            moved = true;
+        }
+    }
+
+    fn serve(&mut self, now: Instant, exchange: ExchangeId, peer: CoapPeer, request: Request) {
+        if self.config.kind == Kind::BorderRouter && peer == CoapPeer::Manager {
+            return self.push(Output::Managed { exchange, request });
+        }
+        let response = match self.app.serve(now, &request) {
+            Served::Answer(response) => response,
+            Served::Lamp(on, response) => {
+                self.event(Event::Light { on });
+                response
+            }
+        };
+        match peer {
+            // RFC 7252 section 8.2: a server may leave a multicast request unanswered. A command to
+            // hundreds of lamps wants no answers.
+            CoapPeer::Member(..) | CoapPeer::Group(_) => drop(self.coap.ignore(exchange)),
+            CoapPeer::Manager => self.respond(now, exchange, response),
+        }
+    }
+
+    pub(crate) fn respond(&mut self, now: Instant, exchange: ExchangeId, response: Response) {
+        // Refused when the exchange was forgotten meanwhile: the peer asks again.
+        let _ = self.coap.respond(now, exchange, &response);
+    }
+}
+
+fn elsewhere(manager: Ipv6Addr) -> Ipv6Addr {
+    let mut octets = manager.octets();
+    octets[15] ^= 0x80;
+    octets.into()
+}
