@@ -3,6 +3,6 @@
 //! **Invariant:** one seed decides everything. No clock is read, no thread started, no hash map with a
 //! random state iterated: the same seed and the same build give the same octets.
 
+pub mod building;
 pub mod medium;
 pub mod queue;
-

@@ -1,0 +1,67 @@
+//! A building as TOML.
+
+use std::fmt::Write;
+
+use super::{Building, Device};
+
+/// A file that reads back as `building`.
+pub(super) fn building(building: &Building) -> String {
+    let mut text = format!("name = {}\n", quoted(&building.name));
+    let p = &building.propagation;
+    text += "\n[radio]\n";
+    for (field, value) in [
+        ("tx_dbm", p.tx_dbm),
+        ("path_loss_exponent", p.path_loss_exponent),
+        ("wall_db", p.wall_db),
+        ("floor_db", p.floor_db),
+        ("shadowing_db", p.shadowing_db),
+    ] {
+        line(&mut text, format_args!("{field} = {value:?}"));
+    }
+    for group in &building.groups {
+        line(
+            &mut text,
+            format_args!("\n[[group]]\nid = {}\nname = {}", group.id, quoted(&group.name)),
+        );
+    }
+    for floor in &building.floors {
+        let name = quoted(&floor.name);
+        line(
+            &mut text,
+            format_args!("\n[[floor]]\nlevel = {}\nname = {name}\nroom = [", floor.level),
+        );
+        for room in &floor.rooms {
+            let wall = room.wall_db.map_or(String::new(), |db| format!(", wall_db = {db:?}"));
+            let name = quoted(&room.name);
+            line(
+                &mut text,
+                format_args!(
+                    "    {{ name = {name}, x = {:?}, y = {:?}, width = {:?}, depth = {:?}{wall} }},",
+                    room.x, room.y, room.width, room.depth
+                ),
+            );
+        }
+        text += "]\n";
+    }
+    device(&mut text, "[border_router]", &building.border_router);
+    for each in &building.devices {
+        device(&mut text, "[[device]]", each);
+    }
+    text
+}
+
+fn device(text: &mut String, header: &str, device: &Device) {
+    let Device { eui64, level, x, y } = device;
+    line(
+        text,
+        format_args!("\n{header}\neui64 = \"{eui64}\"\nfloor = {level}\nx = {x:?}\ny = {y:?}"),
+    );
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    writeln!(text, "{arguments}").expect("writing to a String cannot fail");
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}

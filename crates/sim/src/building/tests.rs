@@ -1,0 +1,199 @@
+//! Buildings as files, generated ones, and the office that the demonstration shows.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SOUND: &str = r#"name = "Shed"
+[[group]]
+id = 1
+name = "All lights"
+[[floor]]
+level = 0
+name = "Ground floor"
+[[floor.room]]
+name = "Hall"
+x = 0
+y = 0
+width = 10
+depth = 5.5
+[border_router]
+eui64 = "02-12-4b-00-00-00-00-01"
+floor = 0
+x = 1.0
+y = 1
+[[device]]
+eui64 = "02124b0000000002"
+floor = 0
+x = 9.5
+y = 5
+"#;
+
+/// The faults of `text`, without the file's name.
+#[track_caller]
+fn check(text: &str, wanted: &[&str]) {
+    let found: Vec<_> = match Building::parse("a.toml", text) {
+        Ok(building) => panic!("no fault found in {building:?}"),
+        Err(faults) => faults.iter().map(Fault::to_string).collect(),
+    };
+    let wanted: Vec<_> = wanted.iter().map(|fault| format!("a.toml:{fault}")).collect();
+    assert_eq!(found, wanted);
+}
+
+/// The sound file with `line` (from 1) replaced.
+#[track_caller]
+fn check_line(line: usize, text: &str, wanted: &[&str]) {
+    let mut lines: Vec<_> = SOUND.lines().collect();
+    lines[line - 1] = text;
+    check(&lines.join("\n"), wanted);
+}
+
+#[test]
+fn a_sound_file() {
+    let building = Building::parse("a.toml", SOUND).expect("nothing is wrong with it");
+    assert_eq!(building.stations(), 2);
+    assert_eq!(building.propagation, Propagation::default());
+    assert_eq!(building.groups, [Group { id: 1, name: "All lights".into() }]);
+    let device = building.device(StationId(1)).expect("the second station");
+    assert_eq!((device.x, device.y, device.level), (9.5, 5.0, 0));
+    assert_eq!(building.room(device).map(|room| room.name.as_str()), Some("Hall"));
+    assert_eq!(building.station(device.eui64), Some(StationId(1)));
+    assert_eq!(building.device(StationId(2)), None);
+}
+
+#[test]
+fn emit_of_parse_is_identity() {
+    for building in [
+        Building::parse("a.toml", SOUND).expect("sound"),
+        Building::generate(40, 3).expect("allowed").building,
+    ] {
+        assert_eq!(Building::parse("b.toml", &building.emit()), Ok(building));
+    }
+}
+
+#[test]
+fn all_faults_at_once() {
+    let text = SOUND
+        .replace("name = \"Shed\"", "nmae = \"Shed\"")
+        .replace("id = 1", "id = 70000")
+        .replace("width = 10", "width = \"wide\"")
+        .replace("02124b0000000002", "02124b0000000001")
+        .replace("x = 9.5", "");
+    check(
+        &text,
+        &[
+            "1: nmae: unknown field; allowed: name, radio, group, floor, border_router, device",
+            "1: name: missing; it is required",
+            "3: group.id: 70000; allowed: a whole number from 1 to 65535",
+            "12: floor.room.width: \"wide\"; allowed: a number from 0.5 to 500",
+            "19: device.x: missing; it is required",
+            "20: device.eui64: 02-12-4b-00-00-00-00-01 stands in line 15 already; allowed: once",
+        ],
+    );
+}
+
+#[test]
+fn wrong_values_say_what_is_allowed() {
+    let name = "text of 1 to 64 characters on one line";
+    check_line(1, "name = \"\"", &[&format!("1: name: \"\"; allowed: {name}")]);
+    check_line(6, "level = 0.5", &["6: floor.level: 0.5; allowed: a whole number from -9 to 99"]);
+    check_line(22, "x = nan", &["22: device.x: nan; allowed: a number from 0 to 2000"]);
+    check_line(
+        20,
+        "eui64 = 7",
+        &["20: device.eui64: 7; allowed: a maker's number as \"16 hexadecimal \
+        digits\", or 8 pairs with - or : between"],
+    );
+    check_line(21, "floor = 3", &["21: device.floor: 3; allowed: the level of a [[floor]]: 0"]);
+    check_line(
+        22,
+        "x = 10.5",
+        &["22: device.x, y: 10.5, 5 is in no room; allowed: inside a room of floor 0"],
+    );
+    check_line(
+        23,
+        "y = 5\ncolour = \"red\"",
+        &["24: device.colour: unknown field; allowed: eui64, floor, x, y"],
+    );
+}
+
+#[test]
+fn what_is_no_toml_does_not_hide_the_rest() {
+    let text = SOUND.replace("x = 9.5", "x = = 9.5").replace("y = 5\n", "y = -5\n");
+    let faults = Building::parse("a.toml", &text).expect_err("two faults");
+    let lines: Vec<_> = faults.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines.first(), Some(&22), "{faults:?}");
+    assert_eq!(lines.last(), Some(&23), "{faults:?}");
+    assert!(faults.iter().all(|fault| !fault.to_string().contains('\n')));
+}
+
+#[test]
+fn rooms_must_not_overlap_and_devices_be_one_at_least() {
+    let room = "name = \"Hall\"\nx = 0\ny = 0\nwidth = 10\ndepth = 5.5\n";
+    let more =
+        format!("{room}[[floor.room]]\nname = \"Hall\"\nx = 9\ny = 1\nwidth = 4\ndepth = 9\n");
+    check(
+        &SOUND.replace(room, &more),
+        &[
+            "14: floor.room: overlaps \"Hall\"; allowed: rooms side by side",
+            "15: floor.room.name: \"Hall\" stands in line 9 already; allowed: once",
+        ],
+    );
+    let without = &SOUND[..SOUND.find("[[device]]").expect("is there")];
+    check(without, &["1: device: missing; it is required"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_text_gives_a_building_or_faults(text in "\\PC{0,80}") {
+        let _ = Building::parse("a.toml", &text);
+    }
+
+    #[test]
+    fn any_damage_to_a_sound_file_gives_a_building_or_faults(at in 0..SOUND.len(), with in "[\\[\\]={}\"\n0-9a-z.]{0,4}", cut in 0..6usize) {
+        let mut text = SOUND.to_owned();
+        text.replace_range(at..(at + cut).min(SOUND.len()), &with);
+        if let Err(faults) = Building::parse("a.toml", &text) {
+            prop_assert!(!faults.is_empty());
+            let lines = text.lines().count() + 1;
+            prop_assert!(faults.iter().all(|fault| (1..=lines).contains(&fault.line)));
+        }
+    }
+}
+
+/// Shows that every device has two good neighbours and returns how deep the mesh is, by breadth-first
+/// search over links on which a full frame arrives nine times of ten.
+#[track_caller]
+fn depth(building: &Building) -> u32 {
+    let config = MediumConfig::default();
+    let usable = |strength| config.reception(strength, 125) > 0.9;
+    let links = building.links(&config);
+    for station in 0..building.stations() as u32 {
+        let good = links.neighbours(StationId(station)).iter().filter(|(_, s)| usable(*s)).count();
+        assert!(good >= 2, "station {station} has {good} neighbours");
+    }
+    let hops = links.hops(StationId(0), usable);
+    hops.into_iter().map(|hops| hops.expect("everybody is reached")).max().expect("not empty")
+}
+
+#[test]
+fn generated_buildings_hang_together_at_any_size() {
+    for (devices, seed) in [(25, 1), (25, 2), (60, 3), (200, 4), (1000, 5)] {
+        let Generated { building, inventory } = Building::generate(devices, seed).expect("allowed");
+        assert_eq!((building.devices.len(), inventory.len()), (devices, devices + 1));
+        let depth = depth(&building);
+        assert!((4..=16).contains(&depth), "{devices} devices: {depth} hops");
+    }
+}
+
+#[test]
+fn generation_repeats_and_has_its_limits() {
+    assert_eq!(Building::generate(30, 9), Building::generate(30, 9));
+    assert_ne!(Building::generate(30, 9), Building::generate(30, 10));
+    for devices in [0, DEVICES_MAX + 1] {
+        assert_eq!(Building::generate(devices, 1), Err(NotGenerated { devices }));
+    }
+    assert!(Building::generate(1, 1).is_ok() && Building::generate(2, 1).is_ok());
+}
