@@ -132,3 +132,56 @@ impl Contexts {
         self.iter().filter(|(.., usage)| *usage == ContextUse::Both).map(|(id, p, _)| (id, p))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(addr: &str, len: u8) -> Prefix {
+        Prefix::new(addr.parse().unwrap(), len).unwrap()
+    }
+
+    fn check_with_iid(prefix: Prefix, expected: &str) {
+        let addr = prefix.with_iid(Iid([0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]));
+        assert_eq!(addr, expected.parse::<Ipv6Addr>().unwrap());
+        assert!(prefix.contains(addr));
+    }
+
+    #[test]
+    fn bits_behind_the_length_are_zero() {
+        assert_eq!(prefix("fd00:1:2:3:4:5:6:7", 64), prefix("fd00:1:2:3::", 64));
+        assert_eq!(prefix("ffff::", 0), prefix("::", 0));
+        assert_eq!(prefix("::1", 128).addr(), Ipv6Addr::LOCALHOST);
+        assert_eq!(Prefix::new(Ipv6Addr::LOCALHOST, 129), None);
+        assert_eq!(Prefix::LINK_LOCAL, prefix("fe80::", 64));
+        assert!(!prefix("fd00:1:2:3::", 64).contains("fd00:1:2:4::".parse().unwrap()));
+    }
+
+    #[test]
+    fn covered_bits_win_and_the_gap_is_zero() {
+        check_with_iid(prefix("fd00:1:2:3::", 64), "fd00:1:2:3:1122:3344:5566:7788");
+        check_with_iid(prefix("fd00:1::", 32), "fd00:1::1122:3344:5566:7788");
+        check_with_iid(prefix("fd00:1:2:3:ffff::", 68), "fd00:1:2:3:f122:3344:5566:7788");
+        check_with_iid(prefix("fd00::1", 128), "fd00::1");
+        check_with_iid(prefix("::", 0), "::1122:3344:5566:7788");
+    }
+
+    #[test]
+    fn sixteen_contexts() {
+        assert_eq!(ContextId::new(16), None);
+        let mut contexts = Contexts::new();
+        for raw in 0..16 {
+            let id = ContextId::new(raw).unwrap();
+            contexts.set(id, prefix("fd00::", raw), ContextUse::Both);
+        }
+        assert!(contexts.iter().map(|(id, p, _)| (id.raw(), p.len())).eq((0..16).zip(0..16)));
+        let id = ContextId::new(15).unwrap();
+        contexts.set(id, prefix("fd00::", 9), ContextUse::DecompressionOnly);
+        assert_eq!(contexts.prefix(id).map(Prefix::len), Some(9));
+        // RFC 6775 section 4.2: C = 0 is for decompression only.
+        assert_eq!(contexts.for_compression().count(), 15);
+        contexts.remove(id);
+        assert_eq!(contexts.prefix(id), None);
+        assert_eq!(contexts.iter().count(), 15);
+    }
+}

@@ -227,6 +227,11 @@ impl<const SLOTS: usize> Pool<SLOTS> {
         self.finished.retain(|(_, until)| *until > now);
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.finished.clear();
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         self.slots.iter().map(|slot| slot.deadline).min().unwrap_or(Instant::FAR_FUTURE)
     }

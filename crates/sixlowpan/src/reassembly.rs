@@ -196,6 +196,8 @@ impl<const SECURED: usize, const UNSECURED: usize> Reassembler<SECURED, UNSECURE
     // RFC 4944 section 5.3: upon disassociation, recipients MUST discard all link fragments of
     // partially reassembled datagrams.
     pub fn clear(&mut self) {
-        *self = Self::new();
+        self.secured.clear();
+        self.unsecured.clear();
+        self.abandoned = 0;
     }
 }

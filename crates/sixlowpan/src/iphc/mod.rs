@@ -163,11 +163,8 @@ pub fn compress_within(
     headers_max: usize,
     out: &mut [u8],
 ) -> Result<Compressed, CompressRefused> {
-    let size = DatagramSize::new(packet.len()).ok_or(match packet {
-        [] => CompressRefused::NotIpv6,
-        [..] => CompressRefused::TooLong,
-    })?;
     let chain = Chain::of(packet)?;
+    let size = DatagramSize::new(packet.len()).ok_or(CompressRefused::TooLong)?;
     let room = headers_max.min(out.len());
     // RFC 6282 section 2: any header that cannot fit within the first fragment MUST NOT be
     // compressed.
@@ -202,9 +199,9 @@ pub fn decompress(
     match Dispatch::of(octets).ok_or(DecompressDrop::UnknownDispatch)? {
         Dispatch::Ipv6 => {
             let packet = octets.get(1..).unwrap_or_default();
-            let size =
-                datagram_size.or(DatagramSize::new(packet.len())).ok_or(DecompressDrop::TooLong)?;
-            Ipv6Header::parse_begin(packet, size.octets())?;
+            let size = datagram_size.map_or(packet.len(), DatagramSize::octets);
+            Ipv6Header::parse_begin(packet, size)?;
+            let size = DatagramSize::new(size).ok_or(DecompressDrop::TooLong)?;
             writer.put(packet)?;
             Ok(Decompressed { len: packet.len(), size })
         }

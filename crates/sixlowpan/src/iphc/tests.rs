@@ -419,7 +419,9 @@ fn an_inner_packet_that_ends_elsewhere_is_carried() {
 fn uncompressed_packets_are_accepted() {
     let packet = between_neighbours(0, 64);
     check_expands(&["41", &to_hex(&packet)].concat(), &packet);
-    check_drop("41", DecompressDrop::TooLong);
+    check_drop("41", DecompressDrop::NotIpv6);
+    let huge = ipv6(0, 59, 64, LOCAL_SRC, LOCAL_DST, &[0; 1241]);
+    check_drop(&["41", &to_hex(&huge)].concat(), DecompressDrop::TooLong);
     check_drop("41 60", DecompressDrop::NotIpv6);
     let mut wrong = packet.clone();
     wrong[0] = 0x40;
