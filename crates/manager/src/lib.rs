@@ -3,13 +3,28 @@
 //! **Invariant:** what a message depends on is stored before the message leaves. No clock, no
 //! thread, no randomness of its own; keys leave only inside a device's own session.
 
+mod admission;
+mod admitted;
 mod change;
 mod decide;
 mod device;
+mod distribution;
 mod domain;
 mod group;
+mod interface;
+mod journal;
+mod manager;
+mod messages;
+mod reads;
+mod requests;
+mod rollover;
+mod router_link;
+mod session;
 mod store;
 
+pub use admitted::{
+    ADMITTED_ENTRIES_MAX, ADMITTED_OCTETS_MAX, ADMITTED_PATH, AdmittedDrop, AdmittedSet, Removed,
+};
 pub use change::{Batch, Change, DomainConfig, LinkKey, Snapshot};
 pub use decide::{
     DEVICES_MAX, GroupRefused, ImportFault, ImportRefused, NewDomain, NotAuthorized, RevokeRefused,
@@ -21,5 +36,12 @@ pub use device::{
 };
 pub use domain::{BORDER_ROUTER_SHORT, Domain, Inconsistent, WINDOW_MAX};
 pub use group::{GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, group_address};
+pub use interface::{
+    DeviceView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput, ManagerOutput,
+    Refusal, Reply, Request, RequestId, Status,
+};
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
+pub use lowgate_dtls::{CloseReason, Peer};
+pub use manager::Manager;
+pub use reads::READS_MAX;
 pub use store::{MemoryStore, Store, StoreError};

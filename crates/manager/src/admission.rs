@@ -1,0 +1,139 @@
+//! From an authenticated session to an admitted device, or to a refusal; and the end of sessions.
+//!
+//! **Invariant:** authentication first, authorization after; nothing of a device's wishes counts
+//! before its Finished verified.
+
+use crate::change::Change;
+use crate::decide::NotAuthorized;
+use crate::device::{Device, Identity};
+use crate::interface::{ManagerDrop, ManagerEvent};
+use crate::manager::{Consequence, Manager};
+use crate::session::{Owed, Session, Stage};
+use lowgate_amikey::{GroupId, GroupRequest, KeyError, Message, MsgId, RequestFlags, Role};
+use lowgate_dtls::{CloseReason, ContentType, Peer, SessionId};
+use lowgate_units::{Entropy, Eui64, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a newcomer gets.
+type Granted = (BTreeMap<GroupId, Role>, Vec<Change>);
+
+impl Manager {
+    /// A handshake is done: who is it, and may it come in?
+    pub(crate) fn established(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        peer: Peer,
+        identity: &[u8],
+        group_request: Option<&[u8]>,
+        entropy: &mut dyn Entropy,
+    ) {
+        let device = Identity::new(identity).and_then(|id| self.domain.identified(&id)).cloned();
+        // Nobody is taken out of the inventory, so that a handshake cannot end without its key.
+        let Some(device) = device else { return self.server.close(now, session) };
+        let eui64 = device.record.eui64;
+        self.event(ManagerEvent::Authenticated { eui64, peer });
+        match self.authorize(now, &device, group_request, entropy) {
+            Ok((granted, changes)) => {
+                self.end_session_of(now, eui64);
+                self.decide(&changes);
+                self.by_device.insert(eui64, session);
+                self.sessions.insert(
+                    session,
+                    Session {
+                        eui64,
+                        granted,
+                        stage: Stage::Admitting,
+                        owes_groups: BTreeSet::new(),
+                        owes_key: Owed::Nothing,
+                        msg_id_next: MsgId(1),
+                    },
+                );
+                if let Some(short) = device.admitted() {
+                    let returned = ManagerEvent::Returned { eui64, short };
+                    self.once_stored(now, Consequence::Event(returned));
+                }
+            }
+            Err(why) => self.refuse(now, session, eui64, why),
+        }
+    }
+
+    fn authorize(
+        &self,
+        now: Instant,
+        device: &Device,
+        group_request: Option<&[u8]>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Granted, NotAuthorized> {
+        let request = group_request.and_then(|octets| GroupRequest::parse(octets).ok());
+        let request = request.ok_or(NotAuthorized::NoRequest)?;
+        if !request.flags.contains(RequestFlags::SPOKEN) {
+            return Err(NotAuthorized::NoRequest);
+        }
+        let node_id = &request.node_id[..];
+        if node_id != device.record.identity.octets() && node_id != device.record.eui64.0 {
+            return Err(NotAuthorized::NodeIdMismatch);
+        }
+        let wanted = request.groups.iter().map(|wish| (wish.group, wish.role)).collect();
+        let changes = self.domain.decide_admission(now, device, &wanted, entropy)?;
+        Ok((wanted, changes))
+    }
+
+    fn refuse(&mut self, now: Instant, session: SessionId, eui64: Eui64, why: NotAuthorized) {
+        let refusal = Message::Err { msg_id: MsgId(0), error: KeyError::NotAuthorized };
+        let mut octets = [0; 3];
+        let len = refusal.emit(&mut octets).expect("three octets");
+        // Without the extension there is no record type to say it in; the end says enough.
+        let _ = self.server.send(now, session, ContentType::KeyParameters, &octets[..len]);
+        self.server.close(now, session);
+        self.event(ManagerEvent::NotAuthorized { eui64, why });
+    }
+
+    pub(crate) fn handshake_failed(
+        &mut self,
+        peer: Peer,
+        identity: Option<&[u8]>,
+        reason: CloseReason,
+    ) {
+        let claimed = identity.and_then(Identity::new);
+        let device = claimed.as_ref().and_then(|identity| self.domain.identified(identity));
+        let count = match device {
+            Some(device) => self.failures.entry(device.record.eui64).or_default(),
+            None => &mut self.strangers,
+        };
+        *count = count.saturating_add(1);
+        self.event(ManagerEvent::HandshakeFailed { peer, claimed, reason });
+    }
+
+    /// The session goes on from another address.
+    pub(crate) fn moved(&mut self, now: Instant, session: SessionId, peer: Peer) {
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return self.drop_input(ManagerDrop::NoSession);
+        };
+        let eui64 = state.eui64;
+        let direct = peer.relay_header.is_empty();
+        self.event(ManagerEvent::SessionMoved { eui64, peer });
+        if direct {
+            // It is heard over the secured mesh, so it has the key and the address.
+            self.configuration_confirmed(now, session);
+        }
+    }
+
+    pub(crate) fn end_session_of(&mut self, now: Instant, eui64: Eui64) {
+        if let Some(session) = self.by_device.get(&eui64).copied() {
+            self.server.close(now, session);
+            self.session_closed(now, session, CloseReason::Requested);
+        }
+    }
+
+    /// A session is over, by whoever's wish.
+    pub(crate) fn session_closed(&mut self, now: Instant, session: SessionId, reason: CloseReason) {
+        // A refused newcomer's session never got here.
+        if let Some(Session { eui64, .. }) = self.sessions.remove(&session) {
+            self.by_device.remove(&eui64);
+            self.router.session_ended(session);
+            self.forget_peer(now, session);
+            self.event(ManagerEvent::SessionEnded { eui64, reason });
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The machine: inputs in, decisions stored, then their consequences out.
+//!
+//! **Invariant:** a decision changes the domain at once and goes to the journal; whatever tells
+//! anybody of it waits until the journal says that it is stored.
+
+use crate::change::{Change, Snapshot};
+use crate::decide::{NewDomain, found};
+use crate::domain::{BORDER_ROUTER_SHORT, Domain, Inconsistent};
+use crate::interface::{
+    ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput, ManagerOutput, Refusal, Reply,
+    RequestId,
+};
+use crate::journal::Journal;
+use crate::reads::Reads;
+use crate::rollover::Rollover;
+use crate::router_link::RouterLink;
+use crate::session::Session;
+use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
+use lowgate_amikey::GroupRequest;
+use lowgate_coap::Endpoint;
+use lowgate_dtls::{
+    GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
+};
+use lowgate_units::{Entropy, Eui64, Instant, Prng, ShortAddr};
+use std::collections::{BTreeMap, VecDeque};
+
+/// The domain manager of one domain.
+pub struct Manager {
+    pub(crate) config: ManagerConfig,
+    pub(crate) prng: Prng,
+    pub(crate) server: Server,
+    pub(crate) coap: Endpoint<SessionId>,
+    pub(crate) domain: Domain,
+    pub(crate) journal: Journal,
+    /// What follows once a revision is stored, in order.
+    consequences: VecDeque<(u64, Consequence)>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    /// The one session of each device.
+    pub(crate) by_device: BTreeMap<Eui64, SessionId>,
+    pub(crate) rollover: Option<Rollover>,
+    pub(crate) router: RouterLink,
+    pub(crate) reads: Reads,
+    /// Failed handshakes in the name of devices of the inventory.
+    pub(crate) failures: BTreeMap<Eui64, u32>,
+    pub(crate) strangers: u32,
+    pub(crate) outputs: VecDeque<ManagerOutput>,
+    pub(crate) coap_until: Instant,
+    wake_at: Instant,
+    health: Health,
+}
+
+/// Whether the manager goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Running,
+    StoreFailed,
+}
+
+/// What follows from a change, or from an answer to a request, once it is stored.
+#[derive(Debug)]
+pub(crate) enum Consequence {
+    Reply(RequestId, Reply),
+    Event(ManagerEvent),
+    MemberCame(Eui64, ShortAddr),
+    DeviceRevoked(Eui64),
+    KeyStaged,
+    KeyActivated(lowgate_amikey::KeyIndex),
+    EpochStarted(lowgate_amikey::GroupId),
+}
+
+impl Consequence {
+    fn of(change: &Change) -> Option<Self> {
+        match change {
+            Change::Admitted { eui64, short } => Some(Self::MemberCame(*eui64, *short)),
+            Change::Revoked { eui64 } => Some(Self::DeviceRevoked(*eui64)),
+            Change::LinkKeyStaged(_) => Some(Self::KeyStaged),
+            Change::LinkKeyActivated { index } => Some(Self::KeyActivated(*index)),
+            Change::GroupEpochStarted { group, .. } => Some(Self::EpochStarted(*group)),
+            Change::DomainCreated { .. }
+            | Change::DeviceImported(_)
+            | Change::GroupCreated { .. }
+            | Change::SenderIdGiven { .. }
+            | Change::WindowOpened { .. }
+            | Change::WindowClosed => None,
+        }
+    }
+}
+
+impl Manager {
+    /// The manager of a domain that begins now. Its first output is the batch to store.
+    pub fn found(
+        config: ManagerConfig,
+        new: NewDomain,
+        prng: Prng,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let created = found(new, entropy);
+        let changes = std::slice::from_ref(&created);
+        let domain = Domain::restore(changes).expect("a domain begins with its creation");
+        let mut manager = Self::new(config, domain, 0, prng, entropy);
+        manager.journal.record(changes);
+        manager.flush();
+        manager
+    }
+
+    /// The manager of a domain that was stored. A rekey that was under way goes on.
+    ///
+    /// # Errors
+    /// When the store's content does not fit together.
+    pub fn restore(
+        now: Instant,
+        config: ManagerConfig,
+        snapshot: &Snapshot,
+        prng: Prng,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, Inconsistent> {
+        let domain = Domain::restore(&snapshot.changes)?;
+        let mut manager = Self::new(config, domain, snapshot.revision, prng, entropy);
+        manager.begin_rollover(now);
+        manager.settle(now, entropy);
+        Ok(manager)
+    }
+
+    fn new(
+        config: ManagerConfig,
+        domain: Domain,
+        revision: u64,
+        prng: Prng,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let server_config = ServerConfig {
+            cookie: config.cookie,
+            retransmission: config.retransmission,
+            key_log: config.key_log,
+            datagram_len_max: lowgate_access::JOIN_DATAGRAM_OCTETS_MAX,
+            ..ServerConfig::new(config.ccm)
+        };
+        Self {
+            server: Server::new(server_config, prng.fork(1), entropy),
+            coap: Endpoint::new(lowgate_coap::Config::default(), prng.fork(2)),
+            prng: prng.fork(3),
+            config,
+            domain,
+            journal: Journal::new(revision),
+            consequences: VecDeque::new(),
+            sessions: BTreeMap::new(),
+            by_device: BTreeMap::new(),
+            rollover: None,
+            router: RouterLink::Absent,
+            reads: Reads::default(),
+            failures: BTreeMap::new(),
+            strangers: 0,
+            outputs: VecDeque::new(),
+            coap_until: Instant::FAR_FUTURE,
+            wake_at: Instant::FAR_FUTURE,
+            health: Health::Running,
+        }
+    }
+
+    /// The domain as decided; the store may lack the latest decisions.
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Feeds one input; drain with [`Self::poll`] until `Wait` afterwards.
+    pub fn handle(&mut self, now: Instant, input: ManagerInput<'_>, entropy: &mut dyn Entropy) {
+        if self.health == Health::StoreFailed {
+            return;
+        }
+        match input {
+            ManagerInput::Datagram { src, src_port, dst_port, octets } => {
+                let direct = Peer { addr: src, port: src_port, relay_header: heapless::Vec::new() };
+                self.datagram(now, direct, dst_port, octets, entropy);
+            }
+            ManagerInput::Committed { revision } => {
+                if self.journal.commit(revision) {
+                    self.follow(now);
+                }
+            }
+            ManagerInput::StoreFailed => return self.stop(),
+            ManagerInput::Wake => {}
+        }
+        self.settle(now, entropy);
+    }
+
+    /// The next output.
+    pub fn poll(&mut self, _now: Instant) -> ManagerOutput {
+        let wait = ManagerOutput::Wait { until: self.wake_at };
+        self.outputs.pop_front().unwrap_or(wait)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.health == Health::Running
+    }
+
+    fn datagram(
+        &mut self,
+        now: Instant,
+        direct: Peer,
+        port: u16,
+        octets: &[u8],
+        entropy: &mut dyn Entropy,
+    ) {
+        let (peer, content) = match port {
+            MANAGER_PORT => (direct, octets),
+            MANAGER_RELAY_PORT => match jpy::parse(octets) {
+                Ok(envelope) => {
+                    let relay_header = heapless::Vec::from_slice(envelope.header)
+                        .expect("parse checks its length");
+                    (Peer { relay_header, ..direct }, envelope.content)
+                }
+                Err(drop) => return self.drop_input(ManagerDrop::Envelope(drop)),
+            },
+            other => return self.drop_input(ManagerDrop::Port(other)),
+        };
+        let mut scratch = content.to_vec();
+        let input = ServerInput::Datagram { peer: &peer, octets: &mut scratch };
+        self.server.handle(now, input, &Directory(&self.domain), entropy);
+    }
+
+    /// Lets everything that can happen now happen, then says when to come back.
+    pub(crate) fn settle(&mut self, now: Instant, entropy: &mut dyn Entropy) {
+        let until = loop {
+            match self.server.poll(now) {
+                ServerOutput::Wait { until } => {
+                    if self.drain_coap(now) || self.advance(now) {
+                        continue;
+                    }
+                    break until;
+                }
+                output => self.server_output(now, output, entropy),
+            }
+        };
+        self.flush();
+        self.wake_at = until.min(self.coap_until).min(self.due(now));
+    }
+
+    /// One step of what time and storage allow. Returns whether there was one.
+    fn advance(&mut self, now: Instant) -> bool {
+        self.expire_deliveries(now)
+            || self.begin_deliveries(now)
+            || self.advance_rollover(now)
+            || self.offer_to_router(now)
+    }
+
+    /// When the manager's own timers want it, those that wait for something else left out.
+    fn due(&self, now: Instant) -> Instant {
+        let waiting = [self.rollover_due(), self.router.due()];
+        let later = waiting.into_iter().filter(|due| *due > now).min();
+        self.deliveries_due(now).min(later.unwrap_or(Instant::FAR_FUTURE))
+    }
+
+    fn flush(&mut self) {
+        self.outputs.extend(self.journal.take_batch().map(ManagerOutput::Commit));
+    }
+
+    fn server_output(&mut self, now: Instant, output: ServerOutput, entropy: &mut dyn Entropy) {
+        match output {
+            ServerOutput::Transmit { peer, octets } => self.transmit(&peer, octets),
+            ServerOutput::HandshakeStarted { peer } => {
+                self.event(ManagerEvent::HelloReceived { peer });
+            }
+            ServerOutput::Established { session, peer, identity, group_request } => {
+                self.established(now, session, peer, &identity, group_request.as_deref(), entropy);
+            }
+            ServerOutput::HandshakeFailed { peer, identity, reason } => {
+                self.handshake_failed(peer, identity.as_deref(), reason);
+            }
+            ServerOutput::Received { session, content_type, octets } => {
+                self.received(now, session, content_type, &octets);
+            }
+            ServerOutput::PeerMoved { session, peer } => self.moved(now, session, peer),
+            ServerOutput::KeyLog(log) => self.outputs.push_back(ManagerOutput::KeyLog(log)),
+            ServerOutput::Event { peer, drop } => {
+                self.drop_input(ManagerDrop::Record { peer, drop });
+            }
+            ServerOutput::Closed { session, reason } => self.session_closed(now, session, reason),
+            ServerOutput::Wait { .. } => unreachable!("settle takes it"),
+        }
+    }
+
+    fn transmit(&mut self, peer: &Peer, content: Vec<u8>) {
+        let (src_port, octets) = if peer.relay_header.is_empty() {
+            (MANAGER_PORT, content)
+        } else {
+            let header = &peer.relay_header[..];
+            let mut octets = vec![0; content.len() + header.len() + jpy::ENVELOPE_OCTETS_MAX];
+            let envelope = jpy::Envelope { header, content: &content };
+            let len = envelope.emit(&mut octets).expect("room for the envelope");
+            octets.truncate(len);
+            (MANAGER_RELAY_PORT, octets)
+        };
+        let (dst, dst_port) = (peer.addr, peer.port);
+        self.outputs.push_back(ManagerOutput::Datagram { dst, dst_port, src_port, octets });
+    }
+
+    /// Follows a decision: the domain changes now, everybody hears of it once it is stored.
+    pub(crate) fn decide(&mut self, changes: &[Change]) {
+        let revision = self.journal.record(changes);
+        for change in changes {
+            self.domain.apply(change).expect("a decision fits the domain it was made from");
+            if let Some(consequence) = Consequence::of(change) {
+                self.consequences.push_back((revision, consequence));
+            }
+        }
+    }
+
+    /// Says something as soon as everything decided so far is stored.
+    pub(crate) fn once_stored(&mut self, now: Instant, consequence: Consequence) {
+        self.consequences.push_back((self.journal.newest(), consequence));
+        self.follow(now);
+    }
+
+    fn follow(&mut self, now: Instant) {
+        let committed = self.journal.committed();
+        while let Some((_, consequence)) =
+            self.consequences.pop_front_if(|(revision, _)| *revision <= committed)
+        {
+            self.perform(now, consequence);
+        }
+    }
+
+    fn perform(&mut self, now: Instant, consequence: Consequence) {
+        match consequence {
+            Consequence::Reply(id, reply) => {
+                self.outputs.push_back(ManagerOutput::Reply { id, reply });
+            }
+            Consequence::Event(event) => self.event(event),
+            Consequence::MemberCame(eui64, short) => {
+                self.event(ManagerEvent::Admitted { eui64, short });
+                if short != BORDER_ROUTER_SHORT {
+                    self.router.changed(eui64, Some(short));
+                }
+            }
+            Consequence::DeviceRevoked(eui64) => {
+                self.event(ManagerEvent::Revoked { eui64 });
+                self.router.changed(eui64, None);
+                self.end_session_of(now, eui64);
+            }
+            Consequence::KeyStaged => self.begin_rollover(now),
+            Consequence::KeyActivated(index) => {
+                self.rollover = None;
+                self.event(ManagerEvent::KeySwitched { index });
+            }
+            Consequence::EpochStarted(group) => self.owe_group(group),
+        }
+    }
+
+    /// The store failed: what is in memory may never have been. Only refusals leave from now on.
+    fn stop(&mut self) {
+        self.health = Health::StoreFailed;
+        self.wake_at = Instant::FAR_FUTURE;
+        let waiting = std::mem::take(&mut self.consequences);
+        let replies = waiting.into_iter().filter_map(|(_, consequence)| match consequence {
+            Consequence::Reply(id, _) => Some(id),
+            _ => None,
+        });
+        for id in replies.chain(self.reads.drain()) {
+            let reply = Reply::Refused(Refusal::StoreFailed);
+            self.outputs.push_back(ManagerOutput::Reply { id, reply });
+        }
+        self.event(ManagerEvent::StoreFailed);
+    }
+
+    pub(crate) fn event(&mut self, event: ManagerEvent) {
+        self.outputs.push_back(ManagerOutput::Event(event));
+    }
+
+    pub(crate) fn drop_input(&mut self, drop: ManagerDrop) {
+        self.event(ManagerEvent::DatagramDropped(drop));
+    }
+}
+
+/// The inventory as the handshakes see it.
+struct Directory<'a>(&'a Domain);
+
+impl PskDirectory for Directory<'_> {
+    // The revoked are found as well: they are refused after they proved who they are.
+    fn psk(&self, identity: &[u8]) -> Option<Psk> {
+        let identity = crate::device::Identity::new(identity)?;
+        Psk::new(self.0.identified(&identity)?.record.psk.expose())
+    }
+
+    fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
+        let answer = GroupRequest::parse(request).ok()?.answer().emit();
+        Some(GroupAnswer::from_slice(&answer).expect("two octets"))
+    }
+}

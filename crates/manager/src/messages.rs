@@ -1,0 +1,145 @@
+//! Key messages for one device, made from the domain, and how they share records.
+//!
+//! **Invariant:** made only from what is stored. Every message of a group follows that group's key.
+
+use crate::change::LinkKey;
+use crate::device::{Device, Kind};
+use crate::domain::Domain;
+use crate::group::{Group, group_address};
+use crate::session::Session;
+use lowgate_amikey::{
+    self as amikey, Activation, Cfg, GroupId, KeyUsage, Message, Mkd, OldEpoch, Spd, SpdParameters,
+};
+use zeroize::Zeroizing;
+
+/// Octets of key messages in one record: through a relay, with the record's own octets, it must stay
+/// within [`lowgate_access::JOIN_DATAGRAM_OCTETS_MAX`].
+pub(crate) const RECORD_OCTETS_MAX: usize =
+    lowgate_access::JOIN_DATAGRAM_OCTETS_MAX - lowgate_dtls::RECORD_OVERHEAD_OCTETS_MAX;
+
+/// Messages in one record: devices acknowledge them all in one record of their own.
+const RECORD_MESSAGES_MAX: usize = 12;
+
+/// Room for one record's messages; wiped when dropped.
+pub(crate) type RecordBuffer = Zeroizing<[u8; RECORD_OCTETS_MAX]>;
+
+/// Everything a newcomer needs: the keys of its groups, then the network's, then the one to come.
+pub(crate) fn join(
+    domain: &Domain,
+    device: &Device,
+    session: &mut Session,
+    join_rate: u32,
+) -> Vec<Vec<Message>> {
+    let groups: Vec<GroupId> = session.granted.keys().copied().collect();
+    let mut units = group_units(domain, session, groups);
+    let config = domain.config();
+    let router = device.record.kind == Kind::BorderRouter;
+    let cfg = Cfg {
+        keys: [link_key(domain.link_key())].into_iter().collect(),
+        short: device.admitted(),
+        manager: Some(config.manager_addr),
+        join_rate: Some(join_rate),
+        pan_id: Some(config.pan_id),
+        channel: Some(config.channel),
+        prefix: router.then_some(config.mesh_prefix),
+        activation: Activation::Switch { after_ms: 0 },
+        ..Cfg::default()
+    };
+    units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);
+    units.extend(domain.staged_key().map(|key| vec![stage(key, session)]));
+    pack(units)
+}
+
+/// What changed since the device was last told.
+pub(crate) fn update(
+    domain: &Domain,
+    session: &mut Session,
+    groups: impl IntoIterator<Item = GroupId>,
+    staged: Option<&LinkKey>,
+) -> Vec<Vec<Message>> {
+    let mut units = group_units(domain, session, groups);
+    units.extend(staged.map(|key| vec![stage(key, session)]));
+    pack(units)
+}
+
+/// The command to send with `key`; it brings the key along for a router that missed it.
+pub(crate) fn switch(key: &LinkKey, session: &mut Session) -> Vec<Vec<Message>> {
+    let cfg = Cfg {
+        keys: [link_key(key)].into_iter().collect(),
+        activation: Activation::Switch { after_ms: 0 },
+        ..Cfg::default()
+    };
+    vec![vec![Message::Cfg { msg_id: session.number(), cfg }]]
+}
+
+fn stage(key: &LinkKey, session: &mut Session) -> Message {
+    let keys = [link_key(key)].into_iter().collect();
+    let cfg = Cfg { keys, activation: Activation::Stage, ..Cfg::default() };
+    Message::Cfg { msg_id: session.number(), cfg }
+}
+
+fn link_key(key: &LinkKey) -> amikey::LinkKey {
+    amikey::LinkKey { index: key.index, usage: KeyUsage::EncMic64, key: key.key.clone() }
+}
+
+fn group_units(
+    domain: &Domain,
+    session: &mut Session,
+    groups: impl IntoIterator<Item = GroupId>,
+) -> Vec<Vec<Message>> {
+    let known = groups.into_iter().filter_map(|id| domain.groups().get(&id));
+    known.map(|group| group_unit(domain, group, session)).collect()
+}
+
+/// A group's MKD and SPD, which travel together.
+fn group_unit(domain: &Domain, group: &Group, session: &mut Session) -> Vec<Message> {
+    let (record, epoch) = (&group.record, &group.epoch);
+    let mkd = Mkd {
+        msg_id: session.number(),
+        csb_id: epoch.csb_id,
+        generation: epoch.generation,
+        group: record.id,
+        tgk: epoch.tgk.clone(),
+    };
+    let parameters = SpdParameters {
+        port: Some(record.port),
+        address: Some(group_address(record.id, domain.config().mesh_prefix)),
+        ..SpdParameters::default()
+    };
+    let spd = Spd {
+        msg_id: session.number(),
+        csb_id: epoch.csb_id,
+        tek_id: epoch.tek_id,
+        sender_id: group.sender_ids.get(&session.eui64).copied(),
+        rand: epoch.rand.clone(),
+        // Every new epoch here comes with a new TGK; nobody accepts the old one any longer.
+        old_epoch: OldEpoch::Wipe,
+        parameters,
+    };
+    vec![Message::Mkd(mkd), Message::Spd(spd)]
+}
+
+/// As few records as hold the units in order; no unit is split.
+fn pack(units: Vec<Vec<Message>>) -> Vec<Vec<Message>> {
+    let mut records: Vec<Vec<Message>> = Vec::new();
+    let mut room = 0;
+    for unit in units {
+        let octets = octets_of(&unit);
+        match records.last_mut() {
+            Some(last) if octets <= room && last.len() + unit.len() <= RECORD_MESSAGES_MAX => {
+                room -= octets;
+                last.extend(unit);
+            }
+            _ => {
+                room = RECORD_OCTETS_MAX - octets;
+                records.push(unit);
+            }
+        }
+    }
+    records
+}
+
+fn octets_of(unit: &[Message]) -> usize {
+    let mut buffer = RecordBuffer::new([0; RECORD_OCTETS_MAX]);
+    amikey::emit_all(unit, &mut buffer[..]).expect("a group's keys or a configuration fit a record")
+}

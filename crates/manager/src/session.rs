@@ -1,0 +1,152 @@
+//! One device's session, and what is on its way to the device.
+//!
+//! **Invariant:** one record of key messages is out at a time, so that a message number is never
+//! overtaken by a higher one; a number belongs to one message for good.
+
+use crate::interface::Lacks;
+use lowgate_amikey::{GroupId, KeyIndex, Message, MsgId, Role};
+use lowgate_dtls::RetransmissionTimer;
+use lowgate_units::{Eui64, Instant};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// An authenticated and authorized session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) eui64: Eui64,
+    /// The groups it asked for and may be in.
+    pub(crate) granted: BTreeMap<GroupId, Role>,
+    pub(crate) stage: Stage,
+    /// Groups whose keys changed since this session was last told.
+    pub(crate) owes_groups: BTreeSet<GroupId>,
+    /// The staged key is to be told.
+    pub(crate) owes_key: Owed,
+    /// Number of the next key message.
+    pub(crate) msg_id_next: MsgId,
+}
+
+/// Whether a session still has to hear of the link-layer key to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owed {
+    Nothing,
+    Key,
+}
+
+/// Where a session stands.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Keys leave once the admission is stored and the border router knows of it.
+    Admitting,
+    /// Messages are out.
+    Delivering(Delivery),
+    /// It confirmed its keys; nothing is out.
+    Settled,
+}
+
+/// What a delivery is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Everything a newcomer needs.
+    Join,
+    /// What changed since.
+    Update,
+    /// The border router is to send with the staged key.
+    Switch,
+}
+
+/// Records on their way to one device, one at a time.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) purpose: Purpose,
+    /// The first is out.
+    records: VecDeque<Record>,
+    /// The staged key among the messages.
+    pub(crate) carries: Option<KeyIndex>,
+    pub(crate) started: Instant,
+    pub(crate) timer: RetransmissionTimer,
+}
+
+/// The messages of one record, and which of them are not confirmed.
+#[derive(Debug)]
+struct Record {
+    messages: Vec<Message>,
+    open: BTreeSet<MsgId>,
+}
+
+impl Session {
+    /// Whether the device confirmed the keys of its join.
+    pub(crate) const fn is_member(&self) -> bool {
+        match &self.stage {
+            Stage::Settled => true,
+            Stage::Delivering(delivery) => !matches!(delivery.purpose, Purpose::Join),
+            Stage::Admitting => false,
+        }
+    }
+
+    /// Whether something changed that the device was not told.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes_key == Owed::Key || !self.owes_groups.is_empty()
+    }
+
+    /// The number for the next message.
+    pub(crate) const fn number(&mut self) -> MsgId {
+        let number = self.msg_id_next;
+        self.msg_id_next = number.next();
+        number
+    }
+}
+
+impl Delivery {
+    /// Messages packed into records by `pack`; nothing has left.
+    pub(crate) fn new(
+        now: Instant,
+        purpose: Purpose,
+        records: Vec<Vec<Message>>,
+        carries: Option<KeyIndex>,
+        timer: RetransmissionTimer,
+    ) -> Self {
+        let records = records.into_iter().map(|messages| {
+            let open = messages.iter().map(Message::msg_id).collect();
+            Record { messages, open }
+        });
+        Self { purpose, records: records.collect(), carries, started: now, timer }
+    }
+
+    /// The messages that are out, or go out next.
+    pub(crate) fn out(&self) -> Option<&[Message]> {
+        self.records.front().map(|record| &record.messages[..])
+    }
+
+    /// The device confirmed one message. Returns whether its record is done with that.
+    pub(crate) fn confirm(&mut self, msg_id: MsgId) -> bool {
+        self.confirm_where(|message| message.msg_id() == msg_id)
+    }
+
+    /// The device showed by its doings that it follows the configuration.
+    pub(crate) fn confirm_configuration(&mut self) -> bool {
+        self.confirm_where(|message| matches!(message, Message::Cfg { .. }))
+    }
+
+    fn confirm_where(&mut self, confirmed: impl Fn(&Message) -> bool) -> bool {
+        let Some(record) = self.records.front_mut() else {
+            return false;
+        };
+        for message in record.messages.iter().filter(|message| confirmed(message)) {
+            record.open.remove(&message.msg_id());
+        }
+        let done = record.open.is_empty();
+        if done {
+            self.records.pop_front();
+        }
+        done
+    }
+
+    /// What the device lacks if this is given up.
+    pub(crate) const fn lacks(&self) -> Lacks {
+        match (self.purpose, self.carries) {
+            (Purpose::Join, _) => Lacks::JoinKeys,
+            (Purpose::Switch, _) => Lacks::Switch,
+            (Purpose::Update, Some(_)) => Lacks::StagedKey,
+            (Purpose::Update, None) => Lacks::Update,
+        }
+    }
+}
