@@ -37,5 +37,5 @@ pub use request::{
     GROUPS_MAX, GroupAnswer, GroupRequest, Membership, NODE_ID_OCTETS_MAX, RequestDrop,
     RequestFlags, Wish,
 };
-pub use spd::{NAMED_SENDERS_MAX, OldEpoch, Spd, SpdParameters, TlvDrop};
+pub use spd::{NAMED_SENDERS_MAX, OldEpoch, SeqFloor, Spd, SpdParameters, TlvDrop};
 pub use wire::NoRoom;

@@ -190,3 +190,101 @@ impl GroupAnswer {
         [VERSION, self.flags.0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_testkit::hex;
+    use proptest::prelude::*;
+
+    fn check(text: &str, expected: Result<GroupRequest, RequestDrop>) {
+        let octets = hex(text);
+        let parsed = GroupRequest::parse(&octets);
+        assert_eq!(parsed, expected);
+        if let Ok(request) = parsed {
+            let mut out = [0xaa; GroupRequest::OCTETS_MAX];
+            let len = request.emit(&mut out).expect("room");
+            assert_eq!(out[..len], octets);
+            assert_eq!(request.emit(&mut out[..len - 1]), Err(NoRoom));
+            for len in 0..octets.len() {
+                assert_eq!(GroupRequest::parse(&octets[..len]), Err(RequestDrop::Truncated));
+            }
+        }
+    }
+
+    fn request(flags: u8, node_id: &str, groups: &[(u16, Role)]) -> GroupRequest {
+        let groups =
+            groups.iter().map(|(group, role)| Membership { group: GroupId(*group), role: *role });
+        GroupRequest {
+            flags: RequestFlags(flags),
+            node_id: Vec::from_slice(&hex(node_id)).expect("short"),
+            groups: groups.collect(),
+        }
+    }
+
+    #[test]
+    fn the_worked_example() {
+        let expected = request(0x01, "02124b0000000001", &[(7, Role::Listener)]);
+        check("01 01 08 02124b0000000001 03 0007 01", Ok(expected));
+    }
+
+    #[test]
+    fn no_name_and_no_groups() {
+        check("01 05 00 00", Ok(request(0x05, "", &[])));
+    }
+
+    #[test]
+    fn three_groups() {
+        let groups = [(1, Role::Listener), (2, Role::Sender), (0xffff, Role::SenderAndListener)];
+        check("01 ff 01 42 09 0001 01 0002 02 ffff 03", Ok(request(0xff, "42", &groups)));
+    }
+
+    #[test]
+    fn faults() {
+        for (text, fault) in [
+            ("02 01 00 00", RequestDrop::Version(2)),
+            ("01 01 00 00 00", RequestDrop::Trailing),
+            ("01 01 00 03 0007 00", RequestDrop::Role(0)),
+            ("01 01 00 03 0007 04", RequestDrop::Role(4)),
+            ("01 01 00 02 0007", RequestDrop::Truncated),
+            ("01 01 00 06 0007 01 0007 02", RequestDrop::GroupRepeated(GroupId(7))),
+        ] {
+            check(text, Err(fault));
+        }
+        let mut long = std::vec![0x42; 4 + 129];
+        (long[0], long[2], long[132]) = (1, 129, 0);
+        assert_eq!(GroupRequest::parse(&long), Err(RequestDrop::NodeIdTooLong));
+        let groups: std::vec::Vec<u8> = (0..17).flat_map(|group| [0, group, 1]).collect();
+        let many = [&[1, 1, 0, 51][..], &groups].concat();
+        assert_eq!(GroupRequest::parse(&many), Err(RequestDrop::GroupsTooMany));
+    }
+
+    #[test]
+    fn the_answer_is_a_subset_of_the_flags() {
+        assert_eq!(request(0x01, "", &[]).answer().emit()[..], hex("01 01"));
+        assert_eq!(request(0xff, "", &[]).answer().flags, RequestFlags::SPOKEN);
+        assert_eq!(request(0x0a, "", &[]).answer().flags, RequestFlags(0));
+        let answer = GroupAnswer { flags: RequestFlags(5) };
+        assert_eq!(GroupAnswer::parse(&answer.emit()), Ok(answer));
+        assert_eq!(GroupAnswer::parse(&[1]), Err(RequestDrop::Truncated));
+        assert_eq!(GroupAnswer::parse(&[0, 1]), Err(RequestDrop::Version(0)));
+        assert_eq!(GroupAnswer::parse(&[1, 1, 1]), Err(RequestDrop::Trailing));
+    }
+
+    extern crate std;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn emit_of_parse_is_identity(tail in proptest::collection::vec(any::<u8>(), 0..40)) {
+            for octets in [tail.clone(), [&[1][..], &tail].concat()] {
+                let _ = GroupAnswer::parse(&octets);
+                if let Ok(request) = GroupRequest::parse(&octets) {
+                    let mut out = [0xaa; GroupRequest::OCTETS_MAX];
+                    let len = request.emit(&mut out).expect("room");
+                    prop_assert_eq!(&out[..len], &octets[..]);
+                }
+            }
+        }
+    }
+}

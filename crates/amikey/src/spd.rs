@@ -76,24 +76,25 @@ pub struct SpdParameters {
     pub activation_delay_tenths: u16,
     /// Senders with their EUI-64.
     pub named_senders: Vec<(SenderId, Eui64), NAMED_SENDERS_MAX>,
-    /// First sequence number the receiver of this message may use; below 2^40, see [`Self::seq_floor`].
-    seq_floor: u64,
+    /// First sequence number the receiver of this message may use as a sender.
+    pub seq_floor: SeqFloor,
     /// Who may send or respond in this epoch.
     pub senders: SenderSet,
 }
 
-impl SpdParameters {
-    /// Sequence numbers are below this.
-    pub const SEQ_LIMIT: u64 = 1 << 40;
+/// A sequence number of group records, below 2^40; the default is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeqFloor(u64);
 
-    /// First sequence number the receiver of this message may use as a sender.
-    pub const fn seq_floor(&self) -> u64 {
-        self.seq_floor
+impl SeqFloor {
+    /// `None` from 2^40 on.
+    pub const fn new(seq: u64) -> Option<Self> {
+        if seq < 1 << 40 { Some(Self(seq)) } else { None }
     }
 
-    /// Sets [`Self::seq_floor`]; `None` from [`Self::SEQ_LIMIT`] on.
-    pub fn with_seq_floor(self, seq_floor: u64) -> Option<Self> {
-        (seq_floor < Self::SEQ_LIMIT).then_some(Self { seq_floor, ..self })
+    /// The number.
+    pub const fn raw(self) -> u64 {
+        self.0
     }
 }
 
@@ -224,7 +225,7 @@ impl Spd {
             tlv::SEQ_FLOOR => {
                 let mut octets = [0; 8];
                 octets[3..].copy_from_slice(&exact::<5>(kind, value)?);
-                parameters.seq_floor = u64::from_be_bytes(octets);
+                parameters.seq_floor = SeqFloor(u64::from_be_bytes(octets));
             }
             tlv::SENDERS => {
                 parameters.senders = SenderSet::from_bits(value).ok_or(TlvDrop::Value(kind))?;
@@ -284,8 +285,8 @@ impl Spd {
             let [a, b, c, d, e, f, g, h] = eui64.0;
             put(tlv::NAMED_SENDER, &[id.raw(), a, b, c, d, e, f, g, h])?;
         }
-        if parameters.seq_floor != 0 {
-            put(tlv::SEQ_FLOOR, &parameters.seq_floor.to_be_bytes()[3..])?;
+        if parameters.seq_floor != SeqFloor::default() {
+            put(tlv::SEQ_FLOOR, &parameters.seq_floor.0.to_be_bytes()[3..])?;
         }
         if !parameters.senders.is_empty() {
             put(tlv::SENDERS, parameters.senders.bits())?;
