@@ -3,7 +3,9 @@
 use crate::seam::{RadioCommand, RadioEvent, TxStatus};
 use lowgate_crypto::{Ccm, Key128};
 use lowgate_ieee802154::{FrameCounter, KeyIndex, ParseDrop, SecurityLevel};
-use lowgate_units::{Channel, Eui64, Instant, LinkAddr, LinkDst, Lqi, PanId, Rssi, ShortAddr};
+use lowgate_units::{
+    Channel, Duration, Eui64, Instant, LinkAddr, LinkDst, Lqi, PanId, Rssi, ShortAddr,
+};
 
 /// Most octets any data frame carries: unsecured, short addresses, one PAN id.
 pub const PAYLOAD_OCTETS_MAX: usize = 116;
@@ -23,6 +25,11 @@ pub const QUEUE_FRAMES_MAX: usize = 32;
 pub const NEIGHBOURS_MAX: usize = 128;
 /// Frame counters reserved with one write to storage.
 pub const COUNTER_BLOCK: u32 = 1024;
+/// The next block is asked for when fewer are left: a slow flash holds up no frame.
+pub const COUNTER_LOW_WATER: u32 = 256;
+/// A radio that did not say how a transmission ended is not waited for any longer. Eight attempts
+/// at the longest backoffs take 0.5 s.
+pub const RADIO_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// A payload as it was received.
 pub type Payload = heapless::Vec<u8, PAYLOAD_OCTETS_MAX>;
@@ -234,7 +241,7 @@ pub enum SendDrop {
     NetworkChanged,
     /// All keys were wiped meanwhile.
     Forgotten,
-    /// The radio did not say how the transmission ended.
+    /// The radio did not say within [`RADIO_SILENCE_MAX`] how the transmission ended.
     RadioSilent,
 }
 
@@ -254,6 +261,11 @@ pub enum MacEvent {
     KeyRefused {
         /// Its number.
         index: KeyIndex,
+    },
+    /// The owner did not poll in time; ends of transmissions may be among the lost.
+    OutputsLost {
+        /// How many.
+        count: u16,
     },
     /// A beacon or a beacon request that never reached the radio.
     BeaconDropped(SendDrop),
