@@ -1,12 +1,14 @@
 #![no_std]
 //! Network access: how a device that knows only its pre-shared key gets in, and who helps it.
 //!
-//! [`joiner`] is the device's side, [`candidates`] its choice of a helper, [`relay`] the neighbour that passes datagrams on, [`jpy`] the
-//! envelope between relay and domain manager, [`beacon`] what a relay says of itself, [`rate`] the
-//! bound on what strangers may cause.
+//! [`joiner`] is the device's side and [`candidates`] its choice of a helper; [`relay`] is the neighbour that
+//! passes datagrams on, [`jpy`] the envelope between relay and domain manager, [`beacon`] what a relay
+//! says of itself, [`rate`] the bound on what strangers may cause; [`admitted`] is what the manager tells
+//! the border router of the outcome.
 //!
 //! **Invariant:** the relay keeps no state per joiner, and nothing here allocates.
 
+pub mod admitted;
 pub mod beacon;
 pub mod candidates;
 pub mod joiner;

@@ -116,7 +116,8 @@ impl Node {
     pub(crate) fn keys(&mut self, content: &[u8]) {
         let mut groups: FixedVec<(Mkd, Spd), GROUPS_MAX> = FixedVec::new();
         let mut mkds: FixedVec<Mkd, GROUPS_MAX> = FixedVec::new();
-        let mut cfg = None;
+        let mut cfg = self.link.as_ref().map(|link| link.cfg.clone());
+        let mut configured = false;
         for message in Messages::new(content).flatten() {
             match message {
                 // More groups than were asked for are not stored, and not acknowledged either.
@@ -127,7 +128,10 @@ impl Node {
                         drop(groups.push((mkd, spd)));
                     }
                 }
-                Message::Cfg { cfg: update, .. } => cfg = Some(update),
+                Message::Cfg { cfg: update, .. } => {
+                    cfg = Some(merge(cfg, update));
+                    configured = true;
+                }
                 Message::Ack { .. } | Message::Req(_) | Message::Err { .. } => {}
             }
         }
@@ -137,7 +141,7 @@ impl Node {
                 self.store(record, Pending::Nothing);
             }
         }
-        let merged = cfg.map(|update| merge(self.link.as_ref().map(|link| &link.cfg), update));
+        let merged = cfg.filter(|_| configured);
         let record = match (&merged, &self.link) {
             (Some(cfg), link) => {
                 let first = cfg.keys.first().map(|key| key.index);
@@ -373,9 +377,8 @@ impl Node {
 }
 
 /// The configuration after an update: what the update does not mention stays; keys add up.
-fn merge(old: Option<&Cfg>, update: Cfg) -> Cfg {
-    let Some(old) = old else { return update };
-    let mut merged = old.clone();
+fn merge(old: Option<Cfg>, update: Cfg) -> Cfg {
+    let Some(mut merged) = old else { return update };
     for key in update.keys {
         merged.keys.retain(|known| known.index != key.index);
         if merged.keys.is_full() {

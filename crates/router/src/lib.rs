@@ -1,1 +1,13 @@
-//! (in progress)
+//! The border router: a node that is the root of the mesh and has a second leg, the backbone.
+//!
+//! Its own session with the domain manager runs over the backbone; through it the manager says whom
+//! the registry may hold. Between mesh and backbone it forwards IPv6.
+//!
+//! **Invariant:** only the admitted are registered; what the manager said is confirmed after it is in
+//! force; it holds no key that a device does not hold.
+
+mod backbone;
+mod router;
+
+pub use backbone::{Datagram, datagram, packet};
+pub use router::{Input, Output, Router, RouterConfig};
