@@ -4,5 +4,6 @@
 //! random state iterated: the same seed and the same build give the same octets.
 
 pub mod building;
+pub mod capture;
 pub mod medium;
 pub mod queue;
