@@ -1,3 +1,4 @@
 //! What the binary is made of: the files people give it and the page it gives back.
 
 pub mod inventory;
+pub mod report;
