@@ -83,6 +83,8 @@ struct PendingAck {
 struct Job {
     token: TxToken,
     psdu: Psdu,
+    /// It came after the change of channel that has yet to happen, and is meant for the new one.
+    follows_tune: bool,
     /// Sequence number, if the frame asks for an acknowledgement.
     awaits: Option<u8>,
     /// Times on the air.
@@ -175,8 +177,16 @@ impl LinkMachine {
             Ok(_) | Err(_) => None,
         };
         let stage = self.backoff(now.max(self.not_before), MAC_MIN_BE);
-        let (busy_looks, exponent) = (0, MAC_MIN_BE);
-        self.job = Some(Job { token, psdu, awaits, attempts: 0, busy_looks, exponent, stage });
+        self.job = Some(Job {
+            token,
+            psdu,
+            follows_tune: self.tune.is_some(),
+            awaits,
+            attempts: 0,
+            busy_looks: 0,
+            exponent: MAC_MIN_BE,
+            stage,
+        });
     }
 
     /// A random number of backoff periods below 2^exponent from `start` on.
@@ -208,17 +218,20 @@ impl LinkMachine {
         }
         job.exponent = MAC_MAX_BE.min(job.exponent + 1);
         let exponent = job.exponent;
-        self.set_stage(|machine| machine.backoff(now, exponent));
+        self.back_off(now, exponent);
     }
 
-    fn set_stage(&mut self, stage: impl FnOnce(&mut Self) -> Stage) {
-        let stage = stage(self);
+    fn back_off(&mut self, start: Instant, exponent: u8) {
+        let stage = self.backoff(start, exponent);
         if let Some(job) = &mut self.job {
             job.stage = stage;
         }
     }
 
     fn transmitted(&mut self, now: Instant) {
+        if !self.sends() {
+            return; // late; harmless
+        }
         let phy = core::mem::replace(&mut self.phy, Phy::Listening);
         let Some(job) = self.job.as_mut().filter(|_| phy == Phy::SendingFrame) else { return };
         if job.awaits.is_some() {
@@ -280,7 +293,7 @@ impl LinkMachine {
         job.exponent = MAC_MIN_BE;
         let exponent = RETRY_EXPONENT_MAX.min(MAC_MIN_BE + job.attempts);
         let apart = UNIT_BACKOFF_PERIOD * self.prng.below(1 << exponent) as u32;
-        self.set_stage(|machine| machine.backoff(now + apart, MAC_MIN_BE));
+        self.back_off(now + apart, MAC_MIN_BE);
     }
 
     fn finish(&mut self, now: Instant, status: TxStatus) {
@@ -309,10 +322,12 @@ impl LinkMachine {
             self.phy = Phy::SendingAck;
             return Some(PhyCommand::Transmit { psdu });
         }
-        // Not under a frame that found its channel idle, or waits for its acknowledgement there.
-        let settled =
-            self.job.as_ref().is_none_or(|job| matches!(job.stage, Stage::Backoff { .. }));
+        // Not under a frame that was meant for the channel we are on.
+        let settled = self.job.as_ref().is_none_or(|job| job.follows_tune);
         if settled && let Some(channel) = self.tune.take() {
+            if let Some(job) = &mut self.job {
+                job.follows_tune = false;
+            }
             return Some(PhyCommand::Tune { channel });
         }
         let job = self.job.as_mut()?;
@@ -337,21 +352,21 @@ impl LinkMachine {
     }
 
     fn next_wake(&self) -> Instant {
-        let stage = self.job.as_ref().map(|job| job.stage);
-        let ack_wait = match stage {
-            Some(Stage::AwaitingAck { until }) => until,
-            _ => Instant::FAR_FUTURE,
+        let (next, ack_wait) = match self.job.as_ref().map(|job| job.stage) {
+            Some(Stage::Backoff { until } | Stage::TurningAround { until }) => {
+                (until, Instant::FAR_FUTURE)
+            }
+            Some(Stage::AwaitingAck { until }) => (Instant::FAR_FUTURE, until),
+            Some(Stage::Looking | Stage::Sending) | None => {
+                (Instant::FAR_FUTURE, Instant::FAR_FUTURE)
+            }
         };
         // While the transceiver is busy, its next event comes before anything else we could ask.
         if self.phy != Phy::Listening {
             return ack_wait;
         }
-        let next = match (&self.ack, stage) {
-            (Some(pending), _) => pending.at,
-            (None, Some(Stage::Backoff { until } | Stage::TurningAround { until })) => until,
-            (None, _) => Instant::FAR_FUTURE,
-        };
-        next.min(ack_wait)
+        // So does our acknowledgement before our own frame.
+        self.ack.as_ref().map_or(next, |pending| pending.at).min(ack_wait)
     }
 }
 

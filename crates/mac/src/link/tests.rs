@@ -4,8 +4,13 @@
 extern crate std;
 
 use super::*;
+use crate::{
+    COUNTER_BLOCK, FrameCounter, FrameDrop, KeyIndex, Mac, MacConfig, MacEvent, MacInput,
+    MacOutput, Security,
+};
+use lowgate_crypto::{Key128, SoftCcm};
 use lowgate_testkit::hex;
-use lowgate_units::{Eui64, PanId, ShortAddr};
+use lowgate_units::{Eui64, LinkAddr, LinkDst, PanId, ShortAddr};
 use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
@@ -240,6 +245,41 @@ fn lost_ack_makes_a_duplicate_that_is_acknowledged_again() {
     assert_eq!(air.receptions(1), 2);
 }
 
+// Both halves: the duplicate is acknowledged below the seam and a replay above it.
+#[test]
+fn a_sealed_duplicate_is_acknowledged_and_refused() {
+    let device = |station: u16| {
+        let RadioConfig { channel, pan_id, short, eui64 } = config(station);
+        let mut mac = Mac::new(MacConfig::new(eui64, &SoftCcm), Prng::new(1));
+        mac.handle(Instant::ZERO, MacInput::SetNetwork { channel, pan_id, short });
+        let index = KeyIndex::new(1).expect("not 0");
+        let (key, counter_floor) = (Key128::new([1; 16]), FrameCounter(0));
+        mac.handle(Instant::ZERO, MacInput::InstallKey { index, key, counter_floor });
+        mac.handle(Instant::ZERO, MacInput::ActivateKey { index });
+        let below = FrameCounter(COUNTER_BLOCK);
+        while mac.poll(Instant::ZERO) != (MacOutput::ReserveCounter { index, below }) {}
+        mac.handle(Instant::ZERO, MacInput::CounterReserved { index, below });
+        mac
+    };
+    let (mut alice, mut bob) = (device(0), device(1));
+    let mut air = Air::new(2, |frame| frame.is_ack() && frame.number == 0);
+    let dst = LinkDst::Unicast(LinkAddr::Extended(config(1).eui64));
+    let security = Security::Secured;
+    alice.handle(air.now, MacInput::Send { token: 5, dst, security, payload: b"once" });
+    let MacOutput::Radio(command) = alice.poll(air.now) else { panic!("a frame") };
+    air.command(0, command);
+    air.run();
+    assert_eq!(air.outcomes(), [(0, TxStatus::Acked, 2)]);
+    let mut outputs = vec![];
+    for (at, _, event) in air.events.drain(..).filter(|(_, station, _)| *station == 1) {
+        bob.handle(at, MacInput::Radio(event));
+        outputs.push(bob.poll(at));
+    }
+    assert!(matches!(&outputs[0], MacOutput::Received { payload, .. } if payload[..] == *b"once"));
+    let replayed = MacEvent::FrameDropped(FrameDrop::Replayed);
+    assert_eq!(outputs[1..], [MacOutput::Event(replayed)]);
+}
+
 #[test]
 fn silence_ends_after_the_last_retry() {
     let mut air = Air::new(2, |frame| frame.sender == 0);
@@ -368,14 +408,20 @@ fn a_new_channel_waits_for_the_frame_on_its_way() {
     assert_eq!(machine.poll(Instant::ZERO), tune(11));
     let transmit = RadioCommand::Transmit { token: TxToken(1), psdu: psdu.clone() };
     machine.handle(Instant::ZERO, LinkInput::Command(transmit));
+    machine.handle(Instant::ZERO, configure(12));
+    assert!(matches!(machine.poll(Instant::ZERO), LinkOutput::Wait { .. }));
     let at = Instant::from_millis(10);
     assert_eq!(machine.poll(at), LinkOutput::Phy(PhyCommand::Cca));
-    machine.handle(at, configure(12));
     machine.handle(at, LinkInput::Phy(PhyEvent::CcaDone { idle: true }));
     let sending = at + TURNAROUND_TIME;
     assert_eq!(machine.poll(at), LinkOutput::Wait { until: sending });
     assert_eq!(machine.poll(sending), LinkOutput::Phy(PhyCommand::Transmit { psdu }));
     machine.handle(sending, LinkInput::Phy(PhyEvent::TransmitDone));
     assert!(matches!(machine.poll(sending), LinkOutput::Event(_)));
+    // The owner may answer that event before it polls on: this frame is for the new channel.
+    let psdu = Psdu::from_slice(&hex("41 88 2b 2143 ffff 0000 11")).expect("fits");
+    let transmit = RadioCommand::Transmit { token: TxToken(2), psdu };
+    machine.handle(sending, LinkInput::Command(transmit));
     assert_eq!(machine.poll(sending), tune(12));
+    assert!(matches!(machine.poll(sending), LinkOutput::Wait { .. }));
 }
