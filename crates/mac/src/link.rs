@@ -36,9 +36,9 @@ pub const MAC_MIN_BE: u8 = 3;
 pub const MAC_MAX_BE: u8 = 5;
 /// macMaxCSMABackoffs, the standard's default.
 pub const MAC_MAX_CSMA_BACKOFFS: u8 = 4;
-/// macMaxFrameRetries. The largest the standard allows instead of its default 3: a datagram in ten
-/// fragments over a link that loses a fifth each way fails once in seven with 3 retries, once in
-/// three hundred with 7, and a good link never pays for it.
+/// macMaxFrameRetries. The largest the standard allows instead of its default 3: a link that loses a
+/// fifth each way leaves one frame in 60 unacknowledged after 3 retries, one in 3500 after 7, and a
+/// good link never pays for it.
 pub const MAC_MAX_FRAME_RETRIES: u8 = 7;
 /// Before retry n we also wait for up to 2^(macMinBE + n) backoff periods, with the exponent limited
 /// to this. Two stations hidden from each other find the channel idle at every look; a frame takes
