@@ -95,17 +95,16 @@ impl Fragmenter {
             return Some((None, len));
         }
         let (size, tag) = (self.datagram.size(), self.tag);
-        let left = len - self.done;
         if self.done == 0 {
             let headers = self.datagram.headers();
             let room = Self::headers_max(self.payload_max).checked_sub(headers)?;
             // Headers are multiples of 8 octets before compression, so the rest must be one too.
             let take = headers + room / 8 * 8;
-            return Some((Some(FragHeader::First { size, tag }), take.min(left)));
+            return Some((Some(FragHeader::First { size, tag }), take));
         }
         let offset = DatagramOffset::of_octets(self.datagram.uncompressed_at(self.done)?)?;
         let room = self.payload_max.checked_sub(FragHeader::NEXT_OCTETS)? / 8 * 8;
-        Some((Some(FragHeader::Next { size, tag, offset }), room.min(left)))
+        Some((Some(FragHeader::Next { size, tag, offset }), room.min(len - self.done)))
     }
 
     /// Size of the uncompressed datagram.

@@ -128,6 +128,29 @@ fn frames_too_small() {
 }
 
 #[test]
+fn compressed_headers_that_need_two_frames() {
+    // RFC 6282 section 2. Between addresses that nothing compresses, three tunnels deep.
+    let mut nested = packet(200, 1);
+    for _ in 0..3 {
+        let mut outer = vec![0x60, 0, 0, 0];
+        outer.extend(u16::try_from(nested.len()).unwrap().to_be_bytes());
+        outer.extend([41, 9]);
+        outer.extend([0x20; 32]);
+        outer.extend(nested);
+        nested = outer;
+    }
+    let (_, datagram) = compressed(&nested, usize::MAX);
+    assert!(datagram.headers() > Fragmenter::headers_max(PAYLOAD_MAX));
+    let refused = Fragmenter::new(datagram, DatagramTag(0), PAYLOAD_MAX);
+    assert_eq!(refused, Err(FragmentRefused::HeadersTooLong));
+    let mut receiver = Receiver::new();
+    let frames = frames(&nested, 0);
+    let (last, others) = frames.split_last().unwrap();
+    others.iter().for_each(|frame| receiver.waits(1, Secured, frame));
+    receiver.completes(1, Secured, last, &nested);
+}
+
+#[test]
 fn a_datagram_that_is_not_the_compressed_one_yields_nothing() {
     let (octets, datagram) = compressed(&packet(300, 1), 92);
     let mut fragmenter = Fragmenter::new(datagram, DatagramTag(0), PAYLOAD_MAX).unwrap();
@@ -188,6 +211,12 @@ fn a_silent_datagram_gives_up_its_slot() {
     // Sender 1 lost its slot, sender 2 kept it.
     receiver.drops(1, Secured, first, ReceiveDrop::NoSlot);
     receiver.waits(2, Secured, &frames(&packet(300, 1), 5)[1]);
+    // Of two silent ones, the longer silent goes: sender 3.
+    receiver.pass(Duration::from_millis(1));
+    receiver.waits(2, Secured, &frames(&packet(300, 1), 5)[2]);
+    receiver.pass(REASSEMBLY_STALE_AFTER);
+    receiver.waits(1, Secured, first);
+    receiver.completes(2, Secured, &frames(&packet(300, 1), 5)[3], &packet(300, 1));
 }
 
 #[test]
@@ -249,7 +278,7 @@ fn overlap_with_other_bounds_discards() {
     let units = |offset: u8, units: usize| {
         let mut octets = hex("e0 c8 00 05");
         octets.push(offset);
-        octets.extend(vec![1; units * 8]);
+        octets.extend(vec![0; units * 8]); // No octet tells the fragments apart.
         octets
     };
     let overlaps = [(10, 3), (10, 5), (9, 4), (11, 4), (11, 2), (8, 10), (13, 1), (10, 1)];
@@ -264,6 +293,8 @@ fn overlap_with_other_bounds_discards() {
     receiver.waits(1, Secured, &units(8, 2));
     receiver.waits(1, Secured, &units(10, 4));
     receiver.drops(1, Secured, &units(8, 6), ReceiveDrop::Overlap);
+    // The bounds of what is gone are forgotten.
+    receiver.waits(1, Secured, &units(8, 6));
 }
 
 #[test]

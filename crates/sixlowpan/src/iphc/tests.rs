@@ -178,6 +178,8 @@ fn destination_stateful_unicast() {
 #[test]
 fn destination_stateless_multicast() {
     check_addresses("38 | ff050000000001000000000000000002", LOCAL_SRC, "ff05:0:0:100::2");
+    check_addresses("38 | ff050100000000000000000000000002", LOCAL_SRC, "ff05:100::2");
+    check_addresses("38 | ff050000000000000000010000000002", LOCAL_SRC, "ff05::100:0:2");
     check_addresses("39 | 05 0102030405", LOCAL_SRC, "ff05::1:203:405");
     check_addresses("39 | 02 01ffbeef42", LOCAL_SRC, "ff02::1:ffbe:ef42");
     check_addresses("3a | 05 000001", LOCAL_SRC, "ff05::1");
@@ -349,6 +351,10 @@ fn fragment_headers_are_carried_and_understood() {
     check_expands("7e 33 e5 00 00 00 12 34 56 78 f3 5e abcd 01", &atomic);
     let piece = extension(44, "11 00 00 09 12 34 56 78", &[1, 2]);
     check_expands("7e 33 e4 11 00 00 09 12 34 56 78 01 02", &piece);
+    check_drop(
+        "7e 33 e5 00 00 01 12 34 56 78 e7 06 1e 04 01 02 03 04 f3 5e abcd",
+        DecompressDrop::LengthUnknown,
+    );
     check_drop("7e 33 e5 00 00 01 12 34 56 78 f3 5e abcd 01", DecompressDrop::LengthUnknown);
     check_drop("7e 33 e5 00 00 08 12 34 56 78 ee 7a 33 3b", DecompressDrop::LengthUnknown);
 }
@@ -445,6 +451,14 @@ fn lengths_come_from_the_size_of_the_datagram() {
         let size = DatagramSize::new(size);
         assert_eq!(decompress(&octets, link(), &contexts(), size, &mut out), Err(drop));
     }
+    // The same behind the uncompressed dispatch.
+    let mut octets = vec![0x41];
+    octets.extend(between_neighbours(0, 64));
+    octets.extend([0; 8]);
+    let size = DatagramSize::new(40);
+    let longer = decompress(&octets, link(), &contexts(), size, &mut out);
+    assert_eq!(longer, Err(DecompressDrop::LengthMismatch));
+    let octets = hex("7e 33 f3 5e abcd 01 02 03 04 05 06 07 08");
     let short = decompress(&octets, link(), &contexts(), None, &mut out[..55]);
     assert_eq!(short, Err(DecompressDrop::TooLong));
 }
