@@ -56,8 +56,6 @@ pub enum CloseReason {
     Superseded,
     /// The table was full and this one was heard least recently, or crowded out its neighbours.
     Evicted,
-    /// 2^48 records were sent.
-    SequenceExhausted,
 }
 
 /// How grave an alert is.
@@ -73,9 +71,7 @@ impl CloseReason {
         use AlertDescription as D;
         use AlertLevel::{Fatal, Warning};
         let (level, description) = match self {
-            Self::Requested | Self::PeerClosed | Self::Evicted | Self::SequenceExhausted => {
-                (Warning, D::CLOSE_NOTIFY)
-            }
+            Self::Requested | Self::PeerClosed | Self::Evicted => (Warning, D::CLOSE_NOTIFY),
             // RFC 7925 section 4.2 wants decrypt_error for unknown identities as well.
             Self::KeyMismatch => (Fatal, D::DECRYPT_ERROR),
             Self::NoCommonVersion => (Fatal, D::PROTOCOL_VERSION),

@@ -15,6 +15,16 @@ pub enum ContentType {
     KeyParameters,
 }
 
+impl ContentType {
+    /// Whether only 0xFF40 opens it.
+    pub(crate) const fn needs_negotiation(self) -> bool {
+        match self {
+            Self::ApplicationData => false,
+            Self::KeyData | Self::KeyParameters => true,
+        }
+    }
+}
+
 /// The payload of 0xFF40 in a ServerHello.
 pub type GroupAnswer = heapless::Vec<u8, GROUP_ANSWER_OCTETS_MAX>;
 

@@ -18,13 +18,18 @@ extern crate alloc;
 mod alert;
 mod client;
 mod content;
+mod flight;
 pub mod group;
+mod handshake;
+mod hello;
 mod noise;
 mod protect;
 mod psk;
+mod reassembly;
 mod record;
 mod replay;
 mod retransmission;
+mod schedule;
 #[cfg(feature = "server")]
 mod server;
 
@@ -49,3 +54,5 @@ pub const CONNECTION_ID_OCTETS: usize = 4;
 pub const DATAGRAM_LEN_MIN: usize = 96;
 /// What a record costs: header 13, explicit nonce 8, tag 8, connection ID 4, inner type 1.
 pub const RECORD_OVERHEAD_OCTETS_MAX: usize = 13 + 8 + 8 + CONNECTION_ID_OCTETS + 1;
+/// Records of one datagram that are looked at.
+const RECORDS_PER_DATAGRAM_MAX: usize = 32;

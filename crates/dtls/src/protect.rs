@@ -97,6 +97,12 @@ impl WriteKeys {
         self.next_seq >= SEQ_MAX
     }
 
+    /// Whether `count` more records can be sealed.
+    #[cfg(feature = "server")]
+    pub(crate) const fn has_left(&self, count: u64) -> bool {
+        self.next_seq + count <= SEQ_MAX + 1
+    }
+
     /// Octets that sealing adds.
     pub(crate) const fn overhead(cid_len: usize) -> usize {
         let inner_type = if cid_len > 0 { 1 } else { 0 };

@@ -98,6 +98,12 @@ impl RetransmissionTimer {
         self.due = Instant::FAR_FUTURE;
     }
 
+    /// The exchange begins anew, within the same patience.
+    pub fn restarted(&mut self) {
+        self.transmissions = 0;
+        self.due = Instant::FAR_FUTURE;
+    }
+
     /// When the flight is due again, FAR_FUTURE when none is out.
     pub const fn due(&self) -> Instant {
         self.due

@@ -1,9 +1,18 @@
 //! The client: one session, fixed buffers.
 
+mod machine;
+
+use crate::flight::{Flight, RecordWriter, plain_alert};
+use crate::handshake::VERIFY_DATA_OCTETS;
+use crate::hello::Offered;
+use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
+use crate::reassembly::Reassembler;
+use crate::record::RecordType;
 use crate::{
-    CloseReason, ContentType, GroupAnswer, KeyLog, Psk, RecordDrop, Retransmission, SendRefused,
+    CloseReason, ContentType, DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, GroupAnswer,
+    IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop, Retransmission, RetransmissionTimer, SendRefused,
 };
-use lowgate_crypto::Ccm;
+use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
 
 /// What a client wants.
@@ -87,10 +96,151 @@ pub enum ClientOutput {
     },
 }
 
+/// Payloads that one datagram can bring.
+const INBOX_OCTETS_MAX: usize = 1280;
+/// Events kept until they are polled; more than one datagram full of noise is not worth telling.
+const EVENTS_MAX: usize = 8;
+/// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
+/// extensions 2 + 5 + 4 + 5 + 196. Key exchange and Finished are shorter.
+const FLIGHT_OCTETS_MAX: usize = 12 + 34 + 1 + 256 + 4 + 2 + 2 + 5 + 4 + 5 + 196;
+/// ServerHello, key exchange and done may arrive in any order.
+const REASSEMBLY_SLOTS: usize = 3;
+/// A ServerHello with a session id of 32 and a connection ID of 255 octets has 361.
+const REASSEMBLY_OCTETS_MAX: usize = 384;
+
 /// A DTLS client and its one session.
 pub struct Client {
     ccm: &'static dyn Ccm,
-    _prng: Prng,
+    prng: Prng,
+    settings: Settings,
+    random: [u8; 32],
+    state: State,
+    /// message_seq of the ClientHello that is out.
+    hello_seq: u16,
+    /// message_seq that is processed next.
+    next_receive: u16,
+    /// Next record number of epoch 0; never goes back.
+    plain_seq: u64,
+    transcript: Sha256,
+    reassembler: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
+    flight: Flight<FLIGHT_OCTETS_MAX>,
+    timer: RetransmissionTimer,
+    suspicion: Option<Suspicion>,
+    /// HelloVerifyRequests answered in this attempt.
+    verifies: u8,
+    /// Attempts that began anew after a peer's alert.
+    doubted: u8,
+    news: News,
+}
+
+/// The configuration, owned.
+struct Settings {
+    identity: heapless::Vec<u8, IDENTITY_OCTETS_MAX>,
+    psk: Psk,
+    group_request: heapless::Vec<u8, GROUP_REQUEST_OCTETS_MAX>,
+    offered: Offered,
+    datagram_len_max: usize,
+    retransmission: Retransmission,
+    key_log: bool,
+}
+
+enum State {
+    Idle,
+    /// A ClientHello is out.
+    AwaitHello {
+        cookie: heapless::Vec<u8, CID_OCTETS_MAX>,
+    },
+    /// A ServerHello came; ServerHelloDone is missing.
+    AwaitDone {
+        hello: Negotiated,
+        hint_seen: bool,
+    },
+    /// Our Finished is out.
+    AwaitFinished {
+        session: Session,
+        server_verify: [u8; VERIFY_DATA_OCTETS],
+        cipher_changed: bool,
+    },
+    Established(Session),
+    /// `session` says goodbye if it can.
+    Closing {
+        session: Option<Session>,
+        reason: CloseReason,
+        told: bool,
+    },
+    Closed,
+}
+
+/// What the ServerHello said.
+struct Negotiated {
+    server_random: [u8; 32],
+    extended_master_secret: bool,
+    cid: ConnectionId,
+    group_answer: Option<GroupAnswer>,
+}
+
+/// What the server wants to read in our records; empty for none.
+type ConnectionId = heapless::Vec<u8, CID_OCTETS_MAX>;
+
+struct Session {
+    write: WriteKeys,
+    read: ReadKeys,
+    cid: ConnectionId,
+    group_answer: Option<GroupAnswer>,
+}
+
+/// Something said that this will not work out, and nobody vouches for it: believed only when
+/// repeating ourselves brings nothing better. A single forged datagram must not end a join.
+#[derive(Clone, Copy)]
+struct Suspicion {
+    reason: CloseReason,
+    transmissions_left: u8,
+}
+
+/// What waits to be polled.
+#[derive(Default)]
+struct News {
+    key_log: Option<KeyLog>,
+    established: bool,
+    inbox: heapless::Vec<u8, INBOX_OCTETS_MAX>,
+    inbox_at: usize,
+    events: heapless::Deque<RecordDrop, EVENTS_MAX>,
+}
+
+impl News {
+    fn event(&mut self, drop: RecordDrop) {
+        let _ = self.events.push_back(drop); // the bound is meant
+    }
+
+    /// Keeps a payload: type, length, octets.
+    fn receive(&mut self, content_type: ContentType, payload: &[u8]) {
+        let kind = RecordType::Payload(content_type).octet();
+        let [high, low] = (payload.len() as u16).to_be_bytes();
+        if self.inbox.capacity() - self.inbox.len() < 3 + payload.len() {
+            return self.event(RecordDrop::QueueFull);
+        }
+        for part in [&[kind, high, low], payload] {
+            let _ = self.inbox.extend_from_slice(part); // room was checked
+        }
+    }
+
+    fn take_received(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
+        let (header, rest) = self.inbox[self.inbox_at..].split_first_chunk::<3>()?;
+        let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
+        let kind = RecordType::parse(header[0]);
+        let taken = buf.get_mut(..len).map(|buf| buf.copy_from_slice(&rest[..len]));
+        self.inbox_at += 3 + len;
+        if self.inbox_at == self.inbox.len() {
+            self.inbox.clear();
+            self.inbox_at = 0;
+        }
+        match (kind, taken) {
+            (Some(RecordType::Payload(content_type)), Some(())) => {
+                Some(ClientOutput::Received { content_type, len })
+            }
+            _ => Some(ClientOutput::Event(RecordDrop::QueueFull)),
+        }
+    }
 }
 
 impl Client {
@@ -100,21 +250,81 @@ impl Client {
     /// When `config` breaks a bound.
     pub fn new(
         ccm: &'static dyn Ccm,
-        _config: ClientConfig<'_>,
-        _random: [u8; 32],
+        config: ClientConfig<'_>,
+        random: [u8; 32],
         prng: Prng,
     ) -> Result<Self, ConfigRefused> {
-        Ok(Self { ccm, _prng: prng })
+        let settings = Settings::new(config)?;
+        Ok(Self {
+            ccm,
+            prng,
+            timer: RetransmissionTimer::new(settings.retransmission, Instant::ZERO),
+            settings,
+            random,
+            state: State::Idle,
+            hello_seq: 0,
+            next_receive: 0,
+            plain_seq: 0,
+            transcript: Sha256::new(),
+            reassembler: Reassembler::default(),
+            flight: Flight::default(),
+            suspicion: None,
+            verifies: 0,
+            doubted: 0,
+            news: News::default(),
+        })
     }
 
     /// Feeds one input; drain with [`Self::poll`] until `Wait` afterwards.
-    pub fn handle(&mut self, _now: Instant, _input: ClientInput<'_>) {
-        let _ = self.ccm;
+    pub fn handle(&mut self, now: Instant, input: ClientInput<'_>) {
+        match (input, &self.state) {
+            (ClientInput::Start, State::Idle) => {
+                self.timer = RetransmissionTimer::new(self.settings.retransmission, now);
+                self.begin(now);
+            }
+            (ClientInput::Start, _) => {}
+            (ClientInput::Datagram(octets), _) => self.datagram(now, octets),
+            (ClientInput::Close, _) => self.end(CloseReason::Requested),
+        }
     }
 
     /// The next output. `buf` holds a datagram or a payload; 1280 octets suffice.
-    pub fn poll(&mut self, _now: Instant, _buf: &mut [u8]) -> ClientOutput {
-        ClientOutput::Wait { until: Instant::FAR_FUTURE }
+    ///
+    /// # Panics
+    /// When `buf` is shorter than [`crate::DATAGRAM_LEN_MIN`].
+    pub fn poll(&mut self, now: Instant, buf: &mut [u8]) -> ClientOutput {
+        assert!(buf.len() >= DATAGRAM_LEN_MIN, "a datagram must fit");
+        self.tick(now);
+        if let Some(len) = self.write_flight(buf) {
+            return ClientOutput::Transmit { len };
+        }
+        if let Some(line) = self.news.key_log.take() {
+            return ClientOutput::KeyLog(line);
+        }
+        if core::mem::take(&mut self.news.established) {
+            let group_answer = match &self.state {
+                State::Established(session) => session.group_answer.clone(),
+                State::Closing { session, .. } => {
+                    session.as_ref().and_then(|session| session.group_answer.clone())
+                }
+                State::Idle
+                | State::AwaitHello { .. }
+                | State::AwaitDone { .. }
+                | State::AwaitFinished { .. }
+                | State::Closed => None,
+            };
+            return ClientOutput::Established { group_answer };
+        }
+        if let Some(received) = self.news.take_received(buf) {
+            return received;
+        }
+        if let Some(drop) = self.news.events.pop_front() {
+            return ClientOutput::Event(drop);
+        }
+        if let Some(output) = self.say_goodbye(buf) {
+            return output;
+        }
+        ClientOutput::Wait { until: self.wake_at() }
     }
 
     /// Seals one record into `out` and returns its length; several may share a datagram.
@@ -123,15 +333,119 @@ impl Client {
     /// See [`SendRefused`].
     pub fn send(
         &mut self,
-        _content_type: ContentType,
-        _plaintext: &[u8],
-        _out: &mut [u8],
+        content_type: ContentType,
+        plaintext: &[u8],
+        out: &mut [u8],
     ) -> Result<usize, SendRefused> {
-        Err(SendRefused::NotEstablished)
+        let State::Established(session) = &mut self.state else {
+            return Err(SendRefused::NotEstablished);
+        };
+        if content_type.needs_negotiation() && session.group_answer.is_none() {
+            return Err(SendRefused::NotNegotiated);
+        }
+        // The last number is kept for close_notify.
+        if session.write.is_nearly_exhausted() {
+            return Err(SendRefused::SequenceExhausted);
+        }
+        let room = out.len().min(self.settings.datagram_len_max);
+        let kind = RecordType::Payload(content_type);
+        session.write.seal(self.ccm, kind, &session.cid, plaintext, &mut out[..room]).map_err(
+            |refused| match refused {
+                SealRefused::TooLong => SendRefused::TooLong,
+                SealRefused::Exhausted => SendRefused::SequenceExhausted,
+            },
+        )
     }
 
     /// Whether [`Self::send`] would work.
-    pub fn is_established(&self) -> bool {
-        false
+    pub const fn is_established(&self) -> bool {
+        matches!(self.state, State::Established(_))
+    }
+
+    /// What [`Self::send`] adds to a payload, 0 without a session.
+    pub fn record_overhead(&self) -> usize {
+        match &self.state {
+            State::Established(session) => WriteKeys::overhead(session.cid.len()),
+            State::Idle
+            | State::AwaitHello { .. }
+            | State::AwaitDone { .. }
+            | State::AwaitFinished { .. }
+            | State::Closing { .. }
+            | State::Closed => 0,
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        match self.state {
+            State::AwaitHello { .. } | State::AwaitDone { .. } | State::AwaitFinished { .. } => {
+                self.timer.due().min(self.timer.gives_up())
+            }
+            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
+                Instant::FAR_FUTURE
+            }
+        }
+    }
+
+    fn write_flight(&mut self, buf: &mut [u8]) -> Option<usize> {
+        let keys = match &mut self.state {
+            State::AwaitFinished { session, .. } => Some((&mut session.write, &session.cid[..])),
+            State::AwaitHello { .. } | State::AwaitDone { .. } => None,
+            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
+                return None;
+            }
+        };
+        let room = buf.len().min(self.settings.datagram_len_max);
+        let writer = RecordWriter { ccm: self.ccm, plain_seq: &mut self.plain_seq, keys };
+        let len = self.flight.datagram(writer, &mut buf[..room]);
+        (len > 0).then_some(len)
+    }
+
+    /// The alert, then `Closed`.
+    fn say_goodbye(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
+        let State::Closing { session, reason, told } = &mut self.state else { return None };
+        let reason = *reason;
+        if let Some(alert) = reason.alert().filter(|_| !core::mem::replace(told, true)) {
+            let len = match session {
+                Some(session) => session
+                    .write
+                    .seal(self.ccm, RecordType::Alert, &session.cid, &alert, buf)
+                    .unwrap_or(0),
+                None => plain_alert(alert, self.plain_seq, buf),
+            };
+            if len > 0 {
+                return Some(ClientOutput::Transmit { len });
+            }
+        }
+        self.state = State::Closed;
+        Some(ClientOutput::Closed { reason })
+    }
+}
+
+impl Settings {
+    fn new(config: ClientConfig<'_>) -> Result<Self, ConfigRefused> {
+        let identity = heapless::Vec::from_slice(config.identity)
+            .map_err(|_| ConfigRefused::IdentityTooLong)?;
+        let group_request = heapless::Vec::from_slice(config.group_request.unwrap_or_default())
+            .map_err(|_| ConfigRefused::GroupRequestTooLong)?;
+        if config.group_request.is_some() && !config.extended_master_secret {
+            return Err(ConfigRefused::GroupRequestNeedsExtendedMasterSecret);
+        }
+        if config.datagram_len_max < DATAGRAM_LEN_MIN {
+            return Err(ConfigRefused::DatagramTooShort);
+        }
+        let offered = Offered {
+            extended_master_secret: config.extended_master_secret,
+            connection_id: config.connection_id,
+            group_request: config.group_request.is_some(),
+        };
+        Ok(Self {
+            identity,
+            psk: config.psk,
+            group_request,
+            offered,
+            datagram_len_max: config.datagram_len_max,
+            retransmission: config.retransmission,
+            key_log: config.key_log,
+        })
     }
 }

@@ -1,12 +1,25 @@
 //! The server: thousands of sessions, keyed by peer and by connection ID.
 
+mod cookie;
+mod half_open;
+mod hello;
+mod key_exchange;
+mod records;
+mod session;
+
 use crate::{
-    CloseReason, ContentType, GroupAnswer, KeyLog, Psk, RecordDrop, Retransmission, SendRefused,
+    CloseReason, ContentType, DATAGRAM_LEN_MIN, GroupAnswer, KeyLog, Psk, RecordDrop,
+    Retransmission, SendRefused,
 };
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use lowgate_crypto::Ccm;
+use cookie::CookieJar;
+use half_open::HalfOpen;
+use lowgate_crypto::{Ccm, Secret};
 use lowgate_units::{Entropy, Instant, Ipv6Addr, Prng};
+use session::SessionTable;
+use zeroize::Zeroizing;
 
 /// Where a client is heard: its own address, or a relay's together with the relay's header.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,32 +174,71 @@ pub enum ServerOutput {
     },
 }
 
+/// Outputs that may wait. Events beyond it are not told, payloads are not accepted for sending.
+const OUTPUTS_MAX: usize = 1024;
+
 /// A DTLS server and all its sessions.
 pub struct Server {
     config: ServerConfig,
-    _prng: Prng,
+    prng: Prng,
+    cookies: CookieJar,
+    /// Makes keys for identities that nobody knows.
+    dummy_secret: Secret<32>,
+    table: SessionTable,
+    /// One handshake a peer, beside whatever session it has.
+    half_open: BTreeMap<Peer, Box<HalfOpen>>,
+    outputs: VecDeque<ServerOutput>,
+}
+
+/// What one call of [`Server::handle`] works with.
+struct Visit<'a> {
+    now: Instant,
+    peer: &'a Peer,
+    directory: &'a dyn PskDirectory,
+    entropy: &'a mut dyn Entropy,
 }
 
 impl Server {
     /// A server without sessions. Draws its cookie secret.
-    pub fn new(config: ServerConfig, prng: Prng, _entropy: &mut dyn Entropy) -> Self {
-        Self { config, _prng: prng }
+    pub fn new(config: ServerConfig, prng: Prng, entropy: &mut dyn Entropy) -> Self {
+        let config = ServerConfig {
+            sessions_max: config.sessions_max.max(1),
+            half_open_max: config.half_open_max.max(1),
+            datagram_len_max: config.datagram_len_max.max(DATAGRAM_LEN_MIN),
+            ..config
+        };
+        Self {
+            config,
+            prng,
+            cookies: CookieJar::new(entropy),
+            dummy_secret: draw_secret(entropy),
+            table: SessionTable::default(),
+            half_open: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Feeds one input; drain with [`Self::poll`] until `Wait` afterwards.
     pub fn handle(
         &mut self,
-        _now: Instant,
-        _input: ServerInput<'_>,
-        _directory: &dyn PskDirectory,
-        _entropy: &mut dyn Entropy,
+        now: Instant,
+        input: ServerInput<'_>,
+        directory: &dyn PskDirectory,
+        entropy: &mut dyn Entropy,
     ) {
-        let _ = self.config.key_log;
+        let ServerInput::Datagram { peer, octets } = input;
+        self.datagram(&mut Visit { now, peer, directory, entropy }, octets);
     }
 
     /// The next output.
-    pub fn poll(&mut self, _now: Instant) -> ServerOutput {
-        ServerOutput::Wait { until: Instant::FAR_FUTURE }
+    pub fn poll(&mut self, now: Instant) -> ServerOutput {
+        if self.outputs.is_empty() {
+            self.tick(now);
+        }
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            None => ServerOutput::Wait { until: self.wake_at() },
+        }
     }
 
     /// Seals one payload into a datagram of its own and queues it.
@@ -210,32 +262,74 @@ impl Server {
     pub fn send_together(
         &mut self,
         _now: Instant,
-        _session: SessionId,
-        _payloads: &[(ContentType, &[u8])],
+        session: SessionId,
+        payloads: &[(ContentType, &[u8])],
     ) -> Result<(), SendRefused> {
-        Err(SendRefused::NotEstablished)
+        if self.outputs.len() >= OUTPUTS_MAX {
+            return Err(SendRefused::QueueFull);
+        }
+        let ccm = self.config.ccm;
+        let session = self.table.get_mut(session).ok_or(SendRefused::NotEstablished)?;
+        let octets = session.seal_all(ccm, payloads, self.config.datagram_len_max)?;
+        self.outputs.push_back(ServerOutput::Transmit { peer: session.peer.clone(), octets });
+        Ok(())
     }
 
     /// Says close_notify and forgets the session; `Closed` follows. Unknown sessions are ignored.
-    pub fn close(&mut self, _now: Instant, _session: SessionId) {}
+    pub fn close(&mut self, _now: Instant, session: SessionId) {
+        self.end_session(session, CloseReason::Requested);
+    }
 
     /// Where the session is heard.
-    pub fn peer(&self, _session: SessionId) -> Option<&Peer> {
-        None
+    pub fn peer(&self, session: SessionId) -> Option<&Peer> {
+        self.table.get(session).map(|session| &session.peer)
     }
 
     /// Who the session is.
-    pub fn identity(&self, _session: SessionId) -> Option<&[u8]> {
-        None
+    pub fn identity(&self, session: SessionId) -> Option<&[u8]> {
+        self.table.get(session).map(|session| &session.identity[..])
+    }
+
+    /// When the session's last authentic record came.
+    pub fn last_heard(&self, session: SessionId) -> Option<Instant> {
+        self.table.get(session).map(|session| session.last_heard)
     }
 
     /// How many sessions are established.
     pub fn session_count(&self) -> usize {
-        0
+        self.table.len()
     }
 
     /// How many handshakes are under way.
     pub fn half_open_count(&self) -> usize {
-        0
+        self.half_open.len()
     }
+
+    fn event(&mut self, peer: &Peer, drop: RecordDrop) {
+        if self.outputs.len() < OUTPUTS_MAX {
+            self.outputs.push_back(ServerOutput::Event { peer: peer.clone(), drop });
+        }
+    }
+
+    fn transmit(&mut self, peer: &Peer, octets: Vec<u8>) {
+        if !octets.is_empty() {
+            self.outputs.push_back(ServerOutput::Transmit { peer: peer.clone(), octets });
+        }
+    }
+
+    /// Tells the peer if telling helps, and the owner.
+    fn end_session(&mut self, id: SessionId, reason: CloseReason) {
+        let Some(mut session) = self.table.remove(id) else { return };
+        if let Some(alert) = reason.alert() {
+            let octets = session.seal_alert(self.config.ccm, alert);
+            self.transmit(&session.peer, octets);
+        }
+        self.outputs.push_back(ServerOutput::Closed { session: id, reason });
+    }
+}
+
+fn draw_secret(entropy: &mut dyn Entropy) -> Secret<32> {
+    let mut octets = Zeroizing::new([0; 32]);
+    entropy.fill(&mut *octets);
+    Secret::new(*octets)
 }

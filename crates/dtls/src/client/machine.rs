@@ -1,0 +1,473 @@
+//! The client's side of the handshake: what each record and each silence does.
+//!
+//! **Invariant:** before the server's Finished verified nobody is believed for good: what cannot be
+//! right is dropped, an alert is a suspicion, and a handshake that leads nowhere begins anew.
+
+use super::{Client, CloseReason, ConnectionId, Negotiated, Session, State, Suspicion};
+use crate::flight::FINISHED_OCTETS;
+use crate::handshake::{Fragment, MESSAGE_SEQ_MAX, MessageType, VERIFY_DATA_OCTETS, hash_message};
+use crate::hello::{ServerHello, Sink, emit_client_hello, parse_hello_verify};
+use crate::protect::{EPOCH, ReadKeys, WriteKeys};
+use crate::record::{Record, RecordType};
+use crate::schedule::{Master, Randoms};
+use crate::{
+    AlertDescription, GroupAnswer, IDENTITY_OCTETS_MAX, KeyLog, RECORDS_PER_DATAGRAM_MAX,
+    RecordDrop, Retransmission,
+};
+use lowgate_crypto::{Sha256, hmac_sha256};
+use lowgate_units::{Duration, Instant};
+use subtle::ConstantTimeEq;
+
+/// HelloVerifyRequests that are answered at once; later ones wait for the timer, so that a forger
+/// cannot make us talk as fast as he does.
+const VERIFIES_MAX: u8 = 16;
+/// How often we repeat ourselves before an unauthentic alert is believed.
+const SUSPECT_TRANSMISSIONS: u8 = 2;
+/// How often a suspicion makes us begin anew before it is believed.
+const DOUBTED_MAX: u8 = 1;
+/// A repeated flight of the server is answered by ours, but not faster than this.
+const REPEAT_GAP: Duration = Duration::from_millis(100);
+
+/// How often Finished is sent before the handshake begins anew: something that nobody can verify
+/// (a ServerHello changed on its way) may have spoilt it.
+const fn finished_transmissions_max(policy: Retransmission) -> u16 {
+    match policy {
+        Retransmission::Adaptive { .. } => 8,
+        Retransmission::Rfc6347 | Retransmission::Rfc7925 => 4,
+    }
+}
+
+impl Client {
+    /// First ClientHello of an attempt.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.hello_seq = 0;
+        self.verifies = 0;
+        self.suspicion = None;
+        self.state = State::AwaitHello { cookie: ConnectionId::new() };
+        self.hello(&[]);
+        self.transmit(now);
+    }
+
+    /// A new attempt within the same patience, under a random of its own.
+    fn restart(&mut self, now: Instant) {
+        let label: &[u8] = b"client random";
+        self.random = hmac_sha256(self.settings.psk.expose(), &[label, &self.random]);
+        self.timer.restarted();
+        self.begin(now);
+    }
+
+    /// Builds the flight of a ClientHello.
+    fn hello(&mut self, cookie: &[u8]) {
+        self.flight.clear();
+        self.reassembler.clear();
+        // RFC 6347 section 4.2.6: an earlier ClientHello and its answer are not in the transcript.
+        self.transcript = Sha256::new();
+        self.next_receive = self.hello_seq;
+        let (random, settings) = (&self.random, &self.settings);
+        let kind = MessageType::ClientHello;
+        self.flight.message(kind, self.hello_seq, &mut self.transcript, |out| {
+            let request = &settings.group_request[..];
+            emit_client_hello(random, cookie, settings.offered, request, out);
+        });
+    }
+
+    fn transmit(&mut self, now: Instant) {
+        self.flight.start();
+        self.timer.sent(now, &mut self.prng);
+    }
+
+    /// Timers.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let finished_out = match self.state {
+            State::AwaitHello { .. } | State::AwaitDone { .. } => false,
+            State::AwaitFinished { .. } => true,
+            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => return,
+        };
+        if now >= self.timer.gives_up() {
+            let reason = self.suspicion.map_or(CloseReason::TimedOut, |suspect| suspect.reason);
+            return self.end(reason);
+        }
+        if now < self.timer.due() || self.flight.is_pending() {
+            return;
+        }
+        if let Some(suspicion) = &mut self.suspicion {
+            if suspicion.transmissions_left == 0 {
+                let reason = suspicion.reason;
+                if !finished_out || self.doubted == DOUBTED_MAX {
+                    return self.end(reason);
+                }
+                self.doubted += 1;
+                return self.restart(now);
+            }
+            suspicion.transmissions_left -= 1;
+        }
+        let max = finished_transmissions_max(self.settings.retransmission);
+        if finished_out && self.timer.transmissions() >= max {
+            return self.restart(now);
+        }
+        self.transmit(now);
+    }
+
+    /// The end, whatever the state.
+    pub(super) fn end(&mut self, reason: CloseReason) {
+        let state = core::mem::replace(&mut self.state, State::Closed);
+        let (session, told) = match state {
+            State::Idle => (None, true),
+            State::AwaitHello { .. } | State::AwaitDone { .. } => (None, false),
+            State::AwaitFinished { session, .. } | State::Established(session) => {
+                (Some(session), false)
+            }
+            State::Closing { session, reason, told } => {
+                self.state = State::Closing { session, reason, told };
+                return;
+            }
+            State::Closed => return,
+        };
+        self.flight.stop();
+        self.state = State::Closing { session, reason, told };
+    }
+
+    fn suspect(&mut self, reason: CloseReason) {
+        let transmissions_left =
+            self.suspicion.map_or(SUSPECT_TRANSMISSIONS, |earlier| earlier.transmissions_left);
+        self.suspicion = Some(Suspicion { reason, transmissions_left });
+    }
+
+    pub(super) fn datagram(&mut self, now: Instant, datagram: &mut [u8]) {
+        let mut rest = datagram;
+        for _ in 0..RECORDS_PER_DATAGRAM_MAX {
+            if rest.is_empty() {
+                return;
+            }
+            // We gave out no connection ID: a record that has one cannot be delimited.
+            let (record, tail) = match Record::split(rest, 0) {
+                Ok(split) => split,
+                Err(drop) => return self.news.event(drop),
+            };
+            let handled = match record.epoch {
+                0 => self.plain_record(now, record),
+                _ => self.protected_record(now, record),
+            };
+            if let Err(drop) = handled {
+                self.news.event(drop);
+            }
+            rest = tail;
+        }
+        self.news.event(RecordDrop::TooManyRecords);
+    }
+
+    fn plain_record(&mut self, now: Instant, record: Record<'_>) -> Result<(), RecordDrop> {
+        match record.plain_type().ok_or(RecordDrop::UnknownType)? {
+            RecordType::Handshake => self.fragments(now, 0, record.body),
+            RecordType::ChangeCipherSpec => match &mut self.state {
+                State::AwaitFinished { cipher_changed, .. } if *record.body == [1] => {
+                    *cipher_changed = true;
+                    Ok(())
+                }
+                State::Idle
+                | State::AwaitHello { .. }
+                | State::AwaitDone { .. }
+                | State::AwaitFinished { .. }
+                | State::Established(_)
+                | State::Closing { .. }
+                | State::Closed => Err(RecordDrop::Unexpected),
+            },
+            RecordType::Alert => self.plain_alert(record.body),
+            // RFC 6347 section 4.2.4; wolfSSL once delivered these (CVE-2020-24585).
+            RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+        }
+    }
+
+    fn plain_alert(&mut self, alert: &[u8]) -> Result<(), RecordDrop> {
+        match (alert, &self.state) {
+            (
+                [level @ 1..=2, description],
+                State::AwaitHello { .. } | State::AwaitDone { .. } | State::AwaitFinished { .. },
+            ) if *level == 2 || *description == AlertDescription::CLOSE_NOTIFY.0 => {
+                self.suspect(CloseReason::PeerAlert(AlertDescription(*description)));
+            }
+            _ => {} // nothing it could mean to a session
+        }
+        Err(RecordDrop::UnauthenticAlert)
+    }
+
+    fn protected_record(&mut self, now: Instant, record: Record<'_>) -> Result<(), RecordDrop> {
+        let (session, established) = match &mut self.state {
+            State::Established(session) => (session, true),
+            // The Finished overtook its ChangeCipherSpec, or was forged: it will come again.
+            State::AwaitFinished { session, cipher_changed: true, .. } => (session, false),
+            State::Idle
+            | State::AwaitHello { .. }
+            | State::AwaitDone { .. }
+            | State::AwaitFinished { .. }
+            | State::Closing { .. }
+            | State::Closed => return Err(RecordDrop::WrongEpoch),
+        };
+        let opened = session.read.open(self.ccm, record)?;
+        match opened.kind {
+            RecordType::Handshake if established => authentic_handshake(opened.plaintext),
+            RecordType::Handshake => self.fragments(now, EPOCH, opened.plaintext),
+            RecordType::Alert => {
+                if let [level, description] = *opened.plaintext {
+                    match (level, AlertDescription(description)) {
+                        (_, AlertDescription::CLOSE_NOTIFY) => self.end(CloseReason::PeerClosed),
+                        (2, description) => self.end(CloseReason::PeerAlert(description)),
+                        _ => {} // warnings change nothing
+                    }
+                    return Ok(());
+                }
+                Err(RecordDrop::BadMessage)
+            }
+            RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
+            // RFC 6347 section 4.2.4: MUST discard or buffer until Finished came.
+            RecordType::Payload(_) if !established => Err(RecordDrop::WrongEpoch),
+            RecordType::Payload(kind) => {
+                if kind.needs_negotiation() && session.group_answer.is_none() {
+                    return Err(RecordDrop::NotNegotiated);
+                }
+                self.news.receive(kind, opened.plaintext);
+                Ok(())
+            }
+        }
+    }
+
+    fn fragments(&mut self, now: Instant, epoch: u16, payload: &[u8]) -> Result<(), RecordDrop> {
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let (fragment, tail) = Fragment::split(rest)?;
+            self.fragment(now, epoch, &fragment)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    fn fragment(
+        &mut self,
+        now: Instant,
+        epoch: u16,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        match (&self.state, fragment.kind) {
+            (State::AwaitHello { .. }, MessageType::HelloVerifyRequest) => {
+                // It fits any datagram, and a server that keeps no state cannot cut it.
+                let body = fragment.is_whole().then_some(fragment.octets);
+                return self.verify_request(now, body.ok_or(RecordDrop::BadFragment)?);
+            }
+            // Servers count their HelloVerifyRequests in different ways.
+            (State::AwaitHello { .. }, MessageType::ServerHello)
+                if fragment.seq < self.next_receive =>
+            {
+                self.next_receive = fragment.seq;
+            }
+            (
+                State::AwaitHello { .. } | State::AwaitDone { .. } | State::AwaitFinished { .. },
+                _,
+            ) => {}
+            (State::Idle | State::Established(_) | State::Closing { .. } | State::Closed, _) => {
+                return Err(RecordDrop::Repeated);
+            }
+        }
+        if fragment.seq < self.next_receive {
+            self.repeated(now, fragment.kind);
+            return Err(RecordDrop::Repeated);
+        }
+        if fragment.is_whole() && fragment.seq == self.next_receive {
+            self.message(now, (epoch, fragment.kind), fragment.octets)?;
+        } else {
+            self.reassembler.insert(self.next_receive, epoch, fragment)?;
+        }
+        while let Some(message) = self.reassembler.take(self.next_receive) {
+            self.message(now, (message.epoch, message.kind), message.body())?;
+        }
+        Ok(())
+    }
+
+    /// RFC 6347 section 4.2.4: a retransmitted flight of the peer asks for ours.
+    fn repeated(&mut self, now: Instant, kind: MessageType) {
+        let is_last = kind == MessageType::ServerHelloDone;
+        if matches!(self.state, State::AwaitFinished { .. })
+            && is_last
+            && now - self.timer.last_sent() >= REPEAT_GAP
+        {
+            self.flight.start();
+        }
+    }
+
+    fn verify_request(&mut self, now: Instant, body: &[u8]) -> Result<(), RecordDrop> {
+        let State::AwaitHello { cookie } = &mut self.state else {
+            return Err(RecordDrop::Unexpected);
+        };
+        let asked = parse_hello_verify(body).map_err(RecordDrop::HelloRefused)?;
+        if asked.is_empty() {
+            return Err(RecordDrop::BadMessage);
+        }
+        if *asked == cookie[..] {
+            return Err(RecordDrop::Repeated);
+        }
+        let next = self.hello_seq + 1;
+        if next > MESSAGE_SEQ_MAX {
+            return Err(RecordDrop::Unexpected);
+        }
+        let asked = ConnectionId::from_slice(asked).map_err(|_| RecordDrop::BadMessage)?;
+        self.suspicion = None;
+        *cookie = asked.clone();
+        self.hello_seq = next;
+        self.hello(&asked);
+        self.verifies = self.verifies.saturating_add(1);
+        if self.verifies <= VERIFIES_MAX {
+            self.timer.answered(now);
+            self.transmit(now);
+        }
+        Ok(())
+    }
+
+    /// A whole message whose turn it is. An error leaves everything as it was.
+    fn message(
+        &mut self,
+        now: Instant,
+        (epoch, kind): (u16, MessageType),
+        body: &[u8],
+    ) -> Result<(), RecordDrop> {
+        match (&mut self.state, kind, epoch) {
+            (State::AwaitHello { .. }, MessageType::ServerHello, 0) => self.server_hello(body)?,
+            (
+                State::AwaitDone { hint_seen: seen @ false, .. },
+                MessageType::ServerKeyExchange,
+                0,
+            ) => {
+                // RFC 4279 section 5.2: without a profile that says how, the hint is ignored.
+                let (len, hint) = body.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+                if usize::from(u16::from_be_bytes(*len)) != hint.len() {
+                    return Err(RecordDrop::BadMessage);
+                }
+                *seen = true;
+            }
+            (State::AwaitDone { .. }, MessageType::ServerHelloDone, 0) if body.is_empty() => {}
+            (State::AwaitFinished { .. }, MessageType::Finished, EPOCH) => {
+                return self.finished(body);
+            }
+            _ => return Err(RecordDrop::Unexpected),
+        }
+        hash_message(&mut self.transcript, kind, self.next_receive, body);
+        self.next_receive += 1;
+        self.suspicion = None;
+        if kind == MessageType::ServerHelloDone {
+            self.answer(now);
+        }
+        Ok(())
+    }
+
+    fn server_hello(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
+        let checked = ServerHello::parse(body, self.settings.offered).and_then(|hello| {
+            if self.settings.offered.extended_master_secret && !hello.extended_master_secret {
+                return Err(CloseReason::ExtendedMasterSecretMissing);
+            }
+            let cid = hello.connection_id.unwrap_or_default();
+            // Our Finished must fit a datagram whatever the server wants to read in it.
+            if WriteKeys::overhead(cid.len()) + FINISHED_OCTETS > self.settings.datagram_len_max {
+                return Err(CloseReason::IllegalHello);
+            }
+            Ok(hello)
+        });
+        let hello = match checked {
+            Ok(hello) => hello,
+            Err(reason) => {
+                self.suspect(reason);
+                return Err(RecordDrop::HelloRefused(reason));
+            }
+        };
+        let cid = ConnectionId::from_slice(hello.connection_id.unwrap_or_default());
+        let hello = Negotiated {
+            server_random: *hello.random,
+            extended_master_secret: hello.extended_master_secret,
+            cid: cid.map_err(|_| RecordDrop::BadMessage)?,
+            group_answer: hello
+                .group_answer
+                .and_then(|answer| GroupAnswer::from_slice(answer).ok()),
+        };
+        self.state = State::AwaitDone { hello, hint_seen: false };
+        Ok(())
+    }
+
+    /// ServerHelloDone came: key exchange, change of cipher, Finished.
+    fn answer(&mut self, now: Instant) {
+        let State::AwaitDone { hello, .. } = core::mem::replace(&mut self.state, State::Closed)
+        else {
+            unreachable!("the caller matched the state");
+        };
+        self.flight.clear();
+        let identity = &self.settings.identity;
+        let (kind, seq) = (MessageType::ClientKeyExchange, self.hello_seq + 1);
+        self.flight.message(kind, seq, &mut self.transcript, |out| {
+            out.put(&(identity.len() as u16).to_be_bytes());
+            out.put(identity);
+        });
+        let hash = self.transcript.digest();
+        let randoms = Randoms { client: &self.random, server: &hello.server_random };
+        let session_hash = hello.extended_master_secret.then_some(&hash);
+        let master = Master::derive(&self.settings.psk, randoms, session_hash);
+        let (client_keys, server_keys) = master.keys(randoms);
+        let verify = master.client_finished(&hash);
+        self.flight.change_cipher();
+        let (kind, seq) = (MessageType::Finished, seq + 1);
+        self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));
+        if self.settings.key_log {
+            let master_secret = master.0.clone();
+            self.news.key_log = Some(KeyLog { client_random: self.random, master_secret });
+        }
+        self.state = State::AwaitFinished {
+            session: Session {
+                write: WriteKeys::new(client_keys),
+                read: ReadKeys::new(server_keys),
+                cid: hello.cid,
+                group_answer: hello.group_answer,
+            },
+            server_verify: master.server_finished(&self.transcript.digest()),
+            cipher_changed: false,
+        };
+        self.timer.answered(now);
+        self.transmit(now);
+    }
+
+    fn finished(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
+        let State::AwaitFinished { server_verify, .. } = &self.state else {
+            return Err(RecordDrop::Unexpected);
+        };
+        let body: &[u8; VERIFY_DATA_OCTETS] =
+            body.try_into().map_err(|_| RecordDrop::BadMessage)?;
+        if !bool::from(server_verify.ct_eq(body)) {
+            // The record was authentic, so no stranger made us say this.
+            self.end(CloseReason::KeyMismatch);
+            return Ok(());
+        }
+        let state = core::mem::replace(&mut self.state, State::Closed);
+        let State::AwaitFinished { session, .. } = state else {
+            unreachable!("matched above");
+        };
+        self.state = State::Established(session);
+        self.flight.clear();
+        self.reassembler.clear();
+        self.suspicion = None;
+        self.news.established = true;
+        Ok(())
+    }
+}
+
+/// After the handshake the server has nothing to say that we want to hear.
+fn authentic_handshake(payload: &[u8]) -> Result<(), RecordDrop> {
+    let (fragment, _) = Fragment::split(payload)?;
+    Err(match fragment.kind {
+        MessageType::Finished => RecordDrop::Repeated,
+        // RFC 7925 section 17: renegotiation MUST be disabled. HelloRequest may be ignored
+        // (RFC 5246 section 7.4.1.1).
+        MessageType::HelloRequest => RecordDrop::Renegotiation,
+        MessageType::ClientHello
+        | MessageType::ServerHello
+        | MessageType::HelloVerifyRequest
+        | MessageType::ServerKeyExchange
+        | MessageType::ServerHelloDone
+        | MessageType::ClientKeyExchange => RecordDrop::Unexpected,
+    })
+}
+
+const _: () = assert!(IDENTITY_OCTETS_MAX + 2 + 12 + FINISHED_OCTETS <= super::FLIGHT_OCTETS_MAX);

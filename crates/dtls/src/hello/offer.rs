@@ -1,0 +1,137 @@
+//! The server's side of the hellos: what a client offers, and the answer to it.
+
+use super::{
+    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, RENEGOTIATION_INFO, Reader, SUITE, Sink,
+    each_extension, exact_vec8, once, put_extension, set, set_flag,
+};
+use crate::CloseReason;
+use crate::record::VERSION_1_2;
+
+/// RFC 5746 section 3.3: stands for an empty renegotiation_info.
+const RENEGOTIATION_SCSV: [u8; 2] = [0x00, 0xff];
+/// Octets before the session id's length: version and random.
+const FIXED_OCTETS: usize = 34;
+
+/// A ClientHello up to its compression methods. That much lies in a first fragment, so a cookie can
+/// be given and checked without keeping a fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ClientHelloHead<'a> {
+    pub(crate) version: u16,
+    pub(crate) random: &'a [u8; 32],
+    pub(crate) cookie: &'a [u8],
+    suites: &'a [u8],
+    compression: &'a [u8],
+    /// What a cookie covers: everything but itself and the extensions.
+    pub(crate) parameters: [&'a [u8]; 2],
+    extensions: &'a [u8],
+}
+
+impl<'a> ClientHelloHead<'a> {
+    /// `start` begins at the first octet of the body; it need not hold all of it.
+    pub(crate) fn parse(start: &'a [u8]) -> Result<Self, CloseReason> {
+        let mut reader = Reader(start);
+        let version = reader.u16()?;
+        let random = reader.random()?;
+        let session_id = reader.vec8()?;
+        if session_id.len() > 32 {
+            return Err(CloseReason::MalformedHello);
+        }
+        let before = &start[..FIXED_OCTETS + 1 + session_id.len()];
+        let cookie = reader.vec8()?;
+        let after = reader.0;
+        let suites = reader.vec16()?;
+        // tinydtls read past an odd list (CVE-2021-42143).
+        if suites.is_empty() || !suites.len().is_multiple_of(2) {
+            return Err(CloseReason::MalformedHello);
+        }
+        let compression = reader.vec8()?;
+        let after = &after[..after.len() - reader.0.len()];
+        Ok(Self {
+            version,
+            random,
+            cookie,
+            suites,
+            compression,
+            parameters: [before, after],
+            extensions: reader.0,
+        })
+    }
+
+    /// What the client offers, once the whole hello is there.
+    pub(crate) fn offer(&self) -> Result<ClientOffer<'a>, CloseReason> {
+        // RFC 6347 section 4.1: DTLS versions count downwards; 0xfefd and all later are fine.
+        if self.version >> 8 != 0xfe || self.version > VERSION_1_2 {
+            return Err(CloseReason::NoCommonVersion);
+        }
+        let mut suites = self.suites.chunks_exact(2);
+        if !suites.clone().any(|suite| suite == SUITE) || !self.compression.contains(&0) {
+            return Err(CloseReason::NoCommonSuite);
+        }
+        let scsv = suites.any(|suite| suite == RENEGOTIATION_SCSV);
+        let mut offer = ClientOffer { renegotiation_info: scsv, ..ClientOffer::default() };
+        let mut seen_renegotiation_info = false;
+        each_extension(self.extensions, |kind, data| match kind {
+            EXTENDED_MASTER_SECRET => set_flag(&mut offer.extended_master_secret, data),
+            CONNECTION_ID => set(&mut offer.connection_id, exact_vec8(data)?),
+            GROUP_REQUEST => set(&mut offer.group_request, data),
+            RENEGOTIATION_INFO => {
+                // RFC 5746 section 3.6: empty in a first handshake, and there is no other.
+                offer.renegotiation_info = true;
+                once(&mut seen_renegotiation_info)?;
+                if data == [0] { Ok(()) } else { Err(CloseReason::NoCommonSuite) }
+            }
+            _ => Ok(()),
+        })?;
+        Ok(offer)
+    }
+}
+
+/// The extensions of a ClientHello that concern us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientOffer<'a> {
+    pub(crate) extended_master_secret: bool,
+    /// The connection ID that the client wants to receive.
+    pub(crate) connection_id: Option<&'a [u8]>,
+    pub(crate) renegotiation_info: bool,
+    pub(crate) group_request: Option<&'a [u8]>,
+}
+
+/// What our ServerHello says.
+pub(crate) struct Answer<'a> {
+    pub(crate) random: &'a [u8; 32],
+    pub(crate) extended_master_secret: bool,
+    pub(crate) connection_id: Option<&'a [u8]>,
+    pub(crate) renegotiation_info: bool,
+    pub(crate) group_answer: Option<&'a [u8]>,
+}
+
+/// Writes a ServerHello's body.
+pub(crate) fn emit_server_hello(answer: &Answer<'_>, out: &mut impl Sink) {
+    out.put(&VERSION_1_2.to_be_bytes());
+    out.put(answer.random);
+    out.put(&[0]); // sessions are not resumed
+    out.put(&SUITE);
+    out.put(&[0]);
+    let mut len = if answer.extended_master_secret { 4 } else { 0 };
+    len += if answer.renegotiation_info { 5 } else { 0 };
+    len += answer.connection_id.map_or(0, |cid| 5 + cid.len());
+    len += answer.group_answer.map_or(0, |answer| 4 + answer.len());
+    if len == 0 {
+        return;
+    }
+    out.put(&(len as u16).to_be_bytes());
+    if answer.renegotiation_info {
+        put_extension(out, RENEGOTIATION_INFO, &[0]);
+    }
+    if answer.extended_master_secret {
+        put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+    }
+    if let Some(cid) = answer.connection_id {
+        out.put(&CONNECTION_ID.to_be_bytes());
+        out.put(&[0, cid.len() as u8 + 1, cid.len() as u8]);
+        out.put(cid);
+    }
+    if let Some(group_answer) = answer.group_answer {
+        put_extension(out, GROUP_REQUEST, group_answer);
+    }
+}

@@ -1,0 +1,166 @@
+extern crate std;
+use super::*;
+use lowgate_testkit::hex;
+use proptest::prelude::*;
+use std::string::String;
+use std::vec::Vec;
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, octets: &[u8]) {
+        self.extend_from_slice(octets);
+    }
+}
+
+const RANDOM: &str = "588e5f9dc778cef22405f42f9bea25928bd0312ce14d642d034d24f4fab672fc";
+const ALL: Offered =
+    Offered { extended_master_secret: true, connection_id: true, group_request: true };
+
+fn check_client(rest: &str, expected: Result<ClientOffer<'_>, CloseReason>) {
+    let octets = hex(&[RANDOM, rest].concat());
+    for version in [[0xfe, 0xfd], [0xfe, 0xfc]] {
+        let octets = [&version, &octets[..]].concat();
+        let offer = ClientHelloHead::parse(&octets).and_then(|head| head.offer());
+        assert_eq!(offer, expected, "{rest}");
+        for end in 0..octets.len() {
+            let _ = ClientHelloHead::parse(&octets[..end]).and_then(|head| head.offer());
+        }
+    }
+    let old = [&[0xfe, 0xff], &octets[..]].concat();
+    let refused = ClientHelloHead::parse(&old).and_then(|head| head.offer());
+    assert!(matches!(refused, Err(CloseReason::NoCommonVersion | CloseReason::MalformedHello)));
+}
+
+#[test]
+fn client_hellos_of_strangers() {
+    let plain = ClientOffer::default();
+    // No extensions at all; then an empty block.
+    check_client("00 00 0002c0a8 0100", Ok(plain));
+    check_client("00 00 0002c0a8 0100 0000", Ok(plain));
+    // A session id, a cookie, many suites with the SCSV, an unknown extension.
+    let scsv = ClientOffer { renegotiation_info: true, ..plain };
+    check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 0006000a0002001d", Ok(scsv));
+    let all = "00 00 0002c0a8 0100 0018 ff01000100 00170000 0036000302aabb ff40000401020304";
+    let request = [1, 2, 3, 4];
+    let offer = ClientOffer {
+        extended_master_secret: true,
+        connection_id: Some(&[0xaa, 0xbb]),
+        renegotiation_info: true,
+        group_request: Some(&request),
+    };
+    check_client(all, Ok(offer));
+}
+
+#[test]
+fn client_hellos_that_cannot_be_read() {
+    let malformed = Err(CloseReason::MalformedHello);
+    // Extension blocks of 1 to 3 octets.
+    check_client("00 00 0002c0a8 0100 00", malformed);
+    check_client("00 00 0002c0a8 0100 0001", malformed);
+    check_client("00 00 0002c0a8 0100 000000", malformed);
+    check_client("00 00 0002c0a8 0100 000100", malformed);
+    // An odd or empty list of suites; a session id of 33; a length past the end.
+    check_client("00 00 0003c0a8c0 0100", malformed);
+    check_client("00 00 0000 0100", malformed);
+    check_client(&["21", &"00".repeat(33), "00 0002c0a8 0100"].concat(), malformed);
+    check_client("00 00 0004c0a8", malformed);
+    // A connection ID that is shorter or longer than it says.
+    check_client("00 00 0002c0a8 0100 0006 0036000202aa", malformed);
+    check_client("00 00 0002c0a8 0100 0007 0036000301aabb", malformed);
+    check_client("00 00 0002c0a8 0100 0005 0017000100", malformed);
+}
+
+#[test]
+fn client_hellos_that_ask_for_the_impossible() {
+    check_client("00 00 0002c0a9 0100", Err(CloseReason::NoCommonSuite));
+    check_client("00 00 0002c0a8 0101", Err(CloseReason::NoCommonSuite));
+    check_client("00 00 0002c0a8 0100 0008 0017000000170000", Err(CloseReason::IllegalHello));
+    check_client("00 00 0002c0a8 0100 0006 ff0100020100", Err(CloseReason::NoCommonSuite));
+}
+
+fn check_server(rest: &str, offered: Offered, expected: Result<(), CloseReason>) {
+    let octets = hex(&["fefd", RANDOM, rest].concat());
+    assert_eq!(ServerHello::parse(&octets, offered).map(|_| ()), expected, "{rest}");
+    for end in 0..octets.len() {
+        let _ = ServerHello::parse(&octets[..end], offered);
+    }
+}
+
+#[test]
+fn server_hellos() {
+    let none =
+        Offered { extended_master_secret: false, connection_id: false, group_request: false };
+    check_server("00 c0a8 00", ALL, Ok(()));
+    check_server(&["20", &"aa".repeat(32), "c0a8 00 0005ff01000100"].concat(), none, Ok(()));
+    check_server("00 c0a8 00 000a 00170000 ff40000201 01", ALL, Ok(()));
+    check_server("00 c0a8 00 0004 00170000", none, Err(CloseReason::UnsolicitedExtension));
+    check_server("00 c0a8 00 0005 0036000100", none, Err(CloseReason::UnsolicitedExtension));
+    check_server("00 c0a8 00 0004 00230000", ALL, Err(CloseReason::UnsolicitedExtension));
+    check_server("00 c0a9 00", ALL, Err(CloseReason::IllegalHello));
+    check_server("00 c0a8 01", ALL, Err(CloseReason::IllegalHello));
+    let unbound = Err(CloseReason::ExtendedMasterSecretMissing);
+    check_server("00 c0a8 00 0006 ff4000020101", ALL, unbound);
+    check_server("00 c0a8 00 0006 ff01000201aa", ALL, Err(CloseReason::NoCommonSuite));
+    let octets = hex(&["feff", RANDOM, "00 c0a8 00"].concat());
+    assert_eq!(ServerHello::parse(&octets, ALL), Err(CloseReason::NoCommonVersion));
+}
+
+#[test]
+fn hello_verify_requests() {
+    assert_eq!(parse_hello_verify(&hex("feff 02aabb")), Ok(&[0xaa, 0xbb][..]));
+    assert_eq!(parse_hello_verify(&hex("fefd 00")), Ok(&[][..]));
+    for bad in ["", "fe", "feff", "feff03aabb", "feff01aabb", "030301aa"] {
+        assert_eq!(parse_hello_verify(&hex(bad)), Err(CloseReason::MalformedHello), "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_octets(octets in prop::collection::vec(any::<u8>(), 0..120)) {
+        let _ = ClientHelloHead::parse(&octets).and_then(|head| head.offer());
+        let _ = ServerHello::parse(&octets, ALL);
+        let _ = parse_hello_verify(&octets);
+    }
+
+    #[test]
+    fn changed_octets(at in 0usize..120, to in any::<u8>()) {
+        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 0018 ff01000100 00170000 0036000302aabb ff40000401020304";
+        let mut octets = hex(&[String::from("fefd"), RANDOM.into(), rest.into()].concat());
+        let at = at % octets.len();
+        octets[at] = to;
+        let _ = ClientHelloHead::parse(&octets).and_then(|head| head.offer());
+    }
+
+    #[test]
+    fn parse_of_emit_is_identity(
+        random in any::<[u8; 32]>(),
+        cookie in prop::collection::vec(any::<u8>(), 0..=255),
+        request in prop::collection::vec(any::<u8>(), 0..=192),
+        flags in any::<[bool; 3]>(),
+        cid in prop::collection::vec(any::<u8>(), 0..=255),
+    ) {
+        let [extended_master_secret, connection_id, group_request] = flags;
+        let offered = Offered { extended_master_secret, connection_id, group_request };
+        let mut octets = Vec::new();
+        emit_client_hello(&random, &cookie, offered, &request, &mut octets);
+        let head = ClientHelloHead::parse(&octets).expect("own hello");
+        prop_assert_eq!((head.random, head.cookie), (&random, &cookie[..]));
+        let offer = head.offer().expect("own hello");
+        prop_assert!(offer.renegotiation_info);
+        prop_assert_eq!(offer.extended_master_secret, extended_master_secret);
+        prop_assert_eq!(offer.connection_id, connection_id.then_some(&[][..]));
+        prop_assert_eq!(offer.group_request, group_request.then_some(&request[..]));
+        let answer = Answer {
+            random: &random,
+            extended_master_secret: true,
+            connection_id: connection_id.then_some(&cid[..250.min(cid.len())]),
+            renegotiation_info: extended_master_secret,
+            group_answer: group_request.then_some(&[1, 1]),
+        };
+        let mut octets = Vec::new();
+        emit_server_hello(&answer, &mut octets);
+        let hello = ServerHello::parse(&octets, ALL).expect("own hello");
+        prop_assert_eq!(hello.connection_id, answer.connection_id);
+        prop_assert_eq!(hello.group_answer, answer.group_answer);
+        prop_assert_eq!(hello.renegotiation_info, answer.renegotiation_info);
+    }
+}

@@ -1,0 +1,221 @@
+//! Handshakes under way: what is kept of them, their timers, and who must go when there are many.
+//!
+//! **Invariant:** an entry exists only after a valid cookie (unless cookies are off), lives for a
+//! bounded time, and never touches the session that its peer may already have.
+
+use super::session::write_out;
+use super::{Peer, Server, ServerOutput, SessionId};
+use crate::flight::{Flight, RecordWriter, plain_alert};
+use crate::handshake::{Fragment, VERIFY_DATA_OCTETS};
+use crate::protect::{ReadKeys, WriteKeys};
+use crate::reassembly::Reassembler;
+use crate::schedule::Master;
+use crate::{CloseReason, RecordDrop, RetransmissionTimer};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use lowgate_crypto::Sha256;
+use lowgate_units::{Duration, Instant, Ipv6Addr};
+
+/// Longest ClientHello: strangers bring some hundred octets of suites and extensions.
+pub(super) const CLIENT_HELLO_OCTETS_MAX: usize = 2048;
+/// ServerHello (header 12, fixed 38, extensions 2 + 5 + 4 + 9 + 20) and ServerHelloDone.
+const FLIGHT_OCTETS_MAX: usize = 12 + 38 + 2 + 5 + 4 + 9 + 20 + 12;
+/// ClientKeyExchange and Finished.
+const REASSEMBLY_SLOTS: usize = 2;
+const REASSEMBLY_OCTETS_MAX: usize = 2 + crate::IDENTITY_OCTETS_MAX;
+/// After a Finished that cannot be read, the genuine one has this long to come.
+pub(super) const DOOMED_FOR: Duration = Duration::from_secs(5);
+/// A repeated flight of the client is answered by ours, but not faster than this.
+const REPEAT_GAP: Duration = Duration::from_millis(100);
+
+/// One handshake.
+pub(super) struct HalfOpen {
+    pub(super) client_random: [u8; 32],
+    /// message_seq of the ClientHello; the other messages count on from it.
+    pub(super) hello_seq: u16,
+    /// Next record number of epoch 0.
+    pub(super) plain_seq: u64,
+    pub(super) started: Instant,
+    pub(super) timer: RetransmissionTimer,
+    /// Set by the second Finished that cannot be read.
+    pub(super) doomed_at: Option<Instant>,
+    pub(super) stage: Stage,
+}
+
+/// How far it came.
+pub(super) enum Stage {
+    /// The ClientHello comes in fragments; its first one had a valid cookie.
+    Hello { fragments: Box<Reassembler<1, CLIENT_HELLO_OCTETS_MAX>> },
+    /// Our flight is out.
+    Answered { terms: Terms, expected: Option<Expected> },
+}
+
+/// What both hellos agreed on.
+pub(super) struct Terms {
+    pub(super) server_random: [u8; 32],
+    pub(super) extended_master_secret: bool,
+    pub(super) own_cid: Option<u32>,
+    pub(super) client_cid: Box<[u8]>,
+    pub(super) group_request: Option<Box<[u8]>>,
+    /// Through ServerHelloDone.
+    pub(super) transcript: Sha256,
+    pub(super) flight: Flight<FLIGHT_OCTETS_MAX>,
+    pub(super) reassembler: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
+    pub(super) cipher_changed: bool,
+}
+
+/// What must come after the ClientKeyExchange. Nothing was sealed under these keys yet, so another
+/// ClientKeyExchange may replace them.
+pub(super) struct Expected {
+    pub(super) identity: Box<[u8]>,
+    pub(super) write: WriteKeys,
+    pub(super) read: ReadKeys,
+    pub(super) master: Master,
+    pub(super) client_verify: [u8; VERIFY_DATA_OCTETS],
+    pub(super) server_verify: [u8; VERIFY_DATA_OCTETS],
+    /// Finished records that did not open.
+    pub(super) unreadable: u8,
+}
+
+impl HalfOpen {
+    /// When something is to be done about it.
+    fn due(&self) -> Instant {
+        let doomed = self.doomed_at.unwrap_or(Instant::FAR_FUTURE);
+        self.timer.due().min(self.timer.gives_up()).min(doomed)
+    }
+
+    fn identity(&self) -> Option<Box<[u8]>> {
+        match &self.stage {
+            Stage::Answered { expected: Some(expected), .. } => Some(expected.identity.clone()),
+            Stage::Answered { expected: None, .. } | Stage::Hello { .. } => None,
+        }
+    }
+}
+
+impl Server {
+    /// Earliest timer.
+    pub(super) fn wake_at(&self) -> Instant {
+        self.half_open.values().map(|half| half.due()).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// Repeats flights, gives up.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let due: Vec<Peer> = self
+            .half_open
+            .iter()
+            .filter(|(_, half)| half.due() <= now)
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        for peer in due {
+            let Some(half) = self.half_open.get(&peer) else { continue };
+            if half.doomed_at.is_some_and(|at| now >= at) {
+                self.give_up(&peer, CloseReason::KeyMismatch);
+            } else if now >= half.timer.gives_up() {
+                self.give_up(&peer, CloseReason::TimedOut);
+            } else {
+                self.send_flight(now, &peer);
+            }
+        }
+    }
+
+    /// Sends our flight, for the first time or again.
+    pub(super) fn send_flight(&mut self, now: Instant, peer: &Peer) {
+        let Some(half) = self.half_open.get_mut(peer) else { return };
+        half.timer.sent(now, &mut self.prng);
+        let Stage::Answered { terms, .. } = &mut half.stage else { return };
+        terms.flight.start();
+        let plain_seq = &mut half.plain_seq;
+        let writer = RecordWriter { ccm: self.config.ccm, plain_seq, keys: None };
+        for octets in write_out(&mut terms.flight, writer, self.config.datagram_len_max) {
+            self.transmit(peer, octets);
+        }
+    }
+
+    /// The client repeats its flight: part of ours was lost (RFC 6347 section 4.2.4).
+    pub(super) fn repeat_flight(&mut self, now: Instant, peer: &Peer) {
+        let Some(half) = self.half_open.get(peer) else { return };
+        if now - half.timer.last_sent() >= REPEAT_GAP {
+            self.send_flight(now, peer);
+        }
+    }
+
+    /// Ends a handshake without a word to the peer.
+    pub(super) fn give_up(&mut self, peer: &Peer, reason: CloseReason) {
+        let Some(half) = self.half_open.remove(peer) else { return };
+        let identity = half.identity();
+        let failed = ServerOutput::HandshakeFailed { peer: peer.clone(), identity, reason };
+        self.outputs.push_back(failed);
+    }
+
+    /// An alert of epoch 0. Anyone could have sent it, so it is a hint to the client, no more.
+    pub(super) fn send_plain_alert(&mut self, peer: &Peer, alert: [u8; 2], seq: u64) {
+        let mut octets = vec![0; 32];
+        let len = plain_alert(alert, seq, &mut octets);
+        octets.truncate(len);
+        self.transmit(peer, octets);
+    }
+
+    /// Makes room for one more handshake: the oldest of the address that has most of them goes, so
+    /// that who floods from one place crowds out himself.
+    pub(super) fn make_room(&mut self) {
+        while self.half_open.len() >= self.config.half_open_max {
+            let mut crowd = BTreeMap::<Ipv6Addr, usize>::new();
+            for peer in self.half_open.keys() {
+                *crowd.entry(peer.addr).or_default() += 1;
+            }
+            let most = crowd.iter().max_by_key(|(_, count)| **count).map(|(addr, _)| *addr);
+            let victim = self
+                .half_open
+                .iter()
+                .filter(|(peer, _)| Some(peer.addr) == most)
+                .min_by_key(|(_, half)| half.started)
+                .map(|(peer, _)| peer.clone());
+            match victim {
+                Some(peer) => self.give_up(&peer, CloseReason::Evicted),
+                None => return,
+            }
+        }
+    }
+
+    /// Whether `cid` names nobody yet.
+    pub(super) fn is_free(&self, cid: u32) -> bool {
+        self.table.by_cid(cid).is_none()
+            && !self.half_open.values().any(|half| match &half.stage {
+                Stage::Answered { terms, .. } => terms.own_cid == Some(cid),
+                Stage::Hello { .. } => false,
+            })
+    }
+
+    /// Both Finished verified: the session that this peer had before makes way for the new one.
+    pub(super) fn make_way(&mut self, peer: &Peer, identity: &[u8]) {
+        let old = self.table.by_peer(peer).filter(|id| {
+            // RFC 6347 section 4.2.8: the previous association MUST be abandoned. But a session with
+            // a connection ID that came here from elsewhere and is somebody else is not "previous".
+            self.table
+                .get(*id)
+                .is_some_and(|old| old.own_cid.is_none() || old.identity[..] == *identity)
+        });
+        if let Some(old) = old {
+            self.end_session(old, CloseReason::Superseded);
+        }
+        while self.table.len() >= self.config.sessions_max {
+            let stalest: Option<SessionId> = self.table.stalest();
+            let Some(stalest) = stalest else { break };
+            self.end_session(stalest, CloseReason::Evicted);
+        }
+    }
+}
+
+impl Terms {
+    /// Fragments of ClientKeyExchange and Finished.
+    pub(super) fn reassemble(
+        &mut self,
+        next: u16,
+        epoch: u16,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        self.reassembler.insert(next, epoch, fragment)
+    }
+}

@@ -1,0 +1,255 @@
+//! ClientHellos: cookie first, then a handshake.
+//!
+//! **Invariant:** without a valid cookie nothing is kept and at most one HelloVerifyRequest, shorter
+//! than the ClientHello, is sent.
+
+use super::half_open::{CLIENT_HELLO_OCTETS_MAX, HalfOpen, Stage, Terms};
+use super::{Server, ServerOutput, Visit};
+use crate::flight::{FINISHED_OCTETS, Flight};
+use crate::handshake::{self, Fragment, MESSAGE_SEQ_MAX, MessageType, hash_message};
+use crate::hello::{Answer, ClientHelloHead, ClientOffer, emit_server_hello};
+use crate::protect::WriteKeys;
+use crate::reassembly::Reassembler;
+use crate::record::{self, RecordType, SEQ_MAX, VERSION_1_0};
+use crate::{
+    CONNECTION_ID_OCTETS, CloseReason, GROUP_REQUEST_OCTETS_MAX, GroupAnswer, RecordDrop,
+    RetransmissionTimer,
+};
+use alloc::boxed::Box;
+use alloc::vec;
+use lowgate_crypto::Sha256;
+
+/// Room for the records of a handshake behind a ClientHello's record number.
+const PLAIN_SEQ_MAX: u64 = SEQ_MAX >> 1;
+
+/// Where a ClientHello stands.
+#[derive(Clone, Copy)]
+struct Place {
+    record_seq: u64,
+    hello_seq: u16,
+}
+
+impl Server {
+    pub(super) fn client_hello(
+        &mut self,
+        visit: &mut Visit<'_>,
+        record_seq: u64,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        if fragment.message_len > CLIENT_HELLO_OCTETS_MAX {
+            return Err(RecordDrop::BadFragment);
+        }
+        if fragment.seq > MESSAGE_SEQ_MAX || record_seq > PLAIN_SEQ_MAX {
+            return Err(RecordDrop::BadMessage);
+        }
+        if fragment.offset > 0 {
+            return self.more_of_hello(visit, fragment);
+        }
+        let head = ClientHelloHead::parse(fragment.octets).map_err(RecordDrop::HelloRefused)?;
+        let place = Place { record_seq, hello_seq: fragment.seq };
+        self.cookies.refresh(visit.now, visit.entropy);
+        if self.config.cookie && !self.cookies.knows(visit.peer, &head) {
+            self.ask_for_cookie(visit, place, &head);
+            return Ok(());
+        }
+        if let Some(half) = self.half_open.get(visit.peer)
+            && half.client_random == *head.random
+            && half.hello_seq == place.hello_seq
+        {
+            if matches!(half.stage, Stage::Hello { .. }) {
+                return self.more_of_hello(visit, fragment);
+            }
+            self.repeat_flight(visit.now, visit.peer);
+            return Err(RecordDrop::Repeated);
+        }
+        // A hello that was delayed until its own handshake was over.
+        let at_peer = self.table.by_peer(visit.peer).and_then(|id| self.table.get(id));
+        if at_peer.is_some_and(|session| session.random_start == head.random[..8]) {
+            return Err(RecordDrop::Repeated);
+        }
+        if fragment.is_whole() {
+            return self.open_hello(visit, place, fragment.octets);
+        }
+        let mut fragments = Box::new(Reassembler::default());
+        fragments.insert(place.hello_seq, 0, fragment)?;
+        self.admit(visit, place, *head.random, Stage::Hello { fragments });
+        Ok(())
+    }
+
+    fn more_of_hello(
+        &mut self,
+        visit: &mut Visit<'_>,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        let unexpected = RecordDrop::Unexpected;
+        let half = self.half_open.get_mut(visit.peer).ok_or(unexpected)?;
+        let Stage::Hello { fragments } = &mut half.stage else { return Err(RecordDrop::Repeated) };
+        if fragment.seq != half.hello_seq {
+            return Err(unexpected);
+        }
+        fragments.insert(half.hello_seq, 0, fragment)?;
+        let place = Place { record_seq: half.plain_seq, hello_seq: half.hello_seq };
+        let whole = fragments.take(half.hello_seq);
+        match whole {
+            Some(message) if message.kind == MessageType::ClientHello => {
+                self.open_hello(visit, place, message.body())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn ask_for_cookie(&mut self, visit: &Visit<'_>, place: Place, head: &ClientHelloHead<'_>) {
+        let cookie = self.cookies.bake(visit.peer, head);
+        let body_len = 3 + cookie.len();
+        let message_len = handshake::HEADER_OCTETS + body_len;
+        let mut octets = vec![0; record::HEADER_OCTETS + message_len];
+        // RFC 6347 section 4.2.1: version 1.0 SHOULD be used, and the record number of the
+        // ClientHello MUST be, so that a server without state repeats none.
+        let outer = (RecordType::Handshake.octet(), VERSION_1_0);
+        let numbers = (0, place.record_seq);
+        let at = record::emit_header(outer, numbers, &[], message_len, &mut octets);
+        let Some(at) = at else { return };
+        let kind = MessageType::HelloVerifyRequest;
+        let header = handshake::emit_header(kind, place.hello_seq, body_len, (0, body_len));
+        let (head, body) = octets[at..].split_at_mut(handshake::HEADER_OCTETS);
+        head.copy_from_slice(&header);
+        body[..2].copy_from_slice(&VERSION_1_0.to_be_bytes());
+        body[2] = cookie.len() as u8;
+        body[3..].copy_from_slice(&cookie);
+        self.transmit(visit.peer, octets);
+    }
+
+    /// Keeps a handshake in place of an earlier one of the same peer.
+    fn admit(
+        &mut self,
+        visit: &mut Visit<'_>,
+        place: Place,
+        client_random: [u8; 32],
+        stage: Stage,
+    ) {
+        let now = visit.now;
+        // The fragments of this very hello have become its answer: still the same handshake.
+        let again = self.half_open.get(visit.peer).is_some_and(|half| {
+            matches!(half.stage, Stage::Hello { .. })
+                && half.client_random == client_random
+                && half.hello_seq == place.hello_seq
+        });
+        if !again {
+            self.give_up(visit.peer, CloseReason::Superseded);
+            self.make_room();
+            let peer = visit.peer.clone();
+            self.outputs.push_back(ServerOutput::HandshakeStarted { peer });
+        }
+        let half = HalfOpen {
+            client_random,
+            hello_seq: place.hello_seq,
+            // RFC 6347 section 4.2.1: the initial ServerHello takes the ClientHello's number.
+            plain_seq: place.record_seq,
+            started: now,
+            timer: RetransmissionTimer::new(self.config.retransmission, now),
+            doomed_at: None,
+            stage,
+        };
+        self.half_open.insert(visit.peer.clone(), Box::new(half));
+    }
+
+    /// A whole ClientHello with a valid cookie.
+    fn open_hello(
+        &mut self,
+        visit: &mut Visit<'_>,
+        place: Place,
+        body: &[u8],
+    ) -> Result<(), RecordDrop> {
+        let head = ClientHelloHead::parse(body).map_err(RecordDrop::HelloRefused)?;
+        // Its fragments may have been exchanged behind the one that had the cookie.
+        if self.config.cookie && !self.cookies.knows(visit.peer, &head) {
+            self.give_up(visit.peer, CloseReason::MalformedHello);
+            return Err(RecordDrop::BadMessage);
+        }
+        let agreed = head.offer().and_then(|offer| self.agree(visit, &offer).map(|t| (offer, t)));
+        let (offer, (mut terms, group_answer)) = match agreed {
+            Ok(agreed) => agreed,
+            Err(reason) => {
+                self.refuse_hello(visit, place, reason);
+                return Err(RecordDrop::HelloRefused(reason));
+            }
+        };
+        hash_message(&mut terms.transcript, MessageType::ClientHello, place.hello_seq, body);
+        let own_cid = terms.own_cid.map(u32::to_be_bytes);
+        let answer = Answer {
+            random: &{ terms.server_random },
+            extended_master_secret: terms.extended_master_secret,
+            connection_id: own_cid.as_ref().map(|cid| &cid[..]),
+            // RFC 5746 section 3.6: answered when the client showed that it knows it.
+            renegotiation_info: offer.renegotiation_info,
+            group_answer: group_answer.as_deref(),
+        };
+        let Terms { flight, transcript, .. } = &mut terms;
+        let kind = MessageType::ServerHello;
+        flight.message(kind, place.hello_seq, transcript, |out| emit_server_hello(&answer, out));
+        let (kind, seq) = (MessageType::ServerHelloDone, place.hello_seq + 1);
+        flight.message(kind, seq, transcript, |_| {});
+        let stage = Stage::Answered { terms, expected: None };
+        self.admit(visit, place, *head.random, stage);
+        self.send_flight(visit.now, visit.peer);
+        Ok(())
+    }
+
+    /// What a hello without a future is answered. Nothing is kept.
+    fn refuse_hello(&mut self, visit: &Visit<'_>, place: Place, reason: CloseReason) {
+        if self.half_open.get(visit.peer).is_some_and(|h| matches!(h.stage, Stage::Hello { .. })) {
+            self.half_open.remove(visit.peer);
+        }
+        if let Some(alert) = reason.alert() {
+            self.send_plain_alert(visit.peer, alert, place.record_seq);
+        }
+        let peer = visit.peer.clone();
+        self.outputs.push_back(ServerOutput::HandshakeFailed { peer, identity: None, reason });
+    }
+
+    fn agree(
+        &mut self,
+        visit: &mut Visit<'_>,
+        offer: &ClientOffer<'_>,
+    ) -> Result<(Terms, Option<GroupAnswer>), CloseReason> {
+        // A group request is bound to the keys by the session hash alone.
+        if offer.group_request.is_some() && !offer.extended_master_secret {
+            return Err(CloseReason::ExtendedMasterSecretMissing);
+        }
+        let group_request =
+            offer.group_request.filter(|request| request.len() <= GROUP_REQUEST_OCTETS_MAX);
+        let group_answer = group_request.and_then(|request| visit.directory.group_answer(request));
+        let longest = self.config.datagram_len_max;
+        // A connection ID with which not even Finished fits a datagram is as good as not offered.
+        let client_cid = offer
+            .connection_id
+            .filter(|_| self.config.connection_id)
+            .filter(|cid| WriteKeys::overhead(cid.len()) + FINISHED_OCTETS <= longest);
+        let mut server_random = [0; 32];
+        visit.entropy.fill(&mut server_random);
+        let terms = Terms {
+            server_random,
+            extended_master_secret: offer.extended_master_secret,
+            own_cid: client_cid.map(|_| self.draw_cid(visit)),
+            client_cid: client_cid.unwrap_or_default().into(),
+            group_request: group_answer.as_ref().and(group_request).map(Into::into),
+            transcript: Sha256::new(),
+            flight: Flight::default(),
+            reassembler: Reassembler::default(),
+            cipher_changed: false,
+        };
+        Ok((terms, group_answer))
+    }
+
+    /// A connection ID that names nobody.
+    fn draw_cid(&self, visit: &mut Visit<'_>) -> u32 {
+        let mut octets = [0; CONNECTION_ID_OCTETS];
+        visit.entropy.fill(&mut octets);
+        let mut cid = u32::from_be_bytes(octets);
+        // There are 2^32 of them and some thousand sessions: this ends, mostly at once.
+        while !self.is_free(cid) {
+            cid = cid.wrapping_add(1);
+        }
+        cid
+    }
+}

@@ -1,0 +1,233 @@
+//! From ClientKeyExchange to the session.
+//!
+//! **Invariant:** whether an identity is known shows neither in what is done nor in how long it
+//! takes: an unknown one goes on with a key that nobody has, to the same decrypt_error.
+
+use super::half_open::{DOOMED_FOR, Expected, Stage, Terms};
+use super::session::Session;
+use super::{Server, ServerOutput, Visit};
+use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS, emit_header, hash_message};
+use crate::protect::{EPOCH, ReadKeys, WriteKeys};
+use crate::record::{Record, RecordType};
+use crate::schedule::{Master, Randoms};
+use crate::{AlertDescription, CloseReason, IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop};
+use alloc::boxed::Box;
+use lowgate_crypto::hmac_sha256;
+use subtle::ConstantTimeEq;
+
+/// The alert follows the second Finished that cannot be read, for the first may be forged.
+const UNREADABLE_BEFORE_ALERT: u8 = 2;
+/// Alerts of one handshake.
+const ALERTS_MAX: u8 = 8;
+
+impl Server {
+    /// A handshake fragment of epoch 0 that is no ClientHello.
+    pub(super) fn key_exchange(
+        &mut self,
+        visit: &mut Visit<'_>,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
+        let seq = half.hello_seq + 1;
+        let Stage::Answered { terms, .. } = &mut half.stage else {
+            return Err(RecordDrop::Unexpected);
+        };
+        if fragment.kind != MessageType::ClientKeyExchange || fragment.seq != seq {
+            return Err(RecordDrop::Unexpected);
+        }
+        if fragment.is_whole() {
+            return self.client_key(visit, fragment.octets);
+        }
+        terms.reassemble(seq, 0, fragment)?;
+        match terms.reassembler.take(seq) {
+            Some(message) => self.client_key(visit, message.body()),
+            None => Ok(()),
+        }
+    }
+
+    /// A whole ClientKeyExchange. Until a Finished verified the latest counts: an earlier one may
+    /// have been changed on its way.
+    fn client_key(&mut self, visit: &mut Visit<'_>, body: &[u8]) -> Result<(), RecordDrop> {
+        let (len, identity) = body.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+        let len = usize::from(u16::from_be_bytes(*len));
+        if len != identity.len() || len > IDENTITY_OCTETS_MAX {
+            return Err(RecordDrop::BadMessage);
+        }
+        let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
+        let Stage::Answered { terms, expected } = &mut half.stage else {
+            return Err(RecordDrop::Unexpected);
+        };
+        if expected.as_ref().is_some_and(|expected| expected.identity[..] == *identity) {
+            return Err(RecordDrop::Repeated);
+        }
+        let unreadable = expected.as_ref().map_or(0, |expected| expected.unreadable);
+        // Computed in any case, so that it takes the same time.
+        let dummy = hmac_sha256(self.dummy_secret.expose(), &[identity]);
+        let known = visit.directory.psk(identity);
+        let psk = known.or_else(|| Psk::new(&dummy[..16])).ok_or(RecordDrop::BadMessage)?;
+        let randoms = Randoms { client: &half.client_random, server: &terms.server_random };
+        let seq = half.hello_seq + 1;
+        *expected = Some(expect(terms, randoms, &psk, seq, (identity, body), unreadable));
+        Ok(())
+    }
+
+    /// A record of epoch 1 for the handshake at `visit.peer`.
+    pub(super) fn half_open_record(
+        &mut self,
+        visit: &mut Visit<'_>,
+        record: Record<'_>,
+    ) -> Result<(), RecordDrop> {
+        let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
+        let seq = half.hello_seq + 2;
+        let Stage::Answered { terms, expected: Some(expected) } = &mut half.stage else {
+            return Err(RecordDrop::WrongEpoch);
+        };
+        // It overtook its ChangeCipherSpec, and will come again.
+        if !terms.cipher_changed {
+            return Err(RecordDrop::WrongEpoch);
+        }
+        let opened = match expected.read.open(self.config.ccm, record) {
+            Ok(opened) => opened,
+            Err(RecordDrop::BadTag) => {
+                self.unreadable(visit);
+                return Err(RecordDrop::BadTag);
+            }
+            Err(drop) => return Err(drop),
+        };
+        match opened.kind {
+            RecordType::Handshake => {}
+            RecordType::Alert => {
+                let [_, description] = *opened.plaintext else {
+                    return Err(RecordDrop::BadMessage);
+                };
+                let reason = CloseReason::PeerAlert(AlertDescription(description));
+                self.give_up(visit.peer, reason);
+                return Ok(());
+            }
+            RecordType::ChangeCipherSpec => return Err(RecordDrop::Unexpected),
+            // RFC 6347 section 4.2.4: nothing is delivered before Finished.
+            RecordType::Payload(_) => return Err(RecordDrop::WrongEpoch),
+        }
+        let (fragment, _) = Fragment::split(opened.plaintext)?;
+        if fragment.kind != MessageType::Finished || fragment.seq != seq {
+            return Err(RecordDrop::Unexpected);
+        }
+        if fragment.is_whole() {
+            return self.client_finished(visit, fragment.octets);
+        }
+        terms.reassemble(seq, EPOCH, &fragment)?;
+        match terms.reassembler.take(seq) {
+            Some(message) if message.epoch == EPOCH => self.client_finished(visit, message.body()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A record in the place of Finished that does not open: another key, or forged. The handshake
+    /// goes on for a while, so that a forger cannot end it.
+    fn unreadable(&mut self, visit: &Visit<'_>) {
+        let Some(half) = self.half_open.get_mut(visit.peer) else { return };
+        let Stage::Answered { expected: Some(expected), .. } = &mut half.stage else { return };
+        expected.unreadable = expected.unreadable.saturating_add(1);
+        let count = expected.unreadable;
+        if count < UNREADABLE_BEFORE_ALERT {
+            return;
+        }
+        half.doomed_at.get_or_insert(visit.now + DOOMED_FOR);
+        let seq = half.plain_seq;
+        if count < UNREADABLE_BEFORE_ALERT + ALERTS_MAX {
+            half.plain_seq += 1;
+            if let Some(alert) = CloseReason::KeyMismatch.alert() {
+                self.send_plain_alert(visit.peer, alert, seq);
+            }
+        }
+    }
+
+    fn client_finished(&mut self, visit: &Visit<'_>, body: &[u8]) -> Result<(), RecordDrop> {
+        let body: &[u8; VERIFY_DATA_OCTETS] =
+            body.try_into().map_err(|_| RecordDrop::BadMessage)?;
+        let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
+        let Stage::Answered { expected: Some(expected), .. } = &half.stage else {
+            return Err(RecordDrop::Unexpected);
+        };
+        if !bool::from(expected.client_verify.ct_eq(body)) {
+            // Whoever has the keys saw other messages than we did.
+            let (reason, seq) = (CloseReason::KeyMismatch, half.plain_seq);
+            if let Some(alert) = reason.alert() {
+                self.send_plain_alert(visit.peer, alert, seq);
+            }
+            self.give_up(visit.peer, reason);
+            return Ok(());
+        }
+        self.establish(visit);
+        Ok(())
+    }
+
+    fn establish(&mut self, visit: &Visit<'_>) {
+        let Some(half) = self.half_open.remove(visit.peer) else { return };
+        let half = *half;
+        let Stage::Answered { terms, expected: Some(expected) } = half.stage else { return };
+        self.make_way(visit.peer, &expected.identity);
+        let mut random_start = [0; 8];
+        random_start.copy_from_slice(&half.client_random[..8]);
+        let mut session = Session {
+            peer: visit.peer.clone(),
+            identity: expected.identity.clone(),
+            write: expected.write,
+            read: expected.read,
+            client_cid: terms.client_cid,
+            own_cid: terms.own_cid,
+            group_agreed: terms.group_request.is_some(),
+            plain_seq: half.plain_seq,
+            finished_seq: half.hello_seq + 2,
+            verify_data: expected.server_verify,
+            random_start,
+            last_heard: visit.now,
+        };
+        for octets in session.final_flight(self.config.ccm, self.config.datagram_len_max) {
+            self.transmit(visit.peer, octets);
+        }
+        let session = self.table.insert(session);
+        if self.config.key_log {
+            let master_secret = expected.master.0;
+            let line = KeyLog { client_random: half.client_random, master_secret };
+            self.outputs.push_back(ServerOutput::KeyLog(line));
+        }
+        self.outputs.push_back(ServerOutput::Established {
+            session,
+            peer: visit.peer.clone(),
+            identity: expected.identity,
+            group_request: terms.group_request,
+        });
+    }
+}
+
+/// Keys, and what both Finished must say.
+fn expect(
+    terms: &Terms,
+    randoms: Randoms<'_>,
+    psk: &Psk,
+    seq: u16,
+    (identity, body): (&[u8], &[u8]),
+    unreadable: u8,
+) -> Expected {
+    let mut transcript = terms.transcript.clone();
+    hash_message(&mut transcript, MessageType::ClientKeyExchange, seq, body);
+    let hash = transcript.digest();
+    let session_hash = terms.extended_master_secret.then_some(&hash);
+    let master = Master::derive(psk, randoms, session_hash);
+    let (client_keys, server_keys) = master.keys(randoms);
+    let client_verify = master.client_finished(&hash);
+    let whole = (0, VERIFY_DATA_OCTETS);
+    transcript.update(&emit_header(MessageType::Finished, seq + 1, VERIFY_DATA_OCTETS, whole));
+    transcript.update(&client_verify);
+    let server_verify = master.server_finished(&transcript.digest());
+    Expected {
+        identity: Box::from(identity),
+        write: WriteKeys::new(server_keys),
+        read: ReadKeys::new(client_keys),
+        master,
+        client_verify,
+        server_verify,
+        unreadable,
+    }
+}

@@ -1,0 +1,191 @@
+//! Established sessions and the two ways to find them: by connection ID, else by peer.
+//!
+//! **Invariants:** both indexes name living sessions only. An authentic record can move its own
+//! session to another address, but never takes an address from a session that has it: otherwise one
+//! member could make another unreachable by writing its address on a record.
+
+use super::{Peer, SessionId};
+use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter};
+use crate::handshake::{MessageType, VERIFY_DATA_OCTETS};
+use crate::hello::Sink;
+use crate::protect::{ReadKeys, WriteKeys};
+use crate::record::RecordType;
+use crate::{ContentType, SendRefused};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use lowgate_crypto::{Ccm, Sha256};
+use lowgate_units::Instant;
+
+/// One client, after both Finished verified.
+pub(super) struct Session {
+    pub(super) peer: Peer,
+    pub(super) identity: Box<[u8]>,
+    pub(super) write: WriteKeys,
+    pub(super) read: ReadKeys,
+    /// What the client wants to read in our records; empty for none.
+    pub(super) client_cid: Box<[u8]>,
+    /// What the client must write in its records.
+    pub(super) own_cid: Option<u32>,
+    /// Whether content types 30 and 31 are open.
+    pub(super) group_agreed: bool,
+    /// Next record number of epoch 0: ChangeCipherSpec may have to be repeated.
+    pub(super) plain_seq: u64,
+    /// message_seq of both Finished.
+    pub(super) finished_seq: u16,
+    pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
+    /// The start of the ClientHello's random: tells a late repetition from a new hello.
+    pub(super) random_start: [u8; 8],
+    pub(super) last_heard: Instant,
+}
+
+impl Session {
+    /// One datagram with one record for each payload. Checked first, so that a refusal uses up no
+    /// record number.
+    pub(super) fn seal_all(
+        &mut self,
+        ccm: &dyn Ccm,
+        payloads: &[(ContentType, &[u8])],
+        len_max: usize,
+    ) -> Result<Vec<u8>, SendRefused> {
+        if payloads.iter().any(|(kind, _)| kind.needs_negotiation()) && !self.group_agreed {
+            return Err(SendRefused::NotNegotiated);
+        }
+        let overhead = WriteKeys::overhead(self.client_cid.len());
+        let total: usize = payloads.iter().map(|(_, payload)| overhead + payload.len()).sum();
+        if total > len_max {
+            return Err(SendRefused::TooLong);
+        }
+        // The last number is kept for close_notify.
+        if !self.write.has_left(payloads.len() as u64 + 1) {
+            return Err(SendRefused::SequenceExhausted);
+        }
+        let mut octets = vec![0; total];
+        let mut rest = &mut octets[..];
+        for (kind, payload) in payloads {
+            let kind = RecordType::Payload(*kind);
+            let sealed = self.write.seal(ccm, kind, &self.client_cid, payload, rest);
+            let len = sealed.map_err(|_| SendRefused::SequenceExhausted)?;
+            rest = &mut rest[len..];
+        }
+        Ok(octets)
+    }
+
+    pub(super) fn seal_alert(&mut self, ccm: &dyn Ccm, alert: [u8; 2]) -> Vec<u8> {
+        let mut octets = vec![0; WriteKeys::overhead(self.client_cid.len()) + alert.len()];
+        let cid = &self.client_cid;
+        let len = self.write.seal(ccm, RecordType::Alert, cid, &alert, &mut octets).unwrap_or(0);
+        octets.truncate(len);
+        octets
+    }
+
+    /// ChangeCipherSpec and Finished, under record numbers of their own each time.
+    pub(super) fn final_flight(&mut self, ccm: &dyn Ccm, len_max: usize) -> Vec<Vec<u8>> {
+        let mut flight = Flight::<FINISHED_OCTETS>::default();
+        let verify_data = self.verify_data;
+        flight.change_cipher();
+        let (kind, seq) = (MessageType::Finished, self.finished_seq);
+        // The transcript ended with the handshake; nothing is verified over this one.
+        flight.message(kind, seq, &mut Sha256::new(), |out| out.put(&verify_data));
+        flight.start();
+        let writer = RecordWriter {
+            ccm,
+            plain_seq: &mut self.plain_seq,
+            keys: Some((&mut self.write, &self.client_cid)),
+        };
+        write_out(&mut flight, writer, len_max)
+    }
+}
+
+/// All datagrams of a flight.
+pub(super) fn write_out<const N: usize>(
+    flight: &mut Flight<N>,
+    mut writer: RecordWriter<'_>,
+    len_max: usize,
+) -> Vec<Vec<u8>> {
+    let mut datagrams = Vec::new();
+    while flight.is_pending() {
+        let mut octets = vec![0; len_max];
+        let keys = writer.keys.as_mut().map(|(keys, cid)| (&mut **keys, *cid));
+        let again = RecordWriter { ccm: writer.ccm, plain_seq: &mut *writer.plain_seq, keys };
+        let len = flight.datagram(again, &mut octets);
+        if len > 0 {
+            octets.truncate(len);
+            octets.shrink_to_fit();
+            datagrams.push(octets);
+        }
+    }
+    datagrams
+}
+
+/// All sessions. Boxed, for a tree moves its entries and leaves room between them.
+#[derive(Default)]
+pub(super) struct SessionTable {
+    sessions: BTreeMap<SessionId, Box<Session>>,
+    by_cid: BTreeMap<u32, SessionId>,
+    by_peer: BTreeMap<Peer, SessionId>,
+    names_given: u64,
+}
+
+impl SessionTable {
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id).map(|session| &**session)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id).map(|session| &mut **session)
+    }
+
+    pub(super) fn by_cid(&self, cid: u32) -> Option<SessionId> {
+        self.by_cid.get(&cid).copied()
+    }
+
+    pub(super) fn by_peer(&self, peer: &Peer) -> Option<SessionId> {
+        self.by_peer.get(peer).copied()
+    }
+
+    /// The session that was heard least recently.
+    pub(super) fn stalest(&self) -> Option<SessionId> {
+        self.sessions.iter().min_by_key(|(_, session)| session.last_heard).map(|(id, _)| *id)
+    }
+
+    /// Adds a session; it is the one that is found at its peer from now on.
+    pub(super) fn insert(&mut self, session: Session) -> SessionId {
+        let id = SessionId(self.names_given);
+        self.names_given += 1;
+        if let Some(cid) = session.own_cid {
+            self.by_cid.insert(cid, id);
+        }
+        self.by_peer.insert(session.peer.clone(), id);
+        self.sessions.insert(id, Box::new(session));
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = *self.sessions.remove(&id)?;
+        if let Some(cid) = session.own_cid {
+            self.by_cid.remove(&cid);
+        }
+        self.leave(&session.peer, id);
+        Some(session)
+    }
+
+    /// The session is heard at `peer` now.
+    pub(super) fn move_to(&mut self, id: SessionId, peer: &Peer) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let old = core::mem::replace(&mut session.peer, peer.clone());
+        self.leave(&old, id);
+        self.by_peer.entry(peer.clone()).or_insert(id);
+    }
+
+    fn leave(&mut self, peer: &Peer, id: SessionId) {
+        if self.by_peer.get(peer) == Some(&id) {
+            self.by_peer.remove(peer);
+        }
+    }
+}
