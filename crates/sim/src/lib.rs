@@ -7,3 +7,6 @@ pub mod building;
 pub mod capture;
 pub mod medium;
 pub mod queue;
+
+#[cfg(test)]
+mod testbed;
