@@ -6,6 +6,7 @@
 mod admission;
 mod admitted;
 mod change;
+pub mod conformance;
 mod decide;
 mod device;
 mod distribution;
@@ -41,6 +42,7 @@ pub use interface::{
     Refusal, Reply, Request, RequestId, Status,
 };
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
+pub use lowgate_crypto::Key128;
 pub use lowgate_dtls::{CloseReason, Peer};
 pub use manager::Manager;
 pub use reads::READS_MAX;

@@ -1,0 +1,149 @@
+//! From changes to rows. Every statement says how many rows it must touch.
+
+use crate::Damage;
+use lowgate_manager::{Change, DeviceRecord, DomainConfig, GroupEpoch, GroupRecord, LinkKey, Role};
+use lowgate_units::Ipv6Addr;
+use rusqlite::{Connection, Params, params};
+
+/// The revision that this transaction makes.
+pub(crate) fn revision(db: &Connection, revision: u64) -> Result<(), Damage> {
+    let revision = number(revision, "revision")?;
+    one(db, "revision", "UPDATE ledger SET revision = ?1", params![revision])
+}
+
+/// Follows one change.
+pub(crate) fn change(db: &Connection, change: &Change) -> Result<(), Damage> {
+    match change {
+        Change::DomainCreated { config, link_key } => {
+            domain_created(db, config)?;
+            insert_key(db, link_key, "active")
+        }
+        Change::LinkKeyStaged(key) => {
+            db.execute("DELETE FROM link_keys WHERE state = 'staged'", [])?;
+            insert_key(db, key, "staged")
+        }
+        Change::LinkKeyActivated { index } => {
+            db.execute("DELETE FROM link_keys WHERE state = 'active'", [])?;
+            let sql = "UPDATE link_keys SET state = 'active' WHERE key_index = ?1";
+            one(db, "LinkKeyActivated", sql, params![index.raw()])
+        }
+        Change::DeviceImported(record) => device_imported(db, record),
+        Change::GroupCreated { record, epoch } => group_created(db, record, epoch),
+        Change::GroupEpochStarted { group, epoch } => {
+            let sql = "UPDATE members SET sender_id = NULL WHERE group_id = ?1";
+            db.execute(sql, params![group.0])?;
+            epoch_started(db, group.0, epoch)
+        }
+        Change::SenderIdGiven { group, eui64, sender_id } => {
+            let sql = "UPDATE members SET sender_id = ?3 WHERE group_id = ?1 AND eui64 = ?2";
+            let row = params![group.0, eui64.to_string(), sender_id.raw()];
+            one(db, "SenderIdGiven", sql, row)
+        }
+        Change::Admitted { eui64, short } => {
+            let sql = "UPDATE devices SET state = 'admitted', short = ?2
+                WHERE eui64 = ?1 AND state = 'expected'";
+            one(db, "Admitted", sql, params![eui64.to_string(), short.raw()])
+        }
+        Change::Revoked { eui64 } => {
+            let sql =
+                "UPDATE devices SET state = 'revoked' WHERE eui64 = ?1 AND state <> 'revoked'";
+            one(db, "Revoked", sql, params![eui64.to_string()])
+        }
+        Change::WindowOpened { until } => {
+            let until = number(until.as_micros(), "window_until")?;
+            one(db, "WindowOpened", "UPDATE domain SET window_until = ?1", params![until])
+        }
+        Change::WindowClosed => {
+            one(db, "WindowClosed", "UPDATE domain SET window_until = NULL", [])
+        }
+    }
+}
+
+fn domain_created(db: &Connection, config: &DomainConfig) -> Result<(), Damage> {
+    let sql = "INSERT INTO domain (id, pan_id, channel, mesh_prefix, manager_addr)
+        VALUES (1, ?1, ?2, ?3, ?4)";
+    let mut prefix = [0; 16];
+    prefix[..8].copy_from_slice(&config.mesh_prefix);
+    let row = params![
+        config.pan_id.raw(),
+        config.channel.number(),
+        Ipv6Addr::from(prefix).to_string(),
+        config.manager_addr.to_string(),
+    ];
+    one(db, "DomainCreated", sql, row)
+}
+
+fn insert_key(db: &Connection, key: &LinkKey, state: &str) -> Result<(), Damage> {
+    let sql = "INSERT INTO link_keys (key_index, key, state) VALUES (?1, ?2, ?3)";
+    one(db, "LinkKeyStaged", sql, params![key.index.raw(), &key.key.expose()[..], state])
+}
+
+fn device_imported(db: &Connection, record: &DeviceRecord) -> Result<(), Damage> {
+    let sql = "INSERT INTO devices (eui64, identity, psk, kind, name, room, state)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'expected')";
+    let eui64 = record.eui64.to_string();
+    let row = params![
+        eui64,
+        record.identity.octets(),
+        record.psk.expose(),
+        record.kind.word(),
+        record.name,
+        record.room,
+    ];
+    one(db, "DeviceImported", sql, row)?;
+    for (group, role) in &record.groups {
+        let sql = "INSERT INTO members (group_id, eui64, role) VALUES (?1, ?2, ?3)";
+        one(db, "DeviceImported", sql, params![group.0, eui64, role_word(*role)])?;
+    }
+    Ok(())
+}
+
+fn group_created(db: &Connection, group: &GroupRecord, epoch: &GroupEpoch) -> Result<(), Damage> {
+    let sql = "INSERT INTO groups (group_id, name, port, csb_id, generation, tek_id, tgk, rand)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let row = params![
+        group.id.0,
+        group.name,
+        group.port,
+        epoch.csb_id.0,
+        epoch.generation.0,
+        epoch.tek_id.raw(),
+        &epoch.tgk.0.expose()[..],
+        &epoch.rand.0.expose()[..],
+    ];
+    one(db, "GroupCreated", sql, row)
+}
+
+fn epoch_started(db: &Connection, group: u16, epoch: &GroupEpoch) -> Result<(), Damage> {
+    let sql = "UPDATE groups SET csb_id = ?2, generation = ?3, tek_id = ?4, tgk = ?5, rand = ?6
+        WHERE group_id = ?1";
+    let row = params![
+        group,
+        epoch.csb_id.0,
+        epoch.generation.0,
+        epoch.tek_id.raw(),
+        &epoch.tgk.0.expose()[..],
+        &epoch.rand.0.expose()[..],
+    ];
+    one(db, "GroupEpochStarted", sql, row)
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Listener => "listener",
+        Role::Sender => "sender",
+        Role::SenderAndListener => "both",
+    }
+}
+
+fn number(value: u64, column: &'static str) -> Result<i64, Damage> {
+    i64::try_from(value).map_err(|_| Damage::Value { column })
+}
+
+/// A statement that must touch one row.
+fn one(db: &Connection, change: &'static str, sql: &str, row: impl Params) -> Result<(), Damage> {
+    match db.prepare_cached(sql)?.execute(row)? {
+        1 => Ok(()),
+        _ => Err(Damage::Change { change }),
+    }
+}
