@@ -108,7 +108,8 @@ pub enum Activation {
     /// router use them at once, everybody else when it hears an authentic frame under one.
     #[default]
     ByRole,
-    /// When an authentic frame under one is heard or another configuration says so, whatever the role.
+    /// When an authentic frame under one is heard or another configuration says so, whatever the
+    /// role.
     Stage,
     /// After so many milliseconds.
     Switch {
@@ -145,7 +146,8 @@ pub struct Cfg {
     pub keys: Vec<LinkKey, KEYS_MAX>,
     /// The device's short address.
     pub short: Option<ShortAddr>,
-    /// Hours for which the short address is lent; `None` is for ever. Nothing without [`Self::short`].
+    /// Hours for which the short address is lent; `None` is for ever. Nothing without
+    /// [`Self::short`].
     pub lease_hours: Option<u32>,
     /// Where the domain manager is.
     pub manager: Option<Ipv6Addr>,
@@ -235,8 +237,8 @@ impl Cfg {
             2 => Some(decoder.u32().ok()?),
             _ => return None,
         };
-        // RFC 9031 section 8.4.4: an invalid identifier MUST be ignored silently; 8.4.4.1: invalid are
-        // other lengths than 2 and the numbers 0xfffe and 0xffff.
+        // RFC 9031 section 8.4.4: an invalid identifier MUST be ignored silently; 8.4.4.1: invalid
+        // are other lengths than 2 and the numbers 0xfffe and 0xffff.
         let raw = <[u8; 2]>::try_from(identifier).ok().map(u16::from_be_bytes);
         if let Some(short) = raw.and_then(ShortAddr::new) {
             (self.short, self.lease_hours) = (Some(short), lease_hours);
@@ -258,7 +260,8 @@ impl Cfg {
         self.encode(&mut Encoder::new(writer)).map_err(|_| NoRoom)
     }
 
-    // RFC 8949 section 4.2.1: labels in the bytewise order of their encodings, positive before negative.
+    // RFC 8949 section 4.2.1: labels in the bytewise order of their encodings, positive before
+    // negative.
     fn encode<W: minicbor::encode::Write>(
         &self,
         encoder: &mut Encoder<W>,
@@ -332,8 +335,8 @@ fn bytes<const N: usize>(decoder: &mut Decoder<'_>) -> Option<[u8; N]> {
     decoder.bytes().ok()?.try_into().ok()
 }
 
-// RFC 9031 section 8.4.3: an invalid key MUST be discarded and the error signalled. Refusing the whole
-// message does both.
+// RFC 9031 section 8.4.3: an invalid key MUST be discarded and the error signalled. Refusing the
+// whole message does both.
 fn read_keys(decoder: &mut Decoder<'_>) -> Result<Vec<LinkKey, KEYS_MAX>, CfgDrop> {
     let fault = CfgDrop::Value(KEY_SET as i32);
     let mut elements = decoder.array().ok().flatten().ok_or(fault)?;
@@ -359,8 +362,8 @@ fn read_keys(decoder: &mut Decoder<'_>) -> Result<Vec<LinkKey, KEYS_MAX>, CfgDro
             return Err(CfgDrop::KeyRepeated);
         }
         keys.push(LinkKey { index, usage, key }).map_err(|_| CfgDrop::KeysTooMany)?;
-        // A byte string behind the key would be its additional information, which mode 1 MUST NOT have;
-        // then the next element is no index, or none is left to count.
+        // A byte string behind the key would be its additional information, which mode 1 MUST NOT
+        // have; then the next element is no index, or none is left to count.
         elements = u64::checked_sub(elements, used).ok_or(fault)?;
     }
     Ok(keys)

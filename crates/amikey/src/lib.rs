@@ -2,16 +2,16 @@
 //! Key management after the join: MIKEY's derivation (RFC 3830) and the compact messages that carry
 //! group keys, link keys and configuration inside a DTLS session.
 //!
-//! **Invariant:** pure functions of octets; no state, no time, no allocation. Nothing here is sent in
-//! clear: every message is the plaintext of a DTLS record, whose tag is the "MIC" of the seed's figure.
-//! Nothing that holds a key prints it.
+//! **Invariant:** pure functions of octets; no state, no time, no allocation. Nothing here is sent
+//! in clear: every message is the plaintext of a DTLS record, whose tag is the "MIC" of the seed's
+//! figure. Nothing that holds a key prints it.
 //!
 //! | octets | type |
 //! |---|---|
 //! | payload of TLS extension 0xFF40 | [`GroupRequest`], answered by [`GroupAnswer`] |
 //! | plaintext of a record of content type 30 or 31 | [`Messages`], each a [`Message`] |
 //! | body of the configuration message | [`Cfg`] |
-//! | keys of a group | [`derive`] gives [`GroupKeys`] |
+//! | keys of a group | [`derive()`] gives [`GroupKeys`] |
 
 mod cfg;
 mod derive;

@@ -8,13 +8,14 @@
 //! CFG a5 | msgid8 | len16 | CBOR                                     see `cfg`
 //! ERR a6 | msgid8 | error8
 //! ```
-//! Several messages may stand in one record, so each has an extent of its own: fixed for MKD, ACK and ERR,
-//! by a length for the TLVs of SPD and for CFG. REQ alone runs to the end and so is the last in its record.
-//! An acknowledgement of several messages is a record of several ACKs, `a3 01 a3 02 a3 03`; nothing
-//! else is needed to list what one confirms. In ACK and ERR the id is that of the message answered.
+//! Several messages may stand in one record, so each has an extent of its own: fixed for MKD, ACK
+//! and ERR, by a length for the TLVs of SPD and for CFG. REQ alone runs to the end and so is the
+//! last in its record. An acknowledgement of several messages is a record of several ACKs,
+//! `a3 01 a3 02 a3 03`; nothing else is needed to list what one confirms. In ACK and ERR the id is
+//! that of the message answered.
 //!
-//! **Invariant:** pure functions of octets. What they say is only believed because a record of the session
-//! that carried them opened.
+//! **Invariant:** pure functions of octets. What they say is only believed because a record of the
+//! session that carried them opened.
 
 use heapless::Vec;
 use lowgate_crypto::Secret;
@@ -280,8 +281,8 @@ impl Message {
     }
 }
 
-/// Writes messages one behind the other, as one record carries them, and says how long they are. A REQ
-/// has to be the last.
+/// Writes messages one behind the other, as one record carries them, and says how long they are. A
+/// REQ has to be the last.
 ///
 /// # Errors
 /// When `out` is too short.
@@ -291,8 +292,8 @@ pub fn emit_all(messages: &[Message], out: &mut [u8]) -> Result<usize, NoRoom> {
         .try_fold(0, |at, message| Ok(at + message.emit(out.get_mut(at..).ok_or(NoRoom)?)?))
 }
 
-/// The messages of one record, in order. After a message whose extent is unknown nothing follows; a fault
-/// within a known extent leaves the messages behind it readable.
+/// The messages of one record, in order. After a message whose extent is unknown nothing follows; a
+/// fault within a known extent leaves the messages behind it readable.
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
     rest: &'a [u8],

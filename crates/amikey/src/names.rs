@@ -7,7 +7,8 @@ use lowgate_crypto::{Key128, Secret};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tgk(pub Key128);
 
-/// The RAND of one epoch. Public in RFC 3830, **confidential in this profile**, so it does not print.
+/// The RAND of one epoch. Public in RFC 3830, **confidential in this profile**, so it does not
+/// print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rand(pub Secret<16>);
 
@@ -129,7 +130,8 @@ impl SenderSet {
         (1..=254).map(SenderId).filter(|id| self.contains(*id))
     }
 
-    /// As a bit string (octet i, bit j from the left is SenderID 8i+j) without trailing zero octets.
+    /// As a bit string (octet i, bit j from the left is SenderID 8i+j) without trailing zero
+    /// octets.
     pub(crate) fn bits(&self) -> &[u8] {
         let len = self.0.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
         &self.0[..len]

@@ -1,5 +1,6 @@
-//! MIKEY's pseudo-random function, RFC 3830 section 4.1.2, with HMAC-SHA-256 (PRF func 1 of RFC 6043).
-//! **Invariant:** a pure function; intermediate values are wiped.
+//! MIKEY's pseudo-random function, RFC 3830 section 4.1.2, with HMAC-SHA-256 (PRF func 1 of RFC
+//! 6043).
+//! **Invariant:** a pure function; what lies between stays in `Secret`s.
 
 use lowgate_crypto::{Secret, hmac_sha256};
 
@@ -34,8 +35,8 @@ const INKEY_BLOCK_OCTETS: usize = 32;
 /// Octets of one block that comes out: the length of a SHA-256 value.
 const OUTKEY_BLOCK_OCTETS: usize = 32;
 
-/// RFC 3830 section 4.1.2: PRF(inkey, label), as many octets as `outkey` takes. The label is given in
-/// two pieces.
+/// RFC 3830 section 4.1.2: PRF(inkey, label), as many octets as `outkey` takes. The label is given
+/// in two pieces.
 pub fn prf(inkey: &[u8], label: [&[u8]; 2], outkey: &mut [u8]) {
     outkey.fill(0);
     // The input key is split into blocks of 256 bits, the last one possibly shorter. A key whose
@@ -90,8 +91,9 @@ mod tests {
         }
     }
 
-    /// Consistency with an implementation of our own in another language, written from the RFC's text:
-    /// input keys of less than a block, of exactly one and two, and between; outputs over one block.
+    /// Consistency with an implementation of our own in another language, written from the RFC's
+    /// text: input keys of less than a block, of exactly one and two, and between; outputs over one
+    /// block.
     #[test]
     fn consistent_over_key_lengths() {
         for (label, inkey_len, expected) in [

@@ -4,8 +4,8 @@
 //! ClientHello  ver8=1 | flags8 | node_id<1-octet length> | groups<1-octet length> of { group16 | role8 }
 //! ServerHello  ver8=1 | flags8      (a subset of the client's flags; never a grant)
 //! ```
-//! **Invariant:** pure functions of octets. The hello is not authenticated yet: the node id must equal the
-//! PSK identity later, and the grant is MKD after Finished.
+//! **Invariant:** pure functions of octets. The hello is not authenticated yet: the node id must
+//! equal the PSK identity later, and the grant is MKD after Finished.
 
 use heapless::Vec;
 

@@ -7,9 +7,9 @@
 //!        6 activation delay16, 100 ms   7 grace16 s   8 nonce mode8   9 SenderID8 EUI-64 (repeatable)
 //!        10 sequence floor 5   12 senders as a bit string (octet i, bit j from the left: SenderID 8i+j)
 //! ```
-//! Types 0, 1, 2 and 8 say what is fixed or said before: they are read, must agree, and are never written.
-//! The length stands before the TLVs because other messages may follow in the same record. An unknown
-//! type is skipped when its bit 7 is set and refused when it is clear.
+//! Types 0, 1, 2 and 8 say what is fixed or said before: they are read, must agree, and are never
+//! written. The length stands before the TLVs because other messages may follow in the same record.
+//! An unknown type is skipped when its bit 7 is set and refused when it is clear.
 
 use core::net::Ipv6Addr;
 use core::num::NonZeroU16;
@@ -95,6 +95,13 @@ impl SeqFloor {
     /// The number.
     pub const fn raw(self) -> u64 {
         self.0
+    }
+}
+
+impl SpdParameters {
+    /// The least sequence number as a number.
+    pub const fn seq_floor(&self) -> u64 {
+        self.seq_floor.0
     }
 }
 

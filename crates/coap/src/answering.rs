@@ -1,4 +1,5 @@
-//! The server's half: requests of others, from their arrival to our answer (RFC 7252 sections 5.2 and 8.2).
+//! The server's half: requests of others, from their arrival to our answer (RFC 7252 sections 5.2
+//! and 8.2).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -66,8 +67,9 @@ impl<P: Copy + Ord> Answering<P> {
 }
 
 impl<P: Copy + Ord> Endpoint<P> {
-    /// Answers a request: in the ACK while there is time, separately afterwards. An error is not returned
-    /// to who asked a group (RFC 7252 section 8.2), and an answer to it is delayed within the leisure.
+    /// Answers a request: in the ACK while there is time, separately afterwards. An error is not
+    /// returned to who asked a group (RFC 7252 section 8.2), and an answer to it is delayed within
+    /// the leisure.
     ///
     /// # Errors
     /// When the answer cannot be taken; nothing has changed then.
@@ -110,8 +112,8 @@ impl<P: Copy + Ord> Endpoint<P> {
     }
 
     // RFC 7252 section 8.2: a server MAY always ignore a request to a group.
-    /// Does not answer a request. Right for requests to a group; a peer that asked us alone and confirmably
-    /// gets an empty ACK in time and waits in vain.
+    /// Does not answer a request. Right for requests to a group; a peer that asked us alone and
+    /// confirmably gets an empty ACK in time and waits in vain.
     pub fn ignore(&mut self, exchange: ExchangeId) {
         let open = self.answering.exchanges.get(&exchange).map(|exchange| &exchange.state);
         if let Some(State::Unreliable { .. } | State::Separate { .. }) = open {
@@ -124,7 +126,8 @@ impl<P: Copy + Ord> Endpoint<P> {
         self.ids.take(now, lifetime).map_err(|_| RespondRefused::MessageIdsExhausted)
     }
 
-    // RFC 7252 section 5.2.2: once there was an empty ACK, the answer MUST NOT be sent in another ACK.
+    // RFC 7252 section 5.2.2: once there was an empty ACK, the answer MUST NOT be sent in another
+    // ACK.
     fn respond_separately(
         &mut self,
         now: Instant,
@@ -145,7 +148,8 @@ impl<P: Copy + Ord> Endpoint<P> {
         Ok(())
     }
 
-    // RFC 7252 section 8.2: at a random moment within the leisure, which begins when the one before ended.
+    // RFC 7252 section 8.2: at a random moment within the leisure, which begins when the one before
+    // ended.
     fn respond_leisurely(
         &mut self,
         now: Instant,
@@ -186,7 +190,7 @@ impl<P: Copy + Ord> Endpoint<P> {
         let exchanges = &self.answering.exchanges;
         let of_peer = exchanges.values().filter(|exchange| exchange.peer == peer).count();
         if exchanges.len() >= bounds.exchanges_max || of_peer >= bounds.exchanges_per_peer_max {
-            return self.drop(peer, CoapDrop::ExchangesFull);
+            return self.noise(peer, CoapDrop::ExchangesFull);
         }
         self.remember(now, peer, mid, Reply::Nothing);
         let state = if kind == Kind::Confirmable {
@@ -231,7 +235,7 @@ impl<P: Copy + Ord> Endpoint<P> {
             set_mid(&mut octets, mid);
             octets
         });
-        self.drop(peer, drop);
+        self.noise(peer, drop);
         let Some(octets) = reply else { return };
         let again = kind == Kind::Confirmable;
         let reply = if again { Reply::Again(octets.clone()) } else { Reply::Nothing };
@@ -274,7 +278,8 @@ impl<P: Copy + Ord> Endpoint<P> {
                 self.seen.set_reply(peer, mid, Reply::Again(ack.clone()));
                 self.transmit(peer, ack);
             }
-            // The application never answered. It is its bug or its decision; the peer has its own timer.
+            // The application never answered. It is its bug or its decision; the peer has its own
+            // timer.
             State::Separate { .. } | State::Unreliable { .. } => {
                 self.answering.exchanges.remove(&id);
             }
@@ -286,7 +291,7 @@ impl<P: Copy + Ord> Endpoint<P> {
                         set_mid(&mut octets, mid);
                         self.transmit(peer, octets);
                     }
-                    Err(_) => self.drop(peer, CoapDrop::MessageIdsExhausted),
+                    Err(_) => self.noise(peer, CoapDrop::MessageIdsExhausted),
                 }
             }
             State::Answered(transmission) => {

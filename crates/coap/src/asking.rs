@@ -1,4 +1,5 @@
-//! The client's half: own requests, from their queue to their answer (RFC 7252 sections 4.7 and 5.3).
+//! The client's half: own requests, from their queue to their answer (RFC 7252 sections 4.7 and
+//! 5.3).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -146,9 +147,10 @@ impl<P: Copy + Ord> Endpoint<P> {
         Ok(id)
     }
 
-    // RFC 7252 section 8.1: such requests MUST be non-confirmable. NSTART does not hold them back: they
-    // go to nobody who could be overloaded alone.
-    /// Asks a group, once, and listens for answers until so long after; [`Output::Ended`] is the last.
+    // RFC 7252 section 8.1: such requests MUST be non-confirmable. NSTART does not hold them back:
+    // they go to nobody who could be overloaded alone.
+    /// Asks a group, once, and listens for answers until so long after; [`Output::Ended`] is the
+    /// last.
     ///
     /// # Errors
     /// When the request cannot be taken; nothing has changed then.
@@ -272,7 +274,7 @@ impl<P: Copy + Ord> Endpoint<P> {
         let Some(ask) = self.asking.asks.get_mut(&id) else { return };
         let State::Unacknowledged(transmission) = &ask.state else {
             // RFC 7252 section 4.3: a non-confirmable message MUST NOT be acknowledged.
-            return self.drop(key.0, CoapDrop::Misplaced);
+            return self.noise(key.0, CoapDrop::Misplaced);
         };
         let first_at = transmission.first_at;
         match (ask.purpose, response) {
@@ -285,14 +287,14 @@ impl<P: Copy + Ord> Endpoint<P> {
             }
             // RFC 7252 section 5.3.2: message id and token MUST match.
             (Purpose::Request, Some(_)) if token.number() != Some(id.0) => {
-                self.drop(key.0, CoapDrop::TokenMismatch);
+                self.noise(key.0, CoapDrop::TokenMismatch);
             }
             (Purpose::Request, Some(Some(response))) => {
                 self.answered(now, id, key.0, response);
             }
             // RFC 7252 section 5.4.1: rejected; no retransmission would make it better.
             (Purpose::Request, Some(None)) => {
-                self.drop(key.0, CoapDrop::CriticalOption);
+                self.noise(key.0, CoapDrop::CriticalOption);
                 self.fail_ask(id, Failure::ResponseRejected);
             }
         }
@@ -326,12 +328,12 @@ impl<P: Copy + Ord> Endpoint<P> {
         // RFC 7252 section 5.3.2: an unexpected answer is rejected.
         let Some(request) = request else {
             self.reject(peer, kind, mid);
-            return self.drop(peer, CoapDrop::UnexpectedResponse);
+            return self.noise(peer, CoapDrop::UnexpectedResponse);
         };
         // RFC 7252 section 5.4.1: so is one with a critical option that is not understood.
         let Some(response) = response else {
             self.reject(peer, kind, mid);
-            self.drop(peer, CoapDrop::CriticalOption);
+            self.noise(peer, CoapDrop::CriticalOption);
             if !self.is_group(request) {
                 self.fail_ask(request, Failure::ResponseRejected);
             }
@@ -350,8 +352,8 @@ impl<P: Copy + Ord> Endpoint<P> {
         self.send_queued(now);
     }
 
-    /// RFC 7252 section 5.3.2: it MUST come from whom was asked. Section 8.2: except after a request to a
-    /// group, where only the token counts.
+    /// RFC 7252 section 5.3.2: it MUST come from whom was asked. Section 8.2: except after a
+    /// request to a group, where only the token counts.
     fn is_answer(&self, id: RequestId, peer: P) -> bool {
         self.asking.asks.get(&id).is_some_and(|ask| match ask.state {
             State::Group { .. } => true,

@@ -1,8 +1,8 @@
 //! Messages as octets (RFC 7252 section 3), over `coap-lite`.
 //!
-//! **Invariant:** pure functions of octets. The structure is checked before `coap-lite` sees a message:
-//! its parser takes a payload marker without a payload, an empty message with content and any version, and
-//! its work should be bounded before it begins.
+//! **Invariant:** pure functions of octets. The structure is checked before `coap-lite` sees a
+//! message: its parser takes a payload marker without a payload, an empty message with content and
+//! any version, and its work should be bounded before it begins.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -192,8 +192,8 @@ struct Options {
     accept: Option<ContentFormat>,
 }
 
-/// RFC 7252 section 5.4: lengths and repetitions out of bounds make an option unrecognized; an unrecognized
-/// option is an error when critical (odd) and skipped when elective (even).
+/// RFC 7252 section 5.4: lengths and repetitions out of bounds make an option unrecognized; an
+/// unrecognized option is an error when critical (odd) and skipped when elective (even).
 fn options(packet: &Packet) -> Result<Options, RequestFault> {
     let mut known = Options::default();
     for (number, values) in packet.options() {
@@ -270,7 +270,8 @@ pub(crate) fn empty(kind: Kind, mid: u16) -> Vec<u8> {
     octets
 }
 
-/// `None` when it would be longer than [`MESSAGE_OCTETS_MAX`] or have more than [`OPTIONS_MAX`] options.
+/// `None` when it would be longer than [`MESSAGE_OCTETS_MAX`] or have more than [`OPTIONS_MAX`]
+/// options.
 pub(crate) fn emit_request(kind: Kind, token: &Token, request: &Request) -> Option<Vec<u8>> {
     let mut packet = packet(kind, request.method as u8, token);
     for segment in request.path.segments() {

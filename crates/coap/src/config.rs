@@ -37,7 +37,8 @@ impl Bounds {
     };
 }
 
-/// Transmission parameters, by their names in RFC 7252 section 4.8; [`Default`] has the values there.
+/// Transmission parameters, by their names in RFC 7252 section 4.8; [`Default`] has the values
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// ACK_TIMEOUT.
@@ -57,7 +58,8 @@ pub struct Config {
     /// How long a request may go without ACK while the application thinks; then the answer comes
     /// separately. Below [`Self::ack_timeout`], or the peer repeats itself.
     pub piggyback_within: Duration,
-    /// How long an answer is waited for after the ACK of a request, and after a request that gets none.
+    /// How long an answer is waited for after the ACK of a request, and after a request that gets
+    /// none.
     pub response_within: Duration,
     /// Sizes of the tables.
     pub bounds: Bounds,
@@ -94,14 +96,15 @@ impl Config {
     /// EXCHANGE_LIFETIME: how long a message id means one message.
     pub fn exchange_lifetime(&self) -> Duration {
         // PROCESSING_DELAY is set to ACK_TIMEOUT.
-        self.max_transmit_span() + 2 * self.max_latency + self.ack_timeout
+        let latency = self.max_latency.saturating_mul(2);
+        self.max_transmit_span().saturating_add(latency).saturating_add(self.ack_timeout)
     }
 
     /// ACK_TIMEOUT * (2^n - 1) * ACK_RANDOM_FACTOR
     fn timeouts(&self, n: u32) -> Duration {
         let doublings = (1u32 << n.min(31)) - 1;
         let longest = self.longest_timeout();
-        longest.checked_mul(doublings).unwrap_or(Duration::MAX)
+        longest.saturating_mul(doublings)
     }
 
     /// ACK_TIMEOUT * ACK_RANDOM_FACTOR

@@ -69,7 +69,8 @@ pub enum Output<P> {
         /// What.
         octets: Vec<u8>,
     },
-    /// A peer asks; answer with [`Endpoint::respond`] or, where nothing is to be said, [`Endpoint::ignore`].
+    /// A peer asks; answer with [`Endpoint::respond`] or, where nothing is to be said,
+    /// [`Endpoint::ignore`].
     Requested {
         /// To answer with.
         exchange: ExchangeId,
@@ -246,7 +247,7 @@ impl<P: Copy + Ord> Endpoint<P> {
                     if let (Some((kind, mid)), Addressed::ToUs) = (header, addressed) {
                         self.reject(peer, kind, mid);
                     }
-                    self.drop(peer, CoapDrop::Format(why));
+                    self.noise(peer, CoapDrop::Format(why));
                 }
             },
             Input::PeerGone { peer } => self.peer_gone(peer),
@@ -271,24 +272,28 @@ impl<P: Copy + Ord> Endpoint<P> {
             (Kind::Acknowledgement, content) => self.acknowledged(now, peer, mid, token, content),
             (Kind::Reset, Content::Empty) => self.reset(now, peer, mid),
             // RFC 7252 section 4.2: rejecting a Reset is effected by silently ignoring it.
-            (Kind::Reset, _) => self.drop(peer, CoapDrop::Misplaced),
+            (Kind::Reset, _) => self.noise(peer, CoapDrop::Misplaced),
             // RFC 7252 section 8.1: requests to a group MUST be non-confirmable.
             (Kind::Confirmable, _) if addressed == Addressed::ToGroup => {
-                self.drop(peer, CoapDrop::GroupConfirmable);
+                self.noise(peer, CoapDrop::GroupConfirmable);
             }
             // RFC 7252 section 4.3: "CoAP ping".
             (Kind::Confirmable, Content::Empty) => self.reject(peer, kind, mid),
-            (Kind::NonConfirmable, Content::Empty) => self.drop(peer, CoapDrop::Misplaced),
+            (Kind::NonConfirmable, Content::Empty) => self.noise(peer, CoapDrop::Misplaced),
             (_, Content::Reserved) => {
                 if addressed == Addressed::ToUs {
                     self.reject(peer, kind, mid);
                 }
-                self.drop(peer, CoapDrop::ReservedCode);
+                self.noise(peer, CoapDrop::ReservedCode);
             }
             (_, Content::Request(request)) => {
                 if !self.answer_copy(now, peer, mid) {
                     self.requested(now, (peer, addressed), (kind, mid, token), request);
                 }
+            }
+            // RFC 7252 section 8.2: answers are unicast, also those to who asked a group.
+            (_, Content::Response(_)) if addressed == Addressed::ToGroup => {
+                self.noise(peer, CoapDrop::UnexpectedResponse);
             }
             (_, Content::Response(response)) => {
                 if !self.answer_copy(now, peer, mid) {
@@ -300,14 +305,15 @@ impl<P: Copy + Ord> Endpoint<P> {
 
     /// Whether the message was here before; then it is answered as it was.
     fn answer_copy(&mut self, now: Instant, peer: P, mid: u16) -> bool {
-        // RFC 7252 section 4.5: each copy SHOULD be acknowledged alike, the content processed only once.
+        // RFC 7252 section 4.5: each copy SHOULD be acknowledged alike, the content processed only
+        // once.
         let Some(reply) = self.seen.reply(now, peer, mid).cloned() else {
             return false;
         };
         if let Reply::Again(octets) = reply {
             self.transmit(peer, octets);
         }
-        self.drop(peer, CoapDrop::Duplicate);
+        self.noise(peer, CoapDrop::Duplicate);
         true
     }
 
@@ -318,8 +324,8 @@ impl<P: Copy + Ord> Endpoint<P> {
         self.seen.insert(now, until, (peer, mid), reply, &self.config.bounds);
     }
 
-    /// RFC 7252 section 4.2: rejecting a confirmable message is effected by a Reset. Section 4.3: rejecting
-    /// a non-confirmable one may be, and is not here. ACK and Reset are never answered.
+    /// RFC 7252 section 4.2: rejecting a confirmable message is effected by a Reset. Section 4.3:
+    /// rejecting a non-confirmable one may be, and is not here. ACK and Reset are never answered.
     pub(crate) fn reject(&mut self, peer: P, kind: Kind, mid: u16) {
         if kind == Kind::Confirmable {
             self.transmit(peer, empty(Kind::Reset, mid));
@@ -339,7 +345,7 @@ impl<P: Copy + Ord> Endpoint<P> {
             Content::Empty => None,
             Content::Response(response) => Some(response),
             Content::Request(_) | Content::Reserved => {
-                return self.drop(peer, CoapDrop::Misplaced);
+                return self.noise(peer, CoapDrop::Misplaced);
             }
         };
         match self.sent.get(&(peer, mid)).copied() {
@@ -348,7 +354,7 @@ impl<P: Copy + Ord> Endpoint<P> {
             }
             // RFC 7252 section 5.2.2: whatever it carries, it ends the retransmission.
             Some(Sent::Answer(exchange)) => self.answer_over((peer, mid), exchange, None),
-            None => self.drop(peer, CoapDrop::Unmatched),
+            None => self.noise(peer, CoapDrop::Unmatched),
         }
     }
 
@@ -358,7 +364,7 @@ impl<P: Copy + Ord> Endpoint<P> {
             Some(Sent::Answer(exchange)) => {
                 self.answer_over((peer, mid), exchange, Some(Failure::Reset));
             }
-            None => self.drop(peer, CoapDrop::Unmatched),
+            None => self.noise(peer, CoapDrop::Unmatched),
         }
     }
 
@@ -373,7 +379,8 @@ impl<P: Copy + Ord> Endpoint<P> {
         self.outputs.push_back(Output::Transmit { peer, octets });
     }
 
-    pub(crate) fn drop(&mut self, peer: P, drop: CoapDrop) {
+    /// Noise: for the owner to count.
+    pub(crate) fn noise(&mut self, peer: P, drop: CoapDrop) {
         self.outputs.push_back(Output::Dropped { peer, drop });
     }
 

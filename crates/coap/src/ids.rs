@@ -7,7 +7,8 @@ use lowgate_units::{Instant, Prng};
 const BLOCK_IDS: u16 = 4096;
 const BLOCKS: usize = 16;
 
-/// One sequence of message ids for all peers; none comes back while it could mean its earlier message.
+/// One sequence of message ids for all peers; none comes back while it could mean its earlier
+/// message.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageIds {
     next: u16,

@@ -2,13 +2,13 @@
 //! CoAP (RFC 7252): an endpoint that asks and answers, without sockets and without a clock.
 //!
 //! The owner feeds [`Endpoint::handle`] and drains [`Endpoint::poll`] to [`Output::Wait`]; it calls
-//! [`Endpoint::request`], [`Endpoint::request_group`], [`Endpoint::ping`] and [`Endpoint::respond`] and
-//! polls afterwards. Peers are whatever the owner names them by: with DTLS the session (RFC 7252
-//! section 9.1.1), not the address, so that a session that moves keeps its exchanges.
+//! [`Endpoint::request`], [`Endpoint::request_group`], [`Endpoint::ping`] and [`Endpoint::respond`]
+//! and polls afterwards. Peers are whatever the owner names them by: with DTLS the session (RFC
+//! 7252 section 9.1.1), not the address, so that a session that moves keeps its exchanges.
 //!
-//! **Invariant:** nothing here reads a clock or draws from the system; no octets can make it panic; every
-//! table has a bound. This endpoint runs inside a session or under group keys, which keep strangers out:
-//! tokens tell requests apart (RFC 9175 section 4.2), they are not secrets.
+//! **Invariant:** nothing here reads a clock or draws from the system; no octets can make it panic;
+//! every table has a bound. This endpoint runs inside a session or under group keys, which keep
+//! strangers out: tokens tell requests apart (RFC 9175 section 4.2), they are not secrets.
 
 extern crate alloc;
 

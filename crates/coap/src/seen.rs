@@ -1,4 +1,5 @@
-//! What was received lately, so that a copy is answered alike and processed once (RFC 7252 section 4.5).
+//! What was received lately, so that a copy is answered alike and processed once (RFC 7252 section
+//! 4.5).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -21,9 +22,9 @@ struct Entry {
     reply: Reply,
 }
 
-/// Messages by peer and id. When it is full the oldest message is forgotten, first among those of the
-/// peer itself: then a late copy would be processed again, which RFC 7252 tolerates and a lossy table of
-/// strangers would not survive otherwise.
+/// Messages by peer and id. When it is full the oldest message is forgotten, first among those of
+/// the peer itself: then a late copy would be processed again, which RFC 7252 tolerates and a lossy
+/// table of strangers would not survive otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen<P> {
     entries: BTreeMap<(P, u16), Entry>,

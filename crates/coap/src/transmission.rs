@@ -39,8 +39,8 @@ impl Transmission {
 
     /// Called when it is due: whether to send it once more. `false` is the end of it.
     pub(crate) fn again(&mut self, now: Instant, config: &Config) -> bool {
-        // RFC 7252 section 4.2: all transmissions MUST stay within MAX_TRANSMIT_SPAN, even when the owner
-        // came late to an earlier one.
+        // RFC 7252 section 4.2: all transmissions MUST stay within MAX_TRANSMIT_SPAN, even when the
+        // owner came late to an earlier one.
         let spent = now.since(self.first_at) > config.max_transmit_span();
         if spent || self.retransmissions >= config.max_retransmit {
             return false;

@@ -498,6 +498,15 @@ fn s8_2_no_errors_to_who_asked_a_group() {
 }
 
 #[test]
+fn s8_2_an_answer_sent_to_a_group_is_no_answer() {
+    let mut bench = Bench::new();
+    let (_, sent) = bench.get(Reliability::NonConfirmable);
+    let response = with_mid(reply(0x50, 0x45, &sent, "ff 31"), 9);
+    let outputs = bench.hear_as(PEER, Addressed::ToGroup, &response);
+    assert_eq!(outputs, [Output::Dropped { peer: PEER, drop: CoapDrop::UnexpectedResponse }]);
+}
+
+#[test]
 fn s8_2_a_request_to_a_group_can_be_ignored() {
     let mut bench = Bench::new();
     let outputs = bench.hear_in_group("51 03 1234 20 b1 74");

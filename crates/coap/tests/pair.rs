@@ -1,8 +1,8 @@
 //! Two endpoints under virtual time: datagrams get lost, doubled and overtake each other.
 //!
-//! Purpose: each request is processed once and ends once. Topology: client, server. Clauses: RFC 7252
-//! sections 4.2, 4.5 and 5.2. Criteria: no payload is processed twice, each request has one end, and without
-//! loss that end is its own answer.
+//! Purpose: each request is processed once and ends once. Topology: client, server. Clauses: RFC
+//! 7252 sections 4.2, 4.5 and 5.2. Criteria: no payload is processed twice, each request has one
+//! end, and without loss that end is its own answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -141,7 +141,8 @@ impl Pair {
     fn carry(&mut self, to: usize, octets: Vec<u8>) {
         self.datagrams += 1;
         for copy in [false, true] {
-            if !(copy && !self.percent(self.faults.copies)) && !self.percent(self.faults.loss) {
+            let wanted = !copy || self.percent(self.faults.copies);
+            if wanted && !self.percent(self.faults.loss) {
                 let arrives = Happening::Arrives { at: to, octets: octets.clone() };
                 self.insert(self.faults.delay_max, arrives);
             }
