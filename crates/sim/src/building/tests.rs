@@ -197,3 +197,58 @@ fn generation_repeats_and_has_its_limits() {
     }
     assert!(Building::generate(1, 1).is_ok() && Building::generate(2, 1).is_ok());
 }
+
+const OFFICE: &str = include_str!("../../../../tests/data/office.toml");
+const OFFICE_INVENTORY: &str = include_str!("../../../../tests/data/office.csv");
+
+#[test]
+fn the_office_is_at_least_four_hops_deep() {
+    let office = Building::parse("office.toml", OFFICE).expect("nothing is wrong with it");
+    assert_eq!((office.devices.len(), office.floors.len()), (25, 2));
+    assert!(depth(&office) >= 4);
+    // Nor is there a short cut over links that carry a small frame one time in twenty.
+    let config = MediumConfig::default();
+    let hops = office.links(&config).hops(StationId(0), |s| config.reception(s, 20) > 0.05);
+    assert!(hops.into_iter().flatten().max() >= Some(4));
+}
+
+#[test]
+fn the_office_does_not_hang_on_one_device_or_on_weak_links() {
+    let office = Building::parse("office.toml", OFFICE).expect("nothing is wrong with it");
+    let strong = Strength::from_dbm(MediumConfig::default().noise_dbm + 3.0);
+    for absent in 0..office.devices.len() {
+        let mut building = office.clone();
+        building.devices.remove(absent);
+        let links = building.links(&MediumConfig::default());
+        let hops = links.hops(StationId(0), |strength| strength >= strong);
+        assert!(hops.iter().all(Option::is_some), "without device {absent}: {hops:?}");
+    }
+}
+
+#[test]
+fn the_office_and_its_inventory_agree() {
+    let office = Building::parse("office.toml", OFFICE).expect("nothing is wrong with it");
+    let rows: Vec<Vec<&str>> =
+        OFFICE_INVENTORY.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), office.stations());
+    let mut main_lights = Vec::new();
+    let links = office.links(&MediumConfig::default());
+    let hops = links.hops(StationId(0), |s| MediumConfig::default().reception(s, 125) > 0.9);
+    for row in rows {
+        let [eui64, psk, kind, room, groups] = row[..] else { panic!("five fields: {row:?}") };
+        let station = office.station(eui64.parse().expect("an EUI-64")).expect("in the building");
+        let device = office.device(station).expect("a station");
+        assert_eq!(office.room(device).map(|room| room.name.as_str()), Some(room));
+        assert_eq!(lowgate_testkit::hex(psk).len(), 16);
+        assert_eq!(kind == "border-router", station == StationId(0));
+        for group in groups.split(';').filter(|group| !group.is_empty()) {
+            let (id, _) = group.split_once(':').expect("id:role");
+            assert!(office.groups.iter().any(|known| known.id.to_string() == id), "{group}");
+        }
+        if kind == "light" && groups.contains("1:listener") {
+            main_lights.push(hops[station.index()]);
+        }
+    }
+    assert!(main_lights.len() >= 8);
+    assert!((1..=4).all(|hops| main_lights.contains(&Some(hops))), "{main_lights:?}");
+}
