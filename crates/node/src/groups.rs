@@ -87,7 +87,7 @@ impl Groups {
                 receiver.admit(id, SenderFloor::Known(0)).map_err(|_| GroupFault::TooMany)?;
             }
         }
-        let first = reserved_below.unwrap_or(0).max(parameters.seq_floor());
+        let first = reserved_below.unwrap_or(0).max(parameters.seq_floor.raw());
         let sender = own.map(|id| GroupSender::new(keys, id, first));
         let group = Group {
             id: mkd.group,

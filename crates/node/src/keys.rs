@@ -23,6 +23,8 @@ use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 const STRANDED_FRAMES: u16 = 8;
 /// See [`STRANDED_FRAMES`].
 const STRANDED_AFTER: Duration = Duration::from_secs(45);
+/// Keys whose counters are remembered: those a network uses at a time, and those before.
+pub(crate) const FLOORS_MAX: usize = 8;
 /// The version a DODAG begins with (RFC 6550 section 7.2).
 const DODAG_VERSION_FIRST: u8 = 240;
 
@@ -108,6 +110,7 @@ impl Node {
 
     pub(crate) fn reserve_counter(&mut self, index: lowgate_mac::KeyIndex, below: FrameCounter) {
         let index = KeyIndex::new(index.raw()).expect("only such keys are installed");
+        self.note_floor(index, below);
         let record = Record::FrameCounter { index, below: below.0 };
         self.store(record, Pending::FrameCounter { index, below });
     }
@@ -240,9 +243,20 @@ impl Node {
         }
     }
 
-    fn install_key(&mut self, now: Instant, key: &LinkKey, counter_floor: FrameCounter) {
+    /// Remembers the first counter not reserved under a key, for when the key comes back.
+    fn note_floor(&mut self, index: KeyIndex, below: FrameCounter) {
+        self.floors.retain(|(known, _)| *known != index);
+        if self.floors.is_full() {
+            self.floors.remove(0);
+        }
+        self.floors.push((index, below)).expect("room was made");
+    }
+
+    fn install_key(&mut self, now: Instant, key: &LinkKey, told: FrameCounter) {
         // The network runs level 6; another usage is another network's.
         if let (Some(index), KeyUsage::EncMic64) = (mac_index(key.index), key.usage) {
+            let own = self.floors.iter().find(|(known, _)| *known == key.index);
+            let counter_floor = own.map_or(told, |(_, below)| told.max(*below));
             let key = key.key.clone();
             self.mac.handle(now, MacInput::InstallKey { index, key, counter_floor });
         }
@@ -310,11 +324,8 @@ impl Node {
     /// A change of key passed this node by: only its own credential can bring it back.
     fn leave(&mut self, now: Instant) {
         self.event(Event::Stranded);
-        if let Some(link) = self.link.take() {
-            for key in link.cfg.keys {
-                self.push(Output::Erase(RecordKey::FrameCounter(key.index)));
-            }
-        }
+        self.link = None;
+        // The counters stay: the manager may give the same key again.
         self.push(Output::Erase(RecordKey::Network));
         self.mac.handle(now, MacInput::ForgetAll);
         self.net.handle(now, NetInput::Detach);
@@ -333,18 +344,15 @@ impl Node {
 
     /// Puts back what storage held at boot.
     pub(crate) fn restore(&mut self, now: Instant, records: &[Record]) {
-        let floor_of = |wanted: KeyIndex| {
-            let below = records.iter().find_map(|record| match record {
-                Record::FrameCounter { index, below } if *index == wanted => Some(*below),
-                _ => None,
-            });
-            let lost = planted(Fault::CounterRepeats);
-            FrameCounter(below.filter(|_| !lost).unwrap_or(0))
-        };
+        for record in records {
+            let Record::FrameCounter { index, below } = record else { continue };
+            let below = if planted(Fault::CounterRepeats) { 0 } else { *below };
+            self.note_floor(*index, FrameCounter(below));
+        }
         for record in records {
             let Record::Network { active, cfg } = record else { continue };
             for key in &cfg.keys {
-                self.install_key(now, key, floor_of(key.index));
+                self.install_key(now, key, FrameCounter(0));
             }
             self.link = Some(Link { cfg: cfg.clone(), active: *active, hint: None });
             self.relay.set_rate(now, cfg.join_rate.unwrap_or(0));

@@ -7,7 +7,7 @@ use crate::api::{Event, Input, Kind, NodeConfig, Output};
 use crate::app::App;
 use crate::flash::Record;
 use crate::groups::Groups;
-use crate::keys::{Link, Pending};
+use crate::keys::{FLOORS_MAX, Link, Pending};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use lowgate_access::JOIN_PORT;
@@ -15,10 +15,10 @@ use lowgate_access::beacon::Beacon;
 use lowgate_access::candidates::Candidate;
 use lowgate_access::joiner::{Joiner, JoinerConfig, JoinerInput, JoinerOutput, Path};
 use lowgate_access::relay::Relay;
-use lowgate_amikey::{GroupId, GroupRequest, RequestFlags};
+use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, RequestFlags};
 use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint};
 use lowgate_crypto::{Secret, hkdf_sha256};
-use lowgate_mac::{Mac, MacConfig, MacInput, MacOutput, Security};
+use lowgate_mac::{FrameCounter, Mac, MacConfig, MacInput, MacOutput, Security};
 use lowgate_net::{Attach, Frame, NetEvent, NetInput, NetOutput, SendDone, Stack, StackConfig};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, LinkAddr, Prng};
@@ -50,6 +50,7 @@ pub struct Node {
     pub(crate) groups: Groups,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
+    pub(crate) floors: heapless::Vec<(KeyIndex, FrameCounter), FLOORS_MAX>,
     pub(crate) pending: Vec<(u32, Pending)>,
     pub(crate) next_ticket: u32,
     pub(crate) unopened: Unopened,
@@ -100,6 +101,7 @@ impl Node {
             groups: Groups::default(),
             app: App::new(config.kind),
             link: None,
+            floors: heapless::Vec::new(),
             pending: Vec::new(),
             next_ticket: 0,
             unopened: Unopened { count: 0, since: now },

@@ -5,8 +5,12 @@
 
 pub mod building;
 pub mod capture;
+pub mod check;
+mod intruder;
 pub mod medium;
 pub mod queue;
+pub mod survey;
+pub mod world;
 
 #[cfg(test)]
 mod testbed;

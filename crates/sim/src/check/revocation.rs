@@ -1,0 +1,172 @@
+//! What becomes of a revoked device: from the manager's decision to the moment it took effect everywhere,
+//! and what it could do from then on.
+
+use super::Fault;
+use crate::medium::{FrameId, StationId};
+use lowgate_units::{Eui64, Instant};
+use std::collections::BTreeSet;
+
+/// One revocation.
+///
+/// It takes effect when the last member has switched to the new key. Before that a member that has not
+/// heard of the switch still opens frames under the old key: that time is measured, not hidden.
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    /// Who is revoked.
+    pub eui64: Eui64,
+    /// Where it is.
+    pub station: StationId,
+    /// When the store had the decision.
+    pub decided_at: Instant,
+    /// When the border router was told to switch.
+    pub commanded_at: Option<Instant>,
+    /// When the last member had switched.
+    pub effective_at: Option<Instant>,
+    /// Frames under the new key that its radio received, and that a member opened, while it held all its
+    /// old keys.
+    pub frames_heard_after: u64,
+    /// Of all frames sent by others since it took effect, those it opened.
+    pub frames_opened_after: u64,
+    /// Of all frames it sent since it took effect, those that anybody opened.
+    pub frames_accepted_after: u64,
+    /// Group records sealed by others since the decision that its radio received.
+    pub group_records_heard_after: u64,
+    /// Of these, those that its group keys open.
+    pub group_records_opened_after: u64,
+    /// Group records that it sealed with its keys and that were handed to members, whatever the link
+    /// layer says.
+    pub group_records_forged: u64,
+    /// Of these, those that a member opened.
+    pub group_records_accepted_after: u64,
+    /// The index of the new key, once it is known.
+    pub key: Option<u8>,
+    waiting: BTreeSet<StationId>,
+    switched: BTreeSet<(StationId, u8)>,
+    gave_up: bool,
+    heard: BTreeSet<FrameId>,
+    opened: BTreeSet<FrameId>,
+}
+
+impl Revocation {
+    pub(super) fn new(
+        now: Instant,
+        station: StationId,
+        eui64: Eui64,
+        members: BTreeSet<StationId>,
+    ) -> Self {
+        Self {
+            eui64,
+            station,
+            decided_at: now,
+            commanded_at: None,
+            effective_at: None,
+            frames_heard_after: 0,
+            frames_opened_after: 0,
+            frames_accepted_after: 0,
+            group_records_heard_after: 0,
+            group_records_opened_after: 0,
+            group_records_forged: 0,
+            group_records_accepted_after: 0,
+            key: None,
+            waiting: members,
+            switched: BTreeSet::new(),
+            gave_up: false,
+            heard: BTreeSet::new(),
+            opened: BTreeSet::new(),
+        }
+    }
+
+    /// Members that have not switched yet.
+    pub const fn waiting(&self) -> &BTreeSet<StationId> {
+        &self.waiting
+    }
+
+    /// Whether it still has every key it had.
+    pub const fn holds_old_keys(&self) -> bool {
+        !self.gave_up
+    }
+
+    pub(super) fn commanded(&mut self, now: Instant, key: u8) {
+        self.commanded_at = Some(now);
+        self.key = Some(key);
+        let switched = std::mem::take(&mut self.switched);
+        self.waiting.retain(|station| !switched.contains(&(*station, key)));
+        self.settle(now);
+    }
+
+    pub(super) fn switched(&mut self, now: Instant, station: StationId, key: u8) {
+        self.switched.insert((station, key));
+        if self.key == Some(key) || self.key.is_none() {
+            self.key = Some(key);
+            self.waiting.remove(&station);
+        }
+        self.settle(now);
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if self.waiting.is_empty() && self.effective_at.is_none() {
+            self.effective_at = Some(now);
+        }
+    }
+
+    pub(super) fn gave_up(&mut self, station: StationId) {
+        if station == self.station {
+            self.gave_up = true;
+        } else {
+            // It lost the network: whatever it had is gone, it must join again.
+            self.waiting.remove(&station);
+        }
+    }
+
+    pub(super) fn heard(
+        &mut self,
+        now: Instant,
+        station: StationId,
+        frame: FrameId,
+        key: Option<u8>,
+    ) {
+        let after = self.effective_at.is_some_and(|at| now >= at);
+        if station == self.station && !self.gave_up && after && key == self.key {
+            self.heard.insert(frame);
+            self.count_heard(frame);
+        }
+    }
+
+    fn count_heard(&mut self, frame: FrameId) {
+        if self.heard.contains(&frame) && self.opened.remove(&frame) {
+            self.frames_heard_after += 1;
+            self.heard.remove(&frame);
+        }
+        // Both sides of one frame are known within the time it is on the air.
+        let old = FrameId(frame.0.saturating_sub(64));
+        self.heard = self.heard.split_off(&old);
+        self.opened = self.opened.split_off(&old);
+    }
+
+    pub(super) fn opened(
+        &mut self,
+        now: Instant,
+        by: StationId,
+        frame: FrameId,
+        src: Eui64,
+        sender: StationId,
+    ) -> Option<Fault> {
+        let after = self.effective_at.is_some_and(|at| now >= at);
+        if !after {
+            return None;
+        }
+        if by == self.station {
+            if sender != self.station {
+                self.frames_opened_after += 1;
+                return Some(Fault::RevokedOpened { station: by });
+            }
+        } else if src == self.eui64 {
+            self.frames_accepted_after += 1;
+            return Some(Fault::RevokedAccepted { station: by, src });
+        } else {
+            self.opened.insert(frame);
+            self.count_heard(frame);
+        }
+        None
+    }
+}

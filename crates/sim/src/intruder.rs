@@ -1,0 +1,111 @@
+//! An attacker without keys: hears every frame, and sends what it heard again.
+//!
+//! It obeys no protocol but the channel: it listens before it talks, because a frame that collides
+//! proves nothing.
+
+use lowgate_mac::{PhyCommand, PhyEvent, Psdu};
+use lowgate_units::{Channel, Duration, Instant, Prng};
+
+/// Frames remembered.
+const FRAMES_MAX: usize = 400;
+/// How long it only listens.
+const LISTEN: Duration = Duration::from_secs(20);
+/// Between two of its frames, at least.
+const PAUSE: Duration = Duration::from_millis(40);
+/// Acknowledgements are this long; replaying them proves nothing.
+const FRAME_OCTETS_MIN: usize = 12;
+
+/// What a replayer does.
+#[derive(Debug)]
+pub enum Output {
+    /// For its radio.
+    Phy(PhyCommand),
+    /// Nothing before then.
+    Wait {
+        /// When to poll again.
+        until: Instant,
+    },
+}
+
+/// Records frames, then sends them again in random order, for ever.
+#[derive(Debug)]
+pub struct Replayer {
+    channel: Option<Channel>,
+    recorded: Vec<Psdu>,
+    state: State,
+    sent: usize,
+    prng: Prng,
+}
+
+#[derive(Debug)]
+enum State {
+    Listening {
+        until: Instant,
+    },
+    Sensing(Psdu),
+    /// The channel was clear: the frame leaves with the next poll.
+    Clear(Psdu),
+    Sending,
+}
+
+impl Replayer {
+    /// A replayer that begins to listen.
+    pub fn new(now: Instant, channel: Channel, prng: Prng) -> Self {
+        let state = State::Listening { until: now + LISTEN };
+        Self { channel: Some(channel), recorded: Vec::new(), state, sent: 0, prng }
+    }
+
+    /// Frames sent so far.
+    pub const fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Takes what its radio says.
+    pub fn handle(&mut self, now: Instant, event: PhyEvent) {
+        let state = std::mem::replace(&mut self.state, State::Sending);
+        self.state = match (state, event) {
+            (state, PhyEvent::Received { psdu, .. }) => {
+                if psdu.len() >= FRAME_OCTETS_MIN && self.recorded.len() < FRAMES_MAX {
+                    self.recorded.push(psdu);
+                }
+                state
+            }
+            (State::Sensing(psdu), PhyEvent::CcaDone { idle: true }) => State::Clear(psdu),
+            (State::Sensing(_), PhyEvent::CcaDone { idle: false }) => self.pause(now),
+            (State::Sending, PhyEvent::TransmitDone) => self.pause(now),
+            (state, PhyEvent::CcaDone { .. } | PhyEvent::TransmitDone) => state,
+        };
+    }
+
+    fn pause(&mut self, now: Instant) -> State {
+        let jitter = Duration::from_micros(self.prng.below(40_000));
+        State::Listening { until: now + PAUSE + jitter }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Instant) -> Output {
+        if let Some(channel) = self.channel.take() {
+            return Output::Phy(PhyCommand::Tune { channel });
+        }
+        match std::mem::replace(&mut self.state, State::Sending) {
+            State::Listening { until } if now >= until => {
+                let choice = self.prng.below(self.recorded.len() as u64) as usize;
+                if let Some(psdu) = self.recorded.get(choice).cloned() {
+                    self.state = State::Sensing(psdu);
+                    return Output::Phy(PhyCommand::Cca);
+                }
+                self.state = self.pause(now);
+            }
+            State::Clear(psdu) => {
+                self.sent += 1;
+                return Output::Phy(PhyCommand::Transmit { psdu });
+            }
+            state => self.state = state,
+        }
+        let until = match self.state {
+            State::Listening { until } => until,
+            State::Sensing(_) | State::Clear(_) | State::Sending => Instant::FAR_FUTURE,
+        };
+        Output::Wait { until }
+    }
+}

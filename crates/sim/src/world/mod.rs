@@ -1,0 +1,471 @@
+//! The world: a building full of real nodes over the medium, a border router, a backbone, a domain manager
+//! with its store; all of it in virtual time, all of it decided by one seed.
+//!
+//! Between two nodes nothing passes but frames through the medium; between border router and manager
+//! nothing but IPv6 packets. The world carries octets, keeps flash, and watches.
+//!
+//! **Invariant:** the world decides nothing that a node decides; equal seeds give equal octets.
+
+mod backbone;
+mod station;
+
+pub use station::{Intruder, StationKind};
+
+use crate::building::{Building, Device};
+use crate::capture::{AirFrame, Capture};
+use crate::check::{Checkers, Finding};
+use crate::medium::{FrameId, Medium, MediumConfig, MediumOutput, StationId};
+use crate::queue::{Queue, Wakes};
+use crate::survey::Survey;
+use lowgate_crypto::{Ccm, SoftCcm};
+use lowgate_mac::{PhyEvent, Psdu};
+use lowgate_manager::{
+    Batch, DeviceRecord, GroupId, Manager, ManagerConfig, ManagerEvent, ManagerInput,
+    ManagerOutput, NewDomain, Reply, Request, RequestId, Store,
+};
+use lowgate_node::Event;
+use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
+use station::Station;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The domain manager's address on the backbone.
+pub const MANAGER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 1);
+/// The border router's address on the backbone.
+pub const ROUTER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 2);
+/// From one end of the backbone to the other: a building's Ethernet and two operating systems.
+const BACKBONE_DELAY: Duration = Duration::from_micros(700);
+/// How long the manager's store takes for a batch: a flush of a good disk.
+const COMMIT_DELAY: Duration = Duration::from_millis(4);
+
+/// What a world is made of.
+pub struct WorldConfig {
+    /// Decides everything that chance decides.
+    pub seed: u64,
+    /// How radios fare.
+    pub medium: MediumConfig,
+    /// The channel of the PAN.
+    pub channel: Channel,
+    /// Keep a capture, with the sessions' secrets if `key_log` says so.
+    pub capture: bool,
+    /// Report the sessions' secrets.
+    pub key_log: bool,
+    /// The cipher of every node: a seam for tests.
+    pub ccm: &'static dyn Ccm,
+}
+
+impl WorldConfig {
+    /// An office on channel 15, no capture.
+    pub fn new(seed: u64) -> Self {
+        let channel = Channel::new(15).expect("in the band");
+        let medium = MediumConfig::default();
+        Self { seed, medium, channel, capture: false, key_log: false, ccm: &SoftCcm }
+    }
+}
+
+/// Something that happened, for reports and tests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happening {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub what: What,
+}
+
+/// What happened, and to whom.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// To a node.
+    Node(StationId, Event),
+    /// To the manager.
+    Manager(ManagerEvent),
+    /// A station was switched on.
+    PowerOn(StationId),
+}
+
+enum Due {
+    Stored { station: StationId, boot: u32, ticket: u32, write: station::Write },
+    ToRouter(Vec<u8>),
+    ToManager(Vec<u8>),
+    Commit(Batch),
+}
+
+/// The world.
+pub struct World {
+    now: Instant,
+    config: WorldConfig,
+    building: Building,
+    medium: Medium,
+    stations: Vec<Station>,
+    wakes: Wakes,
+    due: Queue<Due>,
+    manager: Manager,
+    manager_until: Instant,
+    entropy: SeededEntropy,
+    store: Box<dyn Store>,
+    committed: BTreeSet<u64>,
+    router: StationId,
+    capture: Capture,
+    happenings: Vec<Happening>,
+    replies: BTreeMap<RequestId, Reply>,
+    next_request: u64,
+    checkers: Checkers,
+    survey: Survey,
+}
+
+impl World {
+    /// A world in which nothing has power but the manager, whose store is empty.
+    ///
+    /// # Panics
+    /// When the inventory names a device that is not in the building, or no border router.
+    pub fn new(
+        config: WorldConfig,
+        mut building: Building,
+        inventory: &[DeviceRecord],
+        intruders: Vec<Intruder>,
+        store: Box<dyn Store>,
+    ) -> Self {
+        let honest = building.stations();
+        building.devices.extend(intruders.iter().map(Intruder::place));
+        let links = building.links(&config.medium);
+        let root = Prng::new(config.seed);
+        let medium = Medium::new(config.medium.clone(), &links, root.fork(1).next_u64());
+        let mut stations = Vec::new();
+        for index in 0..honest {
+            let id = StationId(index as u32);
+            let eui64 = building.device(id).expect("below the number of stations").eui64;
+            let record = inventory.iter().find(|record| record.eui64 == eui64);
+            let record = record.unwrap_or_else(|| panic!("{eui64} hangs in the building only"));
+            stations.push(Station::honest(id, record, &config, root.fork(100 + index as u64)));
+        }
+        for (index, intruder) in intruders.into_iter().enumerate() {
+            let id = StationId((honest + index) as u32);
+            let prng = root.fork(100 + u64::from(id.0));
+            stations.push(Station::intruding(id, intruder, &config, prng));
+        }
+        let mut entropy = SeededEntropy::new(root.fork(2).next_u64());
+        let manager_config =
+            ManagerConfig { key_log: config.key_log, ..ManagerConfig::new(config.ccm) };
+        let new = NewDomain { channel: config.channel, manager_addr: MANAGER_ADDR };
+        let manager = Manager::found(manager_config, new, root.fork(3), &mut entropy);
+        let router = stations.iter().position(Station::is_router).expect("a border router");
+        let mut world = Self {
+            now: Instant::ZERO,
+            wakes: Wakes::new(stations.len()),
+            medium,
+            stations,
+            due: Queue::new(),
+            manager,
+            manager_until: Instant::ZERO,
+            entropy,
+            store,
+            committed: BTreeSet::new(),
+            router: StationId(router as u32),
+            capture: Capture::new(),
+            happenings: Vec::new(),
+            replies: BTreeMap::new(),
+            next_request: 0,
+            checkers: Checkers::new(honest),
+            survey: Survey::new(honest),
+            building,
+            config,
+        };
+        for (index, station) in world.stations.iter().enumerate() {
+            let id = StationId(index as u32);
+            world.checkers.know(id, station.eui64());
+            world.survey.know(id, station.eui64());
+        }
+        world.drain_manager();
+        world
+    }
+
+    /// Virtual time.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The building, intruders included.
+    pub const fn building(&self) -> &Building {
+        &self.building
+    }
+
+    /// The manager.
+    pub const fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// The medium.
+    pub const fn medium(&self) -> &Medium {
+        &self.medium
+    }
+
+    /// The medium, to cut links or change the loss.
+    pub const fn medium_mut(&mut self) -> &mut Medium {
+        &mut self.medium
+    }
+
+    /// A station.
+    pub fn station(&self, id: StationId) -> &Station {
+        &self.stations[id.index()]
+    }
+
+    /// All stations that are no intruders, the border router first.
+    pub fn honest(&self) -> impl Iterator<Item = StationId> + use<> {
+        (0..self.checkers.honest() as u32).map(StationId)
+    }
+
+    /// What the checkers found.
+    pub fn findings(&self) -> &[Finding] {
+        self.checkers.findings()
+    }
+
+    /// What was measured on the air.
+    pub const fn survey(&self) -> &Survey {
+        &self.survey
+    }
+
+    /// What the checkers counted.
+    pub const fn checkers(&self) -> &Checkers {
+        &self.checkers
+    }
+
+    /// What happened since the last call.
+    pub fn take_happenings(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.happenings)
+    }
+
+    /// The capture so far, if the configuration asked for one.
+    pub const fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// Switches a station on.
+    pub fn power_on(&mut self, id: StationId) {
+        self.stations[id.index()].power_on(self.now, &self.config);
+        self.survey.started(self.now, id);
+        self.happen(What::PowerOn(id));
+        self.pump(id, None);
+    }
+
+    /// Takes a station's power away, between two events: what was not written is lost.
+    pub fn power_off(&mut self, id: StationId) {
+        self.stations[id.index()].power_off();
+        self.medium.tune(self.now, id, None);
+        self.wakes.set(id.index(), Instant::FAR_FUTURE);
+    }
+
+    /// Somebody presses a switch.
+    pub fn press(&mut self, id: StationId, on: bool) {
+        self.tell(id, lowgate_node::Input::Press { on });
+    }
+
+    /// Has a node ask for an echo.
+    pub fn ping(&mut self, id: StationId, dst: Ipv6Addr, sequence: u16) {
+        self.tell(id, lowgate_node::Input::Ping { dst, sequence });
+    }
+
+    fn tell(&mut self, id: StationId, input: lowgate_node::Input) {
+        self.stations[id.index()].tell(self.now, input);
+        self.pump(id, None);
+    }
+
+    /// Asks the manager; the reply comes as time passes.
+    pub fn request(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.manager.request(self.now, id, request, &mut self.entropy);
+        self.drain_manager();
+        id
+    }
+
+    /// The reply to a request, once.
+    pub fn take_reply(&mut self, id: RequestId) -> Option<Reply> {
+        self.replies.remove(&id)
+    }
+
+    /// Asks the manager and runs until it replied, at most for `patience`.
+    pub fn ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
+        let id = self.request(request);
+        self.run_until(patience, |world| world.replies.contains_key(&id));
+        self.take_reply(id)
+    }
+
+    /// Runs for `duration`.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_until(duration, |_| false);
+    }
+
+    /// Runs until `done` holds, looked at after every moment in which something happened, at most for
+    /// `patience`; whether it holds.
+    pub fn run_until(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let deadline = self.now + patience;
+        loop {
+            if done(self) {
+                return true;
+            }
+            let next = self.next_at();
+            if next > deadline {
+                self.now = deadline;
+                return done(self);
+            }
+            assert!(next >= self.now, "the world's clock never goes back");
+            self.now = next;
+            self.step();
+        }
+    }
+
+    fn next_at(&mut self) -> Instant {
+        let medium = loop {
+            match self.medium.poll(self.now) {
+                MediumOutput::Wait { until } => break until,
+                output => self.medium_output(output),
+            }
+        };
+        medium.min(self.due.next_at()).min(self.wakes.next_at()).min(self.manager_until)
+    }
+
+    fn step(&mut self) {
+        while let Some((_, due)) = self.due.pop(self.now) {
+            self.perform(due);
+        }
+        while let Some((at, index)) = self.wakes.next().filter(|(at, _)| *at <= self.now) {
+            debug_assert!(at <= self.now);
+            self.pump(StationId(index as u32), None);
+        }
+        if self.manager_until <= self.now {
+            self.manager.handle(self.now, ManagerInput::Wake, &mut self.entropy);
+            self.drain_manager();
+        }
+    }
+
+    fn perform(&mut self, due: Due) {
+        match due {
+            Due::Stored { station, boot, ticket, write } => {
+                if self.stations[station.index()].stored(self.now, boot, ticket, write) {
+                    self.pump(station, None);
+                }
+            }
+            Due::ToRouter(packet) => {
+                self.stations[self.router.index()].backbone(self.now, packet);
+                self.pump(self.router, None);
+            }
+            Due::ToManager(packet) => self.packet_to_manager(&packet),
+            Due::Commit(batch) => self.commit(&batch),
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch) {
+        let input = match self.store.commit(batch) {
+            Ok(()) => {
+                self.committed.insert(batch.revision);
+                self.checkers.committed(batch);
+                ManagerInput::Committed { revision: batch.revision }
+            }
+            Err(_) => ManagerInput::StoreFailed,
+        };
+        self.manager.handle(self.now, input, &mut self.entropy);
+        self.drain_manager();
+    }
+
+    fn medium_output(&mut self, output: MediumOutput) {
+        match output {
+            MediumOutput::Aired { frame, station, channel, psdu, .. } => {
+                self.aired(frame, station, channel, &psdu);
+            }
+            MediumOutput::Phy { station, frame, event } => {
+                let heard = matches!(event, PhyEvent::Received { .. });
+                if heard {
+                    self.checkers.heard(self.now, station, frame);
+                }
+                self.stations[station.index()].phy(self.now, event);
+                self.pump(station, frame.filter(|_| heard));
+            }
+            MediumOutput::Wait { .. } => unreachable!("the caller keeps it"),
+        }
+    }
+
+    fn aired(&mut self, frame: FrameId, station: StationId, channel: Channel, psdu: &Psdu) {
+        self.checkers.aired(self.now, frame, station, psdu);
+        self.survey.aired(station, psdu);
+        if self.config.capture {
+            let air = AirFrame { channel: Some(channel), rssi: None, lqi: None, psdu };
+            self.capture.frame(self.now, &air, "");
+        }
+    }
+
+    /// Passes what a station says to where it belongs, until it waits. `frame` is the one it just heard.
+    fn pump(&mut self, id: StationId, frame: Option<FrameId>) {
+        let until = loop {
+            let output = self.stations[id.index()].poll(self.now);
+            match output {
+                station::Output::Phy(command) => self.medium.perform(self.now, id, command),
+                station::Output::Store { boot, ticket, write, after } => {
+                    let due = Due::Stored { station: id, boot, ticket, write };
+                    self.due.push(self.now + after, due);
+                }
+                station::Output::Backbone(packet) => self.packet_from_router(packet),
+                station::Output::Event(event) => self.node_event(id, frame, event),
+                station::Output::Wait { until } => break until,
+            }
+        };
+        self.wakes.set(id.index(), until);
+    }
+
+    fn node_event(&mut self, id: StationId, frame: Option<FrameId>, event: Event) {
+        self.checkers.node(self.now, id, frame, &event);
+        self.survey.node(self.now, id, &event);
+        match event {
+            Event::FrameOpened { .. } => {}
+            Event::Join(lowgate_access::joiner::JoinerEvent::KeyLog(log)) => {
+                self.capture.secret(&log.to_string());
+            }
+            event => self.happen(What::Node(id, event)),
+        }
+    }
+
+    fn happen(&mut self, what: What) {
+        self.happenings.push(Happening { at: self.now, what });
+    }
+
+    /// The device of a station.
+    ///
+    /// # Panics
+    /// When there is no such station.
+    pub fn device(&self, id: StationId) -> &Device {
+        self.building.device(id).expect("a station of this world")
+    }
+
+    /// Tries a group record with the keys that a station holds, as an attacker with its memory would.
+    pub fn try_group_record(&mut self, id: StationId, group: GroupId, record: &[u8]) -> bool {
+        self.stations[id.index()].try_group_record(group, record)
+    }
+
+    fn drain_manager(&mut self) {
+        loop {
+            match self.manager.poll(self.now) {
+                ManagerOutput::Wait { until } => {
+                    self.manager_until = until;
+                    return;
+                }
+                output => self.manager_output(output),
+            }
+        }
+    }
+
+    fn manager_output(&mut self, output: ManagerOutput) {
+        match output {
+            ManagerOutput::Datagram { dst, dst_port, src_port, octets } => {
+                self.packet_from_manager(dst, dst_port, src_port, &octets);
+            }
+            ManagerOutput::Commit(batch) => {
+                self.due.push(self.now + COMMIT_DELAY, Due::Commit(batch));
+            }
+            ManagerOutput::Reply { id, reply } => drop(self.replies.insert(id, reply)),
+            ManagerOutput::Event(event) => {
+                self.checkers.manager(self.now, &event);
+                self.happen(What::Manager(event));
+            }
+            ManagerOutput::KeyLog(log) => self.capture.secret(&log.to_string()),
+            ManagerOutput::Wait { .. } => unreachable!("the caller keeps it"),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! One radio of the world and what drives it: a device, the border router, or an intruder.
+//!
+//! **Invariant:** a station has nothing but its radio, its flash and, if it is the border router, the
+//! backbone; a power cut leaves the flash and nothing else.
+
+use super::{MANAGER_ADDR, ROUTER_ADDR, WorldConfig};
+use crate::building::Device;
+use crate::intruder::Replayer;
+use crate::medium::StationId;
+use lowgate_amikey::{GroupId, Membership};
+use lowgate_dtls::Psk;
+use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, RadioCommand};
+use lowgate_manager::{DeviceRecord, Kind as InventoryKind};
+use lowgate_node::flash::{Record, RecordKey, RecordOctets};
+use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
+use lowgate_router::{Input as RouterInput, Output as RouterOutput, Router, RouterConfig};
+use lowgate_units::{Channel, Duration, Eui64, Instant, Prng, SeededEntropy};
+use std::collections::BTreeMap;
+
+/// How long a flash takes for a record.
+const WRITE_MICROS: (u64, u64) = (1_500, 1_500);
+
+/// What a station is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StationKind {
+    /// A device, honest or not, that runs our code.
+    Device(Kind),
+    /// Records frames and sends them again.
+    Replayer,
+}
+
+/// Somebody whom the installer did not invite.
+#[derive(Clone, Debug)]
+pub enum Intruder {
+    /// A device with our code and an EUI-64 from the inventory, and another key.
+    Stranger {
+        /// Where it hangs, and as whom it poses.
+        place: Device,
+        /// Not the one of the inventory.
+        psk: Psk,
+    },
+    /// Records frames and sends them again.
+    Replayer {
+        /// Where it hangs.
+        place: Device,
+    },
+}
+
+impl Intruder {
+    pub(super) const fn place(&self) -> Device {
+        match self {
+            Self::Stranger { place, .. } | Self::Replayer { place } => *place,
+        }
+    }
+}
+
+enum Host {
+    Off,
+    Node(Box<Node>),
+    Router(Box<Router>),
+    Replayer(Box<Replayer>),
+}
+
+/// A record on its way into the flash; `None` deletes.
+pub(super) type Write = (RecordKey, RecordOctets);
+
+pub(super) enum Output {
+    Phy(PhyCommand),
+    Store { boot: u32, ticket: u32, write: Write, after: Duration },
+    Backbone(Vec<u8>),
+    Event(Event),
+    Wait { until: Instant },
+}
+
+/// A station.
+pub struct Station {
+    id: StationId,
+    eui64: Eui64,
+    kind: StationKind,
+    config: Option<NodeConfig>,
+    link: LinkMachine,
+    host: Host,
+    flash: BTreeMap<RecordKey, RecordOctets>,
+    /// A flash writes one record after the other.
+    flash_free_at: Instant,
+    boots: u32,
+    link_until: Instant,
+    channel: Channel,
+    prng: Prng,
+}
+
+impl Station {
+    pub(super) fn honest(
+        id: StationId,
+        record: &DeviceRecord,
+        world: &WorldConfig,
+        prng: Prng,
+    ) -> Self {
+        let kind = match record.kind {
+            InventoryKind::BorderRouter => Kind::BorderRouter,
+            InventoryKind::Light => Kind::Light,
+            InventoryKind::Switch => Kind::Switch,
+            InventoryKind::Sensor => Kind::Sensor,
+        };
+        let groups = record.groups.iter();
+        let config = NodeConfig {
+            eui64: record.eui64,
+            psk: Psk::new(record.psk.expose()).expect("an inventory's key has 16 to 64 octets"),
+            kind,
+            groups: groups.map(|(group, role)| Membership { group: *group, role: *role }).collect(),
+            channels: [world.channel].into_iter().collect(),
+            ccm: world.ccm,
+            key_log: world.key_log,
+        };
+        Self::new(id, record.eui64, StationKind::Device(kind), Some(config), world, prng)
+    }
+
+    pub(super) fn intruding(
+        id: StationId,
+        intruder: Intruder,
+        world: &WorldConfig,
+        prng: Prng,
+    ) -> Self {
+        let eui64 = intruder.place().eui64;
+        match intruder {
+            Intruder::Stranger { psk, .. } => {
+                let config = NodeConfig {
+                    eui64,
+                    psk,
+                    kind: Kind::Light,
+                    groups: [].into_iter().collect(),
+                    channels: [world.channel].into_iter().collect(),
+                    ccm: world.ccm,
+                    key_log: false,
+                };
+                let kind = StationKind::Device(Kind::Light);
+                Self::new(id, eui64, kind, Some(config), world, prng)
+            }
+            Intruder::Replayer { .. } => {
+                Self::new(id, eui64, StationKind::Replayer, None, world, prng)
+            }
+        }
+    }
+
+    fn new(
+        id: StationId,
+        eui64: Eui64,
+        kind: StationKind,
+        config: Option<NodeConfig>,
+        world: &WorldConfig,
+        prng: Prng,
+    ) -> Self {
+        Self {
+            id,
+            eui64,
+            kind,
+            config,
+            link: LinkMachine::new(prng.fork(0)),
+            host: Host::Off,
+            flash: BTreeMap::new(),
+            flash_free_at: Instant::ZERO,
+            boots: 0,
+            link_until: Instant::FAR_FUTURE,
+            channel: world.channel,
+            prng,
+        }
+    }
+
+    /// Who it is.
+    pub const fn eui64(&self) -> Eui64 {
+        self.eui64
+    }
+
+    /// What it is.
+    pub const fn kind(&self) -> StationKind {
+        self.kind
+    }
+
+    /// Whether it is the border router.
+    pub fn is_router(&self) -> bool {
+        self.kind == StationKind::Device(Kind::BorderRouter)
+    }
+
+    /// The node that runs on it, if it has power and runs one.
+    pub fn node(&self) -> Option<&Node> {
+        match &self.host {
+            Host::Node(node) => Some(node),
+            Host::Router(router) => Some(router.node()),
+            Host::Off | Host::Replayer(_) => None,
+        }
+    }
+
+    /// The border router that runs on it.
+    pub fn router(&self) -> Option<&Router> {
+        match &self.host {
+            Host::Router(router) => Some(router),
+            Host::Off | Host::Node(_) | Host::Replayer(_) => None,
+        }
+    }
+
+    /// What it recorded and sent again, if it is a replayer: frames.
+    pub fn replayed(&self) -> Option<usize> {
+        match &self.host {
+            Host::Replayer(replayer) => Some(replayer.sent()),
+            Host::Off | Host::Node(_) | Host::Router(_) => None,
+        }
+    }
+
+    pub(super) fn power_on(&mut self, now: Instant, world: &WorldConfig) {
+        self.boots += 1;
+        let boot = u64::from(self.boots);
+        let seed = self.prng.fork(1000 + boot).next_u64();
+        self.link = LinkMachine::new(Prng::new(seed));
+        self.link_until = now;
+        self.flash_free_at = now;
+        let mut entropy = SeededEntropy::new(seed ^ world.seed.rotate_left(32));
+        let prng = Prng::new(seed).fork(1);
+        let records: Vec<Record> =
+            self.flash.iter().filter_map(|(key, octets)| Record::parse(*key, octets)).collect();
+        self.host = match (self.kind, self.config.clone()) {
+            (StationKind::Device(Kind::BorderRouter), Some(node)) => {
+                let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
+                let config = RouterConfig { node, backbone_addr, manager_addr };
+                let mut router = Router::new(now, config, records, &mut entropy, prng);
+                router.handle(now, RouterInput::Start);
+                Host::Router(Box::new(router))
+            }
+            (StationKind::Device(_), Some(config)) => {
+                let mut node = Node::new(now, config, records, &mut entropy, prng);
+                node.handle(now, Input::Start);
+                Host::Node(Box::new(node))
+            }
+            (StationKind::Replayer | StationKind::Device(_), _) => {
+                Host::Replayer(Box::new(Replayer::new(now, self.channel, prng)))
+            }
+        };
+    }
+
+    pub(super) fn power_off(&mut self) {
+        self.host = Host::Off;
+    }
+
+    pub(super) fn phy(&mut self, now: Instant, event: PhyEvent) {
+        match &mut self.host {
+            Host::Off => {}
+            Host::Replayer(replayer) => replayer.handle(now, event),
+            Host::Node(_) | Host::Router(_) => self.link.handle(now, LinkInput::Phy(event)),
+        }
+    }
+
+    pub(super) fn tell(&mut self, now: Instant, input: Input) {
+        if let Host::Node(node) = &mut self.host {
+            node.handle(now, input);
+        }
+    }
+
+    pub(super) fn backbone(&mut self, now: Instant, packet: Vec<u8>) {
+        if let Host::Router(router) = &mut self.host {
+            router.handle(now, RouterInput::Backbone(packet));
+        }
+    }
+
+    /// A write is complete; whether the host that asked for it still runs.
+    pub(super) fn stored(&mut self, now: Instant, boot: u32, ticket: u32, write: Write) -> bool {
+        if boot != self.boots || matches!(self.host, Host::Off) {
+            return false;
+        }
+        self.flash.insert(write.0, write.1);
+        match &mut self.host {
+            Host::Node(node) => node.handle(now, Input::Stored { ticket }),
+            Host::Router(router) => router.handle(now, RouterInput::Stored { ticket }),
+            Host::Off | Host::Replayer(_) => {}
+        }
+        true
+    }
+
+    pub(super) fn try_group_record(&mut self, group: GroupId, record: &[u8]) -> bool {
+        match &mut self.host {
+            Host::Node(node) => node.try_group_record(group, record),
+            Host::Off | Host::Router(_) | Host::Replayer(_) => false,
+        }
+    }
+
+    pub(super) fn poll(&mut self, now: Instant) -> Output {
+        loop {
+            let step = match &mut self.host {
+                Host::Off => return Output::Wait { until: Instant::FAR_FUTURE },
+                Host::Replayer(replayer) => return replayer_output(replayer.poll(now)),
+                Host::Node(node) => Step::of_node(node.poll(now)),
+                Host::Router(router) => Step::of_router(router.poll(now)),
+            };
+            match step {
+                Step::Radio(command) => self.link.handle(now, LinkInput::Command(command)),
+                Step::Store(ticket, record) => return self.write(now, ticket, &record),
+                Step::Erase(key) => drop(self.flash.remove(&key)),
+                Step::Out(output) => return output,
+                Step::Wait(host_until) => match self.link.poll(now) {
+                    LinkOutput::Phy(command) => return Output::Phy(command),
+                    LinkOutput::Event(event) => match &mut self.host {
+                        Host::Node(node) => node.handle(now, Input::Radio(event)),
+                        Host::Router(router) => router.handle(now, RouterInput::Radio(event)),
+                        Host::Off | Host::Replayer(_) => {}
+                    },
+                    LinkOutput::Wait { until } => {
+                        return Output::Wait { until: until.min(host_until) };
+                    }
+                },
+            }
+        }
+    }
+
+    fn write(&mut self, now: Instant, ticket: u32, record: &Record) -> Output {
+        let takes = WRITE_MICROS.0 + self.prng.below(WRITE_MICROS.1);
+        self.flash_free_at = self.flash_free_at.max(now) + Duration::from_micros(takes);
+        let after = self.flash_free_at - now;
+        Output::Store { boot: self.boots, ticket, write: (record.key(), record.emit()), after }
+    }
+}
+
+impl std::fmt::Debug for Station {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {} {:?}", self.id, self.eui64, self.kind)
+    }
+}
+
+enum Step {
+    Radio(RadioCommand),
+    Store(u32, Record),
+    Erase(RecordKey),
+    Out(Output),
+    Wait(Instant),
+}
+
+impl Step {
+    fn of_node(output: NodeOutput) -> Self {
+        match output {
+            NodeOutput::Radio(command) => Self::Radio(command),
+            NodeOutput::Store { ticket, record } => Self::Store(ticket, record),
+            NodeOutput::Erase(key) => Self::Erase(key),
+            NodeOutput::Event(event) => Self::Out(Output::Event(event)),
+            NodeOutput::Wait { until } => Self::Wait(until),
+            NodeOutput::ToManager(_) | NodeOutput::ToBackbone(_) | NodeOutput::Managed { .. } => {
+                unreachable!("only a border router has a backbone")
+            }
+        }
+    }
+
+    fn of_router(output: RouterOutput) -> Self {
+        match output {
+            RouterOutput::Radio(command) => Self::Radio(command),
+            RouterOutput::Store { ticket, record } => Self::Store(ticket, record),
+            RouterOutput::Erase(key) => Self::Erase(key),
+            RouterOutput::Backbone(packet) => Self::Out(Output::Backbone(packet)),
+            RouterOutput::Event(event) => Self::Out(Output::Event(event)),
+            RouterOutput::Wait { until } => Self::Wait(until),
+        }
+    }
+}
+
+fn replayer_output(output: crate::intruder::Output) -> Output {
+    match output {
+        crate::intruder::Output::Phy(command) => Output::Phy(command),
+        crate::intruder::Output::Wait { until } => Output::Wait { until },
+    }
+}
