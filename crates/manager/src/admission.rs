@@ -96,12 +96,15 @@ impl Manager {
         reason: CloseReason,
     ) {
         let claimed = identity.and_then(Identity::new);
-        let device = claimed.as_ref().and_then(|identity| self.domain.identified(identity));
-        let count = match device {
-            Some(device) => self.failures.entry(device.record.eui64).or_default(),
-            None => &mut self.strangers,
-        };
-        *count = count.saturating_add(1);
+        // Who begins anew has not failed yet.
+        if reason != CloseReason::Superseded {
+            let device = claimed.as_ref().and_then(|identity| self.domain.identified(identity));
+            let count = match device {
+                Some(device) => self.failures.entry(device.record.eui64).or_default(),
+                None => &mut self.strangers,
+            };
+            *count = count.saturating_add(1);
+        }
         self.event(ManagerEvent::HandshakeFailed { peer, claimed, reason });
     }
 

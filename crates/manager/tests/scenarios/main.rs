@@ -1,0 +1,6 @@
+//! The manager among devices with real DTLS clients, in virtual time.
+
+mod crash;
+mod join;
+mod revoke;
+mod world;

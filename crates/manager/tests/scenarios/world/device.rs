@@ -1,0 +1,355 @@
+//! A device as the manager sees it: a DTLS client that keeps keys, confirms them, moves from its
+//! relay to its own address, answers CoAP, and begins anew when nothing comes.
+
+use super::checker::Checker;
+use lowgate_access::{JOIN_DATAGRAM_OCTETS_MAX, MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
+use lowgate_amikey::{
+    Activation, Cfg, GroupRequest, KeyError, Membership, Message, Messages, MsgId, RequestFlags,
+    Spd, emit_all,
+};
+use lowgate_coap::{Addressed, Code, Config, ContentFormat, Endpoint, Input, Output, Response};
+use lowgate_crypto::SoftCcm;
+use lowgate_dtls::{
+    Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Psk, Retransmission,
+};
+use lowgate_manager::{ADMITTED_PATH, AdmittedSet, DeviceRecord, GroupId, Kind, Removed};
+use lowgate_units::{
+    Duration, Entropy, Eui64, Iid, Instant, Ipv6Addr, Prng, SeededEntropy, ShortAddr,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const KEYS_PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(5);
+const RELAY: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 0x99);
+
+/// How the device reaches the manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    Relay,
+    Direct(Ipv6Addr),
+}
+
+pub(crate) struct Device {
+    pub(crate) eui64: Eui64,
+    pub(crate) psk: Vec<u8>,
+    pub(crate) identity: Vec<u8>,
+    pub(crate) kind: Kind,
+    pub(crate) path: Path,
+    /// It hears nothing and says nothing.
+    pub(crate) mute: bool,
+    /// It does not begin anew by itself.
+    pub(crate) once: bool,
+    pub(crate) request: Option<GroupRequest>,
+    pub(crate) short: Option<ShortAddr>,
+    pub(crate) link_keys: BTreeMap<u8, [u8; 16]>,
+    pub(crate) sends_with: Option<u8>,
+    pub(crate) groups: BTreeMap<GroupId, Spd>,
+    pub(crate) errors: Vec<KeyError>,
+    pub(crate) closed: Vec<CloseReason>,
+    pub(crate) handshakes: u64,
+    pub(crate) confirmed: u32,
+    /// The border router's table.
+    pub(crate) admitted: BTreeMap<Eui64, ShortAddr>,
+    pub(crate) admitted_revision: u64,
+    client: Option<Client>,
+    coap: Endpoint<u8>,
+    newest: Option<MsgId>,
+    csb_groups: BTreeMap<u32, GroupId>,
+    restart_at: Instant,
+    client_until: Instant,
+    coap_until: Instant,
+    entropy: SeededEntropy,
+    prng: Prng,
+}
+
+type Sent = (Ipv6Addr, u16, u16, Vec<u8>);
+
+impl Device {
+    pub(crate) fn new(record: &DeviceRecord, seed: u64) -> Self {
+        let router = record.kind == Kind::BorderRouter;
+        let backbone = Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, 2);
+        let prng = Prng::new(seed);
+        let groups = record.groups.iter();
+        let groups = groups.map(|(group, role)| Membership { group: *group, role: *role });
+        let request = GroupRequest {
+            flags: RequestFlags::SPOKEN,
+            node_id: record.identity.octets().iter().copied().collect(),
+            groups: groups.collect(),
+        };
+        Self {
+            eui64: record.eui64,
+            psk: record.psk.expose().to_vec(),
+            identity: record.identity.octets().to_vec(),
+            kind: record.kind,
+            path: if router { Path::Direct(backbone) } else { Path::Relay },
+            mute: false,
+            once: false,
+            request: Some(request),
+            short: None,
+            link_keys: BTreeMap::new(),
+            sends_with: None,
+            groups: BTreeMap::new(),
+            errors: Vec::new(),
+            closed: Vec::new(),
+            handshakes: 0,
+            confirmed: 0,
+            admitted: BTreeMap::new(),
+            admitted_revision: 0,
+            client: None,
+            coap: Endpoint::new(Config::default(), prng.fork(1)),
+            newest: None,
+            csb_groups: BTreeMap::new(),
+            restart_at: Instant::FAR_FUTURE,
+            client_until: Instant::FAR_FUTURE,
+            coap_until: Instant::FAR_FUTURE,
+            entropy: SeededEntropy::new(seed),
+            prng,
+        }
+    }
+
+    pub(crate) fn is_at(&self, addr: Ipv6Addr, port: u16) -> bool {
+        port == MANAGER_PORT && self.path == Path::Direct(addr)
+    }
+
+    pub(crate) fn hears_relay(&self) -> bool {
+        self.path == Path::Relay
+    }
+
+    pub(crate) fn wants_session(&self) -> bool {
+        self.handshakes > 0 && !self.once && !self.mute
+    }
+
+    pub(crate) fn wake_at(&self) -> Instant {
+        self.restart_at.min(self.client_until).min(self.coap_until)
+    }
+
+    /// A new handshake, with all that was remembered of the old session gone.
+    pub(crate) fn start(&mut self, now: Instant) {
+        let mut octets = [0; 256];
+        let request = self.request.as_ref().map(|request| {
+            let len = request.emit(&mut octets).expect("room");
+            &octets[..len]
+        });
+        let config = ClientConfig {
+            identity: &self.identity,
+            psk: Psk::new(&self.psk).expect("a key"),
+            group_request: request,
+            connection_id: true,
+            extended_master_secret: true,
+            datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
+            retransmission: Retransmission::Adaptive { hops: 3 },
+            key_log: false,
+        };
+        let mut random = [0; 32];
+        self.entropy.fill(&mut random);
+        self.handshakes += 1;
+        let prng = self.prng.fork(self.handshakes);
+        let mut client = Client::new(&SoftCcm, config, random, prng).expect("within bounds");
+        client.handle(now, ClientInput::Start);
+        self.client = Some(client);
+        self.coap.handle(now, Input::PeerGone { peer: 0 });
+        self.newest = None;
+        self.restart_at = if self.once { Instant::FAR_FUTURE } else { now + KEYS_PATIENCE };
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, octets: &mut [u8]) {
+        if let Some(client) = self.client.as_mut().filter(|_| !self.mute) {
+            client.handle(now, ClientInput::Datagram(octets));
+        }
+    }
+
+    pub(crate) fn wake(&mut self, now: Instant) {
+        if now >= self.restart_at {
+            self.start(now);
+        }
+    }
+
+    /// Sends one record of application data or key messages.
+    pub(crate) fn send(&mut self, content_type: ContentType, content: &[u8]) -> Option<Sent> {
+        let mut octets = [0; JOIN_DATAGRAM_OCTETS_MAX];
+        let len = self.client.as_mut()?.send(content_type, content, &mut octets).ok()?;
+        Some(self.wrapped(octets[..len].to_vec()))
+    }
+
+    fn wrapped(&self, octets: Vec<u8>) -> Sent {
+        match self.path {
+            Path::Direct(addr) => (addr, MANAGER_PORT, MANAGER_PORT, octets),
+            Path::Relay => {
+                let mut header = [7; 20];
+                header[12..].copy_from_slice(&self.eui64.0);
+                let envelope = jpy::Envelope { header: &header, content: &octets };
+                let mut out = [0; 512];
+                let len = envelope.emit(&mut out).expect("room");
+                (RELAY, 61630, MANAGER_RELAY_PORT, out[..len].to_vec())
+            }
+        }
+    }
+
+    /// Lets the device do all it can now; what it sends.
+    pub(crate) fn drain(
+        &mut self,
+        now: Instant,
+        prefix: [u8; 8],
+        checker: &mut Checker,
+    ) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        while self.drain_client(now, prefix, checker, &mut sent) || self.drain_coap(now, &mut sent)
+        {
+        }
+        if self.mute {
+            sent.clear();
+        }
+        sent
+    }
+
+    fn drain_client(
+        &mut self,
+        now: Instant,
+        prefix: [u8; 8],
+        checker: &mut Checker,
+        sent: &mut Vec<Sent>,
+    ) -> bool {
+        let mut octets = [0; 1280];
+        let Some(client) = self.client.as_mut() else { return false };
+        match client.poll(now, &mut octets) {
+            ClientOutput::Transmit { len } => sent.push(self.wrapped(octets[..len].to_vec())),
+            ClientOutput::Received { content_type, len } => match content_type {
+                ContentType::ApplicationData => {
+                    let addressed = Addressed::ToUs;
+                    let input = Input::Datagram { peer: 0, addressed, octets: &octets[..len] };
+                    self.coap.handle(now, input);
+                }
+                ContentType::KeyData | ContentType::KeyParameters => {
+                    assert!(content_type == ContentType::KeyData || octets[0] != 0xa1);
+                    self.key_record(now, &octets[..len], prefix, checker, sent);
+                }
+            },
+            ClientOutput::Closed { reason } => {
+                self.closed.push(reason);
+                self.client = None;
+                self.client_until = Instant::FAR_FUTURE;
+                self.restart_at = if self.once { Instant::FAR_FUTURE } else { now + PAUSE };
+            }
+            ClientOutput::Wait { until } => {
+                self.client_until = until;
+                return false;
+            }
+            ClientOutput::KeyLog(_) | ClientOutput::Established { .. } | ClientOutput::Event(_) => {
+            }
+        }
+        true
+    }
+
+    fn drain_coap(&mut self, now: Instant, sent: &mut Vec<Sent>) -> bool {
+        match self.coap.poll(now) {
+            Output::Transmit { octets, .. } => {
+                sent.extend(self.send(ContentType::ApplicationData, &octets));
+            }
+            Output::Requested { exchange, request, .. } => {
+                let response = if request.path.is(ADMITTED_PATH) {
+                    self.admit(&AdmittedSet::parse(&request.payload).expect("the manager's own"));
+                    Response::new(Code::CHANGED)
+                } else if request.path.is("temperature") {
+                    let payload = b"21.5".to_vec();
+                    Response::new(Code::CONTENT).with_payload(ContentFormat::TEXT, payload)
+                } else {
+                    Response::new(Code::NOT_FOUND)
+                };
+                self.coap.respond(now, exchange, &response).expect("within bounds");
+            }
+            Output::Wait { until } => {
+                self.coap_until = until;
+                return false;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn admit(&mut self, set: &AdmittedSet) {
+        match &set.removed {
+            Removed::AllOthers => self.admitted.clear(),
+            Removed::Listed(removed) => {
+                self.admitted.retain(|eui64, _| !removed.contains(eui64));
+            }
+        }
+        self.admitted.extend(set.added.iter().copied());
+        assert!(set.revision >= self.admitted_revision, "revisions never go back");
+        self.admitted_revision = set.revision;
+    }
+
+    /// Stores what is new, confirms everything.
+    fn key_record(
+        &mut self,
+        now: Instant,
+        octets: &[u8],
+        prefix: [u8; 8],
+        checker: &mut Checker,
+        sent: &mut Vec<Sent>,
+    ) {
+        let messages: Vec<Message> =
+            Messages::new(octets).collect::<Result<_, _>>().expect("the manager's own");
+        let mut acks = Vec::new();
+        let fresh = messages
+            .iter()
+            .filter(|message| message.wants_ack())
+            .any(|message| self.newest.is_none_or(|newest| message.msg_id().is_newer_than(newest)));
+        for message in &messages {
+            if message.wants_ack() {
+                acks.push(Message::Ack { msg_id: message.msg_id() });
+            }
+            if fresh || !message.wants_ack() {
+                self.learn(message, checker);
+            }
+        }
+        if fresh {
+            self.newest = messages.last().map(Message::msg_id);
+            self.restart_at = Instant::FAR_FUTURE;
+            self.confirmed += 1;
+        }
+        let mut content = [0; 64];
+        let len = emit_all(&acks, &mut content).expect("two octets each");
+        if len > 0 {
+            sent.extend(self.send(ContentType::KeyParameters, &content[..len]));
+        }
+        if let (Path::Relay, Some(short)) = (self.path, self.short.filter(|_| len > 0)) {
+            self.path = Path::Direct(Iid::from(short).under(prefix));
+            self.coap.ping(now, 0).expect("room for one");
+        }
+    }
+
+    fn learn(&mut self, message: &Message, checker: &mut Checker) {
+        match message {
+            Message::Mkd(mkd) => {
+                self.csb_groups.insert(mkd.csb_id.0, mkd.group);
+            }
+            Message::Spd(spd) => {
+                let group = *self.csb_groups.get(&spd.csb_id.0).expect("its MKD came before");
+                checker.heard_epoch(self.eui64, self.handshakes, group, spd);
+                self.groups.insert(group, spd.clone());
+            }
+            Message::Cfg { cfg, .. } => self.configure(cfg, checker),
+            Message::Err { error, .. } => self.errors.push(*error),
+            Message::Ack { .. } | Message::Req(_) => {}
+        }
+    }
+
+    fn configure(&mut self, cfg: &Cfg, checker: &Checker) {
+        for key in &cfg.keys {
+            checker.heard_key(key.index.raw(), key.key.expose());
+            self.link_keys.insert(key.index.raw(), *key.key.expose());
+        }
+        if let (Activation::Switch { .. }, Some(key)) = (cfg.activation, cfg.keys.first()) {
+            self.sends_with = Some(key.index.raw());
+        }
+        if let Some(short) = cfg.short {
+            checker.heard_short(self.eui64, self.kind, short);
+            assert!(self.short.is_none_or(|earlier| earlier == short), "an address is for good");
+            self.short = Some(short);
+        }
+    }
+
+    pub(crate) fn key_indices(&self) -> BTreeSet<u8> {
+        self.link_keys.keys().copied().collect()
+    }
+}
