@@ -16,6 +16,8 @@
 extern crate alloc;
 
 mod alert;
+#[cfg(all(test, feature = "server"))]
+mod capture;
 mod client;
 mod content;
 mod flight;

@@ -36,6 +36,7 @@ const GIVE_UP_AFTER_RFC: Duration = Duration::from_secs(150);
 pub struct RetransmissionTimer {
     policy: Retransmission,
     started: Instant,
+    first_sent: Instant,
     sent: Instant,
     due: Instant,
     round_trip: Option<Duration>,
@@ -49,6 +50,7 @@ impl RetransmissionTimer {
         Self {
             policy,
             started: now,
+            first_sent: now,
             sent: now,
             due: Instant::FAR_FUTURE,
             round_trip: None,
@@ -61,6 +63,9 @@ impl RetransmissionTimer {
     pub fn sent(&mut self, now: Instant, prng: &mut Prng) {
         let wait = self.next_wait(now);
         self.wait = wait;
+        if self.transmissions == 0 {
+            self.first_sent = now;
+        }
         self.sent = now;
         self.transmissions = self.transmissions.saturating_add(1);
         // Up to a quarter less, so that devices powered up together do not stay in step.
@@ -76,9 +81,8 @@ impl RetransmissionTimer {
         match self.policy {
             Retransmission::Rfc6347 => doubled(1),
             Retransmission::Rfc7925 => doubled(9),
-            Retransmission::Adaptive { hops } if now - self.started < YOUNG => {
-                let expected = HOP_ROUND_TRIP * u32::from(hops.max(1));
-                let round_trip = self.round_trip.unwrap_or(expected);
+            Retransmission::Adaptive { .. } if now - self.started < YOUNG => {
+                let round_trip = self.round_trip.unwrap_or(self.expected());
                 (round_trip * 2).clamp(INTERVAL_MIN, YOUNG_INTERVAL_MAX)
             }
             Retransmission::Adaptive { .. } => {
@@ -89,13 +93,24 @@ impl RetransmissionTimer {
 
     /// The answer to the last flight came: the exchange goes on with a fresh flight.
     pub fn answered(&mut self, now: Instant) {
-        // Karn: an answer to a flight sent twice measures nothing.
-        if self.transmissions == 1 {
-            let sample = now - self.sent;
-            self.round_trip = Some(self.round_trip.map_or(sample, |old| old.max(sample)));
-        }
+        let waited = now - self.first_sent;
+        self.round_trip = Some(match (self.transmissions, self.round_trip) {
+            (0 | 1, None) => waited,
+            (0 | 1, Some(longest)) => longest.max(waited),
+            // Karn: which transmission was answered nobody knows. The path may be slower than
+            // thought, but not slower than this.
+            (_, estimate) => waited.min(estimate.unwrap_or(self.expected()) * 2),
+        });
         self.transmissions = 0;
         self.due = Instant::FAR_FUTURE;
+    }
+
+    /// The round trip before any was measured.
+    fn expected(&self) -> Duration {
+        match self.policy {
+            Retransmission::Adaptive { hops } => HOP_ROUND_TRIP * u32::from(hops.max(1)),
+            Retransmission::Rfc6347 | Retransmission::Rfc7925 => INTERVAL_MIN,
+        }
     }
 
     /// The exchange begins anew, within the same patience.

@@ -45,6 +45,10 @@ pub(super) struct HalfOpen {
 }
 
 /// How far it came.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives in a box, and mostly in its larger variant"
+)]
 pub(super) enum Stage {
     /// The ClientHello comes in fragments; its first one had a valid cookie.
     Hello { fragments: Box<Reassembler<1, CLIENT_HELLO_OCTETS_MAX>> },

@@ -1,0 +1,14 @@
+//! Two ends under virtual time. One seed gives one run, octet for octet.
+
+mod alerts;
+mod cid;
+mod cookie;
+mod duplicate;
+mod fragment;
+mod loss;
+mod reorder;
+mod replay;
+mod retransmit;
+mod strangers;
+mod timeout;
+mod world;

@@ -1,0 +1,94 @@
+//! Purpose: when flights are repeated, and that each repetition is new to the record layer.
+//! RFC 6347 sections 4.2.4 and 4.2.4.1, RFC 7925 section 11.
+
+use crate::world::*;
+use lowgate_dtls::Retransmission;
+use std::collections::BTreeSet;
+
+fn silence(policy: Retransmission) -> Vec<f64> {
+    let mut world = World::joining(7, |config| config.retransmission = policy);
+    world.tap = Some(Box::new(|_, _| Some(Vec::new())));
+    world.run_for(secs(200));
+    let times: Vec<f64> = world.nodes[0].sent.iter().map(|(at, _)| at.as_secs_f64()).collect();
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+fn check(policy: Retransmission, expected: &[f64]) {
+    let gaps = silence(policy);
+    assert!(gaps.len() >= expected.len(), "{policy:?} {gaps:?}");
+    for (gap, wait) in gaps.iter().zip(expected) {
+        assert!(*gap <= *wait && *gap >= 0.74 * wait, "{policy:?} {gaps:?}");
+    }
+}
+
+#[test]
+fn policies() {
+    check(Retransmission::Rfc6347, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]);
+    check(Retransmission::Rfc7925, &[9.0, 18.0, 36.0, 60.0]);
+}
+
+#[test]
+fn adaptive_is_quick_while_young_and_patient_later() {
+    let gaps = silence(Retransmission::Adaptive { hops: 8 });
+    let mut at = 0.0;
+    for (i, gap) in gaps.iter().enumerate() {
+        at += gap;
+        let max = if at < 15.0 { 0.75 } else { 1.6 * 2f64.powi(i as i32) };
+        assert!(*gap <= max, "{gaps:?}");
+    }
+    let young = gaps.iter().filter(|gap| **gap <= 0.75).count();
+    assert!((18..=30).contains(&young), "{gaps:?}");
+    assert!(gaps.last().is_some_and(|gap| *gap > 4.0), "{gaps:?}");
+}
+
+/// A slow path is measured: after the first answer nothing is repeated for nothing.
+#[test]
+fn adaptive_learns_the_round_trip() {
+    let mut world = World::joining(1, |_| {});
+    world.faults.delay = (millis(300), millis(300));
+    world.run_for(secs(10));
+    world.expect_joined();
+    assert!(world.nodes[0].sent.len() <= 8, "{}", world.nodes[0].sent.len());
+}
+
+#[test]
+fn no_record_number_is_used_twice() {
+    for seed in 0..30 {
+        let mut world = World::joining(seed, |_| {});
+        world.faults = Faults { loss: 0.4, duplicate: 0.2, delay: (millis(1), millis(200)) };
+        world.run_for(secs(60));
+        for sent in [&world.nodes[0].sent, &world.said.sent] {
+            let mut seen = BTreeSet::new();
+            let mut new = BTreeSet::new();
+            for (_, datagram) in sent {
+                for (kind, epoch, seq, record) in records(datagram, 4) {
+                    // HelloVerifyRequests take their number from the hello they answer.
+                    if kind == 22 && epoch == 0 && record[13] <= 3 {
+                        continue;
+                    }
+                    // Under new keys numbers begin anew; the ciphertext then differs.
+                    new.insert((epoch, seq));
+                    assert!(seen.insert((epoch, seq, record)), "seed {seed}");
+                }
+            }
+            assert!(!new.is_empty());
+        }
+    }
+}
+
+/// The server repeats its flight by itself when the client falls silent.
+#[test]
+fn the_server_repeats_too() {
+    let mut world = World::joining(1, |_| {});
+    let mut hellos = 0;
+    world.tap = Some(Box::new(move |towards, octets| {
+        hellos += usize::from(towards == Towards::Server && octets[13] == 1);
+        (towards == Towards::Server && hellos >= 1 && octets[13] != 1).then(Vec::new)
+    }));
+    world.run_for(secs(3));
+    let flights = world.said.sent.iter().filter(|(_, octets)| octets[13] == 2).count();
+    assert!(flights >= 3, "{flights}");
+    world.tap = None;
+    world.run_for(secs(30));
+    world.expect_joined();
+}
