@@ -5,11 +5,12 @@
 
 use std::fmt;
 
+use lowgate_mac::PSDU_OCTETS_MAX;
 use lowgate_units::{Eui64, Prng};
 
 use super::propagation::Walls;
 use super::{Building, DEVICES_MAX, Device, Floor, Group, Propagation, Room};
-use crate::medium::{MediumConfig, Strength};
+use crate::medium::{MediumConfig, StationId, Strength};
 
 /// Offices on each side of a corridor.
 const OFFICES_PER_SIDE: usize = 14;
@@ -31,6 +32,11 @@ const PLACES_MAX: usize = 400;
 const MARGIN_DB: f64 = 3.0;
 /// Neighbours to be counted on that a device must have.
 const NEIGHBOURS_MIN: usize = 2;
+/// A building of at least [`DEVICES_SHALLOW_MAX`] devices is that many hops deep.
+const HOPS_MIN: u32 = 4;
+const DEVICES_SHALLOW_MAX: usize = 24;
+/// Buildings drawn before one is taken as it comes; the tests show that it does not come to that.
+const DRAFTS_MAX: u64 = 64;
 /// Lights in group 1, which one switch commands.
 const CORRIDOR_LIGHTS_MAX: usize = 32;
 
@@ -82,7 +88,14 @@ pub(super) fn building(devices: usize, seed: u64) -> Result<Generated, NotGenera
     if !(1..=DEVICES_MAX).contains(&devices) {
         return Err(NotGenerated { devices });
     }
-    let mut dice = Prng::new(seed).fork(devices as u64);
+    let dice = Prng::new(seed).fork(devices as u64);
+    let mut drafts = (0..DRAFTS_MAX).map(|nth| draft(devices, dice.fork(nth)));
+    let building = drafts.find(sound).unwrap_or_else(|| draft(devices, dice.fork(DRAFTS_MAX)));
+    let inventory = inventory(&building);
+    Ok(Generated { building, inventory })
+}
+
+fn draft(devices: usize, mut dice: Prng) -> Building {
     let plan = Plan::new(devices);
     let mut serials = Serials { next: (dice.next_u64() & 0x00ff_0000) | 1 };
     let y = plan.centre() as f64 * WING_DEPTH + OFFICE_DEPTH + 1.2;
@@ -96,11 +109,10 @@ pub(super) fn building(devices: usize, seed: u64) -> Result<Generated, NotGenera
         placed: vec![border_router],
     };
     for index in 0..devices {
-        let slot = plan.slot(index);
-        let device = site.place(slot, &mut serials, &mut dice);
+        let device = site.place(plan.slot(index), &mut serials, &mut dice);
         site.placed.push(device);
     }
-    let building = Building {
+    Building {
         name: format!("Office for {devices} devices"),
         propagation,
         groups: vec![
@@ -110,9 +122,18 @@ pub(super) fn building(devices: usize, seed: u64) -> Result<Generated, NotGenera
         floors,
         border_router,
         devices: site.placed.split_off(1),
-    };
-    let inventory = inventory(&building);
-    Ok(Generated { building, inventory })
+    }
+}
+
+/// Whether everybody is reached over neighbours to be counted on, and some only in several hops.
+fn sound(building: &Building) -> bool {
+    let config = MediumConfig::default();
+    let links = building.links(&config);
+    let counted_on = |strength| strength >= wanted(&config);
+    let any = |strength| config.reception(strength, PSDU_OCTETS_MAX) > 0.5;
+    let wanted_hops = if building.devices.len() < DEVICES_SHALLOW_MAX { 0 } else { HOPS_MIN };
+    links.hops(StationId(0), counted_on).iter().all(Option::is_some)
+        && links.hops(StationId(0), any).into_iter().flatten().max() >= Some(wanted_hops)
 }
 
 /// How strong a neighbour must be to be counted on.
@@ -208,13 +229,13 @@ fn rooms(level: usize, wing: usize) -> Vec<Room> {
     let piece = length / CORRIDOR_PIECES as f64;
     let corridor = |number: usize| Room {
         name: format!("{letter}{level} corridor {}", number + 1),
-        x: number as f64 * piece,
+        x: centimetres(number as f64 * piece),
         y: y + OFFICE_DEPTH,
-        width: piece,
+        width: centimetres(piece),
         depth: CORRIDOR_DEPTH,
         wall_db: None,
     };
-    let x = |column: usize| column as f64 * OFFICE_WIDTH;
+    let x = |column: usize| centimetres(column as f64 * OFFICE_WIDTH);
     let south = (0..OFFICES_PER_SIDE).map(|column| office(2 * column + 1, x(column), y));
     let north_y = y + OFFICE_DEPTH + CORRIDOR_DEPTH;
     let north = (0..OFFICES_PER_SIDE).map(|column| office(2 * column + 2, x(column), north_y));
@@ -272,13 +293,17 @@ fn draw(slot: Slot, attempt: usize, eui64: Eui64, dice: &mut Prng) -> Device {
         2..=4 => between(0.0, OFFICE_DEPTH, dice.unit_f64()),
         _ => between(OFFICE_DEPTH + CORRIDOR_DEPTH, OFFICE_DEPTH, dice.unit_f64()),
     };
-    let decimetres = |metres: f64| (metres * 10.0).round() / 10.0;
     Device {
         eui64,
         level: slot.level as i8,
-        x: decimetres(column * OFFICE_WIDTH + inside),
-        y: decimetres(slot.wing as f64 * WING_DEPTH + across),
+        x: centimetres(column * OFFICE_WIDTH + inside),
+        y: centimetres(slot.wing as f64 * WING_DEPTH + across),
     }
+}
+
+/// Metres, rounded: nobody hangs a lamp more precisely.
+fn centimetres(metres: f64) -> f64 {
+    (metres * 100.0).round() / 100.0
 }
 
 /// Of ten devices seven are lights, two sensors, one a switch. Group 1 is lights from everywhere with one

@@ -57,8 +57,8 @@ pub(super) fn building(file: &str, text: &str) -> Result<Building, Vec<Fault>> {
     for error in &errors {
         let at = error.span().map_or(0, |span| span.start);
         let message = error.message().lines().next().unwrap_or("not understood");
-        reading.broken_lines.insert(reading.line(at));
         reading.fault(at, "toml", format!("{message}; allowed: TOML 1.0"));
+        reading.broken_lines.insert(reading.line(at));
     }
     let building = reading.building(&Table { at: 0, path: "", fields: document.get_ref() });
     match building {
@@ -103,6 +103,10 @@ impl<'t> Reading<'t> {
 
     fn fault(&mut self, at: usize, field: impl Into<String>, what: impl Into<String>) {
         let (file, line) = (self.file.into(), self.line(at));
+        // What else is odd about a line that is no TOML is bewilderment, not a fault of its own.
+        if self.broken_lines.contains(&line) {
+            return;
+        }
         let fault = Fault { file, line, field: field.into(), what: what.into() };
         if !self.faults.contains(&fault) {
             self.faults.push(fault);
@@ -285,9 +289,12 @@ impl<'t> Reading<'t> {
     /// Faults every field that is not among `fields`.
     fn known(&mut self, table: &Table<'t>, fields: &[&str]) {
         for name in table.fields.keys() {
-            if !fields.contains(&name.get_ref().as_ref()) {
+            let at = name.span().start;
+            // Under a header that is not understood, fields come to a table that is not theirs.
+            let astray = !self.broken_lines.is_empty() && table.path.is_empty();
+            if !fields.contains(&name.get_ref().as_ref()) && !astray {
                 let what = format!("unknown field; allowed: {}", fields.join(", "));
-                self.fault(name.span().start, path(table, &shown(name.get_ref())), what);
+                self.fault(at, path(table, &shown(name.get_ref())), what);
             }
         }
     }

@@ -60,7 +60,7 @@ pub enum ReadReason {
     BlockLength,
     /// Its fields do not fit into it.
     FieldLength,
-    /// More than [`INTERFACES_MAX`] interfaces.
+    /// More interfaces than a capture of one site has.
     TooManyInterfaces,
     /// A packet of an interface that was not described.
     UnknownInterface,

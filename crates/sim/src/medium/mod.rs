@@ -292,13 +292,17 @@ impl Medium {
     }
 
     /// Has the radio of `station` listen on `channel`, or switches it off. What it was sending or
-    /// receiving breaks off; an assessment under way is never answered.
+    /// receiving breaks off; an assessment under way is never answered, nor is anything else still said
+    /// to the driver of before.
     pub fn tune(&mut self, now: Instant, station: StationId, channel: Option<Channel>) {
         self.advance(now);
         if self.radios[station.index()].channel == channel {
             return;
         }
         self.abort(now, station);
+        self.outputs.retain(
+            |output| !matches!(output, MediumOutput::Phy { station: to, .. } if *to == station),
+        );
         let mut incident_mw = 0.0;
         let mut incident = 0;
         for radio in &self.radios {
