@@ -1,7 +1,7 @@
 //! Buildings of any size, in one style: wings of offices along a corridor, side by side on some floors.
 //!
-//! **Invariant:** equal arguments give equal buildings; every device can reach the border router and has two
-//! neighbours that a 20 % loss does not bring near the edge.
+//! **Invariant:** equal arguments give equal buildings. Everybody reaches the border router over neighbours
+//! that are a margin above the noise, and has two of these where there are so many devices.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ const DEVICES_SHALLOW_MAX: usize = 24;
 /// Buildings drawn before one is taken as it comes; the tests show that it does not come to that.
 const DRAFTS_MAX: u64 = 64;
 /// Lights in group 1, which one switch commands.
-const CORRIDOR_LIGHTS_MAX: usize = 32;
+const MAIN_LIGHTS_MAX: usize = 32;
 
 /// A generated building and the inventory that goes with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -316,7 +316,7 @@ fn inventory(building: &Building) -> Vec<InventoryRow> {
         _ => "light",
     };
     let mut switches = 0;
-    let every = count.div_ceil(CORRIDOR_LIGHTS_MAX).max(1);
+    let every = count.div_ceil(MAIN_LIGHTS_MAX).max(1);
     let mut lights = 0;
     let mut row = |(index, device): (usize, &Device)| {
         let kind = kind(index);

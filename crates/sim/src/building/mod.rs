@@ -16,8 +16,9 @@ pub use parse::Fault;
 pub use propagation::Propagation;
 use propagation::Walls;
 
-/// Most devices in a building, the border router not counted.
-pub const DEVICES_MAX: usize = 1024;
+/// Most devices in a building, the border router not counted: with it they are as many as an inventory may
+/// have.
+pub const DEVICES_MAX: usize = 1023;
 /// Most floors.
 pub const FLOORS_MAX: usize = 64;
 /// Most rooms on one floor.
