@@ -9,15 +9,35 @@
 #[cfg(feature = "root")]
 extern crate alloc;
 
+mod adaptation;
 mod api;
+mod dodag;
+mod errand;
 mod event;
+mod limiter;
+mod lollipop;
+mod mpl;
+mod neighbours;
+mod node;
+mod outbox;
+mod registrations;
+#[cfg_attr(not(feature = "root"), path = "root_absent.rs")]
+mod root;
+mod route;
 mod stack;
+mod trickle;
 mod wire;
 
+pub use adaptation::QUEUE_PACKETS_MAX;
 pub use api::{
     Attach, AttachRoot, Frame, HOP_LIMIT_LINK_LOCAL, NetInput, NetOutput, OutFrame,
     PACKET_OCTETS_MAX, Packet, SendDone, SendRefused, StackConfig, UDP_PAYLOAD_OCTETS_MAX,
     UdpReceived, UdpSend,
 };
 pub use event::{NetDrop, NetEvent, RegistrationStatus};
-pub use stack::Stack;
+pub use mpl::{MPL_MESSAGES_MAX, MPL_PACKET_OCTETS_MAX, MPL_SEEDS_MAX};
+pub use neighbours::NEIGHBOURS_MAX;
+pub use registrations::REGISTRATIONS_MAX;
+#[cfg(feature = "root")]
+pub use root::DEVICES_MAX;
+pub use stack::{GROUPS_MAX, NeighbourView, RouteView, Stack};

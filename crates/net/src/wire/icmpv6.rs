@@ -1,6 +1,6 @@
 //! ICMPv6 header, echo and errors, RFC 4443.
 
-use super::{Reader, Writer, ipv6, is_multicast, sum};
+use super::{Reader, Writer, ipv6, is_multicast, options, sum};
 use crate::api::{PACKET_OCTETS_MAX, Packet};
 use lowgate_units::Ipv6Addr;
 
@@ -102,7 +102,8 @@ impl Problem {
         if is_multicast(view.dst) || is_multicast(view.src) || view.src.is_unspecified() {
             return None;
         }
-        if view.next_header == ipv6::ICMPV6 && view.payload.first().is_none_or(|kind| *kind < 128) {
+        let (kind, rest) = options::upper(&view)?;
+        if kind == ipv6::ICMPV6 && rest.first().is_none_or(|kind| *kind < ECHO_REQUEST) {
             return None;
         }
         let mut out = Writer::default();

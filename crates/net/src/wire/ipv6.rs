@@ -15,8 +15,6 @@ pub(crate) const ICMPV6: u8 = 58;
 pub(crate) const NO_NEXT_HEADER: u8 = 59;
 pub(crate) const DESTINATION_OPTIONS: u8 = 60;
 
-/// Offset of the next header field.
-pub(crate) const NEXT_HEADER_AT: usize = 6;
 /// Offset of the hop limit field.
 pub(crate) const HOP_LIMIT_AT: usize = 7;
 /// Offset of the destination field.

@@ -138,10 +138,6 @@ pub(crate) fn is_link_local(addr: Ipv6Addr) -> bool {
     addr.octets()[..8] == [0xfe, 0x80, 0, 0, 0, 0, 0, 0]
 }
 
-/// `ff02::1`.
-pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// `ff02::2`.
-pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// `ff02::1a` (RFC 6550 section 20.19).
 pub(crate) const ALL_RPL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x1a);
 /// `ff02::fc` (RFC 7731 section 11).

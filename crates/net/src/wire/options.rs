@@ -74,8 +74,6 @@ pub(crate) struct MplOption {
 
 const MPL_FLAG_LARGEST: u8 = 0x20;
 const MPL_FLAG_V: u8 = 0x10;
-/// Offset of the option's flags in [`MplOption::header`].
-pub(crate) const MPL_FLAGS_IN_HEADER_AT: usize = 4;
 
 impl MplOption {
     fn parse(data: &[u8], src: Ipv6Addr) -> Option<Self> {
@@ -105,11 +103,11 @@ impl MplOption {
     }
 }
 
-/// What an options header said. Offsets count from the start of the header.
+/// What an options header said, and where the data of an option lie in the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) rpi: Option<(Rpi, usize)>,
-    pub(crate) mpl: Option<MplOption>,
+    pub(crate) mpl: Option<(MplOption, usize)>,
 }
 
 /// Why an options header stops a packet.
@@ -148,7 +146,9 @@ impl Options {
                 RPI | RPI_OLD => {
                     found.rpi = Some((Rpi::parse(data).ok_or(Malformed)?, at + 2));
                 }
-                MPL => found.mpl = Some(MplOption::parse(data, src).ok_or(Malformed)?),
+                MPL => {
+                    found.mpl = Some((MplOption::parse(data, src).ok_or(Malformed)?, at + 2));
+                }
                 unknown => match unknown >> 6 {
                     0 => {}
                     1 => return Err(Unknown { at, report: false }),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn mpl(seed: SeedId, largest: bool, sequence: u8) -> Options {
-        Options { rpi: None, mpl: Some(MplOption { seed, largest, sequence }) }
+        Options { rpi: None, mpl: Some((MplOption { seed, largest, sequence }, 4)) }
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         let (read, ..) = Options::parse(&header, SRC, true).expect("ours");
         assert_eq!(read, mpl(SeedId::Addr(SRC), false, 9));
         let mut header = header;
-        let flags = &mut header[MPL_FLAGS_IN_HEADER_AT];
+        let flags = &mut header[4];
         *flags = MplOption::with_largest(*flags, true);
         let (read, ..) = Options::parse(&header, SRC, true).expect("ours");
         assert_eq!(read, mpl(SeedId::Addr(SRC), true, 9));

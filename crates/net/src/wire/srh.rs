@@ -12,20 +12,16 @@ const FIXED_OCTETS: usize = 8;
 /// A full header with nothing compressed.
 pub(crate) const OCTETS_MAX: usize = FIXED_OCTETS + 16 * HOPS_MAX;
 
-/// A source route as its source writes it: addresses after the first hop, the last is the goal.
-pub(crate) type Hops = Vec<Ipv6Addr, HOPS_MAX>;
-
 /// The header's octets for a packet sent to `first`, all segments left. The first octet is for the
 /// next header. `None` if `hops` is empty.
 pub(crate) fn emit(first: Ipv6Addr, hops: &[Ipv6Addr]) -> Option<Vec<u8, OCTETS_MAX>> {
-    let (last, middle) = hops.split_last()?;
-    let cmpr_i = middle.iter().map(|hop| common(first, *hop)).min().unwrap_or(15);
-    // RFC 6554 section 3: the last address is compressed against the same IPv6 destination.
-    let cmpr_e = common(first, *last);
-    let list = (16 - cmpr_i) * middle.len() + 16 - cmpr_e;
+    // RFC 6554 section 3 elides what an entry shares with the packet's destination. That becomes
+    // each hop in turn, so it must be what all of them share.
+    let cmpr = hops.iter().map(|hop| common(first, *hop)).min()?;
+    let list = (16 - cmpr) * hops.len();
     let pad = list.next_multiple_of(8) - list;
     let mut out = Vec::new();
-    let nibbles = u8::try_from(cmpr_i << 4 | cmpr_e).ok()?;
+    let nibbles = u8::try_from(cmpr << 4 | cmpr).ok()?;
     let head = [
         0,
         u8::try_from((list + pad) / 8).ok()?,
@@ -37,10 +33,9 @@ pub(crate) fn emit(first: Ipv6Addr, hops: &[Ipv6Addr]) -> Option<Vec<u8, OCTETS_
         0,
     ];
     out.extend_from_slice(&head).ok()?;
-    for hop in middle {
-        out.extend_from_slice(&hop.octets()[cmpr_i..]).ok()?;
+    for hop in hops {
+        out.extend_from_slice(&hop.octets()[cmpr..]).ok()?;
     }
-    out.extend_from_slice(&last.octets()[cmpr_e..]).ok()?;
     out.extend_from_slice(&[0; 8][..pad]).ok()?;
     Some(out)
 }

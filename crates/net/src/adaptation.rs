@@ -1,0 +1,240 @@
+//! Between IPv6 packets and frames: compression, fragments, reassembly and the transmit queue.
+//! **Invariant:** one frame is with the link layer at a time; unsecured packets know no context.
+
+use crate::api::{Frame, OutFrame, Packet, SendDone};
+use crate::event::NetDrop;
+use heapless::{Deque, Vec};
+use lowgate_sixlowpan::{
+    Contexts, DATAGRAM_OCTETS_MAX, DatagramTag, Fragmenter, Incoming, LinkPair, Reassembler,
+    ReassemblyOutput, ReceiveDrop, Received, Security, iphc,
+};
+use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst};
+
+/// Packets that may wait for the link.
+pub const QUEUE_PACKETS_MAX: usize = 16;
+/// Octets of a secured frame with a short or broadcast destination, PSDU 127.
+const SECURED_SHORT_OCTETS_MAX: usize = 96;
+/// Octets of a secured frame with an extended destination.
+const SECURED_EXTENDED_OCTETS_MAX: usize = 90;
+/// Octets of an unsecured frame with extended addresses.
+const UNSECURED_OCTETS_MAX: usize = 104;
+/// A link layer that says nothing for so long has lost the frame. It may wait for storage.
+const SEND_DONE_MAX: Duration = Duration::from_secs(10);
+/// A compressed datagram: never longer than the packet and its dispatch.
+const COMPRESSED_OCTETS_MAX: usize = DATAGRAM_OCTETS_MAX + 1;
+
+/// Why a packet is on its way, for what its failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For this neighbour.
+    Local,
+    /// Toward the root; `again` if a parent failed it before.
+    Upward { again: bool },
+    /// Along a source route.
+    Downward,
+}
+
+/// A packet to send.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) packet: Packet,
+    pub(crate) dst: LinkDst,
+    pub(crate) security: Security,
+    pub(crate) purpose: Purpose,
+}
+
+/// What became of a packet.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, never kept")]
+pub(crate) enum Finished {
+    /// More frames are to come, or it was not ours.
+    Pending,
+    /// All its frames left.
+    Sent,
+    /// One of its frames did not arrive.
+    Failed(Outgoing),
+}
+
+struct Current {
+    outgoing: Outgoing,
+    octets: Vec<u8, COMPRESSED_OCTETS_MAX>,
+    fragmenter: Fragmenter,
+    /// The link layer has a frame.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    token: u32,
+    until: Instant,
+}
+
+/// The layer.
+pub(crate) struct Adaptation {
+    me: Eui64,
+    pub(crate) contexts: Contexts,
+    none: Contexts,
+    reassembler: Reassembler<4, 2>,
+    queue: Deque<Outgoing, QUEUE_PACKETS_MAX>,
+    current: Option<Current>,
+    token: u32,
+    tag: DatagramTag,
+}
+
+impl Adaptation {
+    pub(crate) fn new(me: Eui64, tag: u16) -> Self {
+        Self {
+            me,
+            contexts: Contexts::new(),
+            none: Contexts::new(),
+            reassembler: Reassembler::new(),
+            queue: Deque::new(),
+            current: None,
+            token: 0,
+            tag: DatagramTag(tag),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.contexts = Contexts::new();
+        self.reassembler.clear();
+        self.queue.clear();
+        self.current = None;
+    }
+
+    /// A packet, if this frame completes one.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        frame: &Frame<'_>,
+    ) -> Result<Option<Packet>, NetDrop> {
+        let (security, contexts) = if frame.secured {
+            (Security::Secured, &self.contexts)
+        } else {
+            (Security::Unsecured, &self.none)
+        };
+        let link = LinkPair { src: frame.src, dst: frame.dst };
+        let incoming = Incoming { link, security, octets: frame.payload };
+        let mut packet = Packet::new();
+        // Infallible: the length is the capacity.
+        let _ = packet.resize_default(DATAGRAM_OCTETS_MAX);
+        match self.reassembler.handle(now, incoming, contexts, &mut packet) {
+            Ok(Received::Datagram { len }) => {
+                packet.truncate(len);
+                Ok(Some(packet))
+            }
+            Ok(Received::Waiting) => Ok(None),
+            Err(ReceiveDrop::NoSlot | ReceiveDrop::AlreadyComplete) => Err(NetDrop::Reassembly),
+            Err(_) => Err(NetDrop::Adaptation),
+        }
+    }
+
+    /// Reassemblies given up since the last call, and when to call again.
+    pub(crate) fn poll_reassembly(&mut self, now: Instant) -> Option<NetDrop> {
+        match self.reassembler.poll(now) {
+            ReassemblyOutput::Abandoned { .. } => Some(NetDrop::Reassembly),
+            ReassemblyOutput::Wait { .. } => None,
+        }
+    }
+
+    /// When something here is due; call after [`Self::poll_reassembly`] said nothing.
+    pub(crate) fn due(&mut self, now: Instant) -> Instant {
+        let reassembly = match self.reassembler.poll(now) {
+            ReassemblyOutput::Wait { until } => until,
+            ReassemblyOutput::Abandoned { .. } => now,
+        };
+        let sending = self.current.as_ref().and_then(|current| current.waiting);
+        reassembly.min(sending.map_or(Instant::FAR_FUTURE, |waiting| waiting.until))
+    }
+
+    /// False if the queue is full.
+    pub(crate) fn send(&mut self, outgoing: Outgoing) -> bool {
+        self.queue.push_back(outgoing).is_ok()
+    }
+
+    /// Room for so many more packets.
+    pub(crate) fn room(&self) -> usize {
+        self.queue.capacity() - self.queue.len()
+    }
+
+    /// The next frame for the link layer; `Err` names a packet that cannot be sent.
+    pub(crate) fn next_frame(&mut self, now: Instant) -> Option<Result<OutFrame, NetDrop>> {
+        if self.current.is_none() {
+            let outgoing = self.queue.pop_front()?;
+            self.current = match self.begin(outgoing) {
+                Some(current) => Some(current),
+                None => return Some(Err(NetDrop::TooLarge)),
+            };
+        }
+        let current = self.current.as_mut().filter(|current| current.waiting.is_none())?;
+        let mut payload = Vec::new();
+        // Infallible: the length is the capacity.
+        let _ = payload.resize_default(UNSECURED_OCTETS_MAX);
+        let Some(len) = current.fragmenter.emit_next(&current.octets, &mut payload) else {
+            self.current = None;
+            return Some(Err(NetDrop::TooLarge));
+        };
+        payload.truncate(len);
+        self.token = self.token.wrapping_add(1);
+        current.waiting = Some(Waiting { token: self.token, until: now + SEND_DONE_MAX });
+        Some(Ok(OutFrame {
+            token: self.token,
+            dst: current.outgoing.dst,
+            secured: current.outgoing.security == Security::Secured,
+            payload,
+        }))
+    }
+
+    fn begin(&mut self, outgoing: Outgoing) -> Option<Current> {
+        let (contexts, payload_max) = match (outgoing.security, outgoing.dst) {
+            (Security::Unsecured, _) => (&self.none, UNSECURED_OCTETS_MAX),
+            (Security::Secured, LinkDst::Unicast(LinkAddr::Extended(_))) => {
+                (&self.contexts, SECURED_EXTENDED_OCTETS_MAX)
+            }
+            (Security::Secured, LinkDst::Broadcast | LinkDst::Unicast(LinkAddr::Short(_))) => {
+                (&self.contexts, SECURED_SHORT_OCTETS_MAX)
+            }
+        };
+        let link = LinkPair { src: LinkAddr::Extended(self.me), dst: outgoing.dst };
+        let mut octets = Vec::new();
+        octets.resize_default(COMPRESSED_OCTETS_MAX).ok()?;
+        let headers_max = Fragmenter::headers_max(payload_max);
+        let datagram =
+            iphc::compress_within(&outgoing.packet, link, contexts, headers_max, &mut octets)
+                .ok()?;
+        octets.truncate(datagram.len());
+        let fragmenter = Fragmenter::new(datagram, self.tag, payload_max).ok()?;
+        if fragmenter.is_fragmented() {
+            self.tag = self.tag.next();
+        }
+        Some(Current { outgoing, octets, fragmenter, waiting: None })
+    }
+
+    /// The link layer's answer; also says to whom the frame went.
+    pub(crate) fn done(&mut self, done: &SendDone) -> Option<(LinkDst, Finished)> {
+        let current = self.current.as_mut()?;
+        current.waiting.filter(|waiting| waiting.token == done.token)?;
+        current.waiting = None;
+        let dst = current.outgoing.dst;
+        let finished = if done.acked && !current.fragmenter.is_done() {
+            Finished::Pending
+        } else {
+            self.finish(done.acked)
+        };
+        Some((dst, finished))
+    }
+
+    /// The link layer lost the frame.
+    pub(crate) fn poll_lost(&mut self, now: Instant) -> Option<Finished> {
+        let waiting = self.current.as_ref()?.waiting?;
+        (now >= waiting.until).then(|| self.finish(false))
+    }
+
+    fn finish(&mut self, sent: bool) -> Finished {
+        match self.current.take() {
+            Some(_) if sent => Finished::Sent,
+            Some(current) => Finished::Failed(current.outgoing),
+            None => Finished::Pending,
+        }
+    }
+}
