@@ -10,9 +10,11 @@ use crate::domain::{BORDER_ROUTER_SHORT, Domain, WINDOW_MAX};
 use crate::group::{GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, ports};
 use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
 use lowgate_crypto::Key128;
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Channel, Entropy, Eui64, Instant, Ipv6Addr, PanId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
+use zeroize::Zeroizing;
 
 /// Devices a domain may have, the expelled among them.
 pub const DEVICES_MAX: usize = 1024;
@@ -103,7 +105,9 @@ pub enum NotAuthorized {
 }
 
 fn key(entropy: &mut dyn Entropy) -> Key128 {
-    Key128::new(octets(entropy))
+    let mut octets = Zeroizing::new([0; 16]);
+    entropy.fill(&mut octets[..]);
+    Key128::new(*octets)
 }
 
 fn octets<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
@@ -261,6 +265,9 @@ impl Domain {
                     // Nobody is left to switch the mesh, and the successor takes this address over,
                     // which it may do only under another key.
                     changes.push(Change::LinkKeyActivated { index });
+                }
+                if planted(Fault::GroupKeysKept) {
+                    return Ok(changes);
                 }
                 for group in device.record.groups.keys().map(|id| &self.groups()[id]) {
                     let senders = group.sender_ids.keys().copied().filter(|other| *other != eui64);

@@ -5,6 +5,7 @@ use lowgate_crypto::Secret;
 use lowgate_units::{Eui64, ShortAddr};
 use std::collections::BTreeMap;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Octets of the longest PSK identity (RFC 4279 section 5.3: at least 128 must be supported).
 pub const IDENTITY_OCTETS_MAX: usize = 128;
@@ -59,9 +60,9 @@ impl DevicePsk {
         if !(PSK_OCTETS_MIN..=PSK_OCTETS_MAX).contains(&octets.len()) {
             return None;
         }
-        let mut padded = [0; PSK_OCTETS_MAX];
+        let mut padded = Zeroizing::new([0; PSK_OCTETS_MAX]);
         padded[..octets.len()].copy_from_slice(octets);
-        Some(Self { octets: Secret::new(padded), len: octets.len() as u8 })
+        Some(Self { octets: Secret::new(*padded), len: octets.len() as u8 })
     }
 
     /// The key itself: for the handshake and for the store, nowhere else.

@@ -182,7 +182,7 @@ pub enum Refusal {
     Revoke(RevokeRefused),
     /// The device is no member, or has no session now.
     NoSession,
-    /// No path of a resource.
+    /// No path of a resource, or longer than [`crate::PATH_OCTETS_MAX`].
     Path,
     /// The device did not answer.
     NoAnswer,

@@ -4,7 +4,6 @@
 //! thread, no randomness of its own; keys leave only inside a device's own session.
 
 mod admission;
-mod admitted;
 mod change;
 pub mod conformance;
 mod decide;
@@ -23,9 +22,6 @@ mod router_link;
 mod session;
 mod store;
 
-pub use admitted::{
-    ADMITTED_ENTRIES_MAX, ADMITTED_OCTETS_MAX, ADMITTED_PATH, AdmittedDrop, AdmittedSet, Removed,
-};
 pub use change::{Batch, Change, DomainConfig, LinkKey, Snapshot};
 pub use decide::{
     DEVICES_MAX, GroupRefused, ImportFault, ImportRefused, NewDomain, NotAuthorized, RevokeRefused,
@@ -45,5 +41,5 @@ pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, Sende
 pub use lowgate_crypto::Key128;
 pub use lowgate_dtls::{CloseReason, Peer};
 pub use manager::Manager;
-pub use reads::READS_MAX;
+pub use reads::{PATH_OCTETS_MAX, READS_MAX};
 pub use store::{MemoryStore, Store, StoreError};

@@ -22,6 +22,7 @@ use lowgate_dtls::{
     GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
     SessionId,
 };
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Entropy, Eui64, Instant, Prng, ShortAddr};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -336,7 +337,9 @@ impl Manager {
             Consequence::DeviceRevoked(eui64) => {
                 self.event(ManagerEvent::Revoked { eui64 });
                 self.router.changed(eui64, None);
-                self.end_session_of(now, eui64);
+                if !planted(Fault::RevocationForgetsOne) {
+                    self.end_session_of(now, eui64);
+                }
             }
             Consequence::KeyStaged => self.begin_rollover(now),
             Consequence::KeyActivated(index) => {

@@ -7,6 +7,7 @@ use crate::device::{Device, Kind};
 use crate::domain::Domain;
 use crate::group::{Group, group_address};
 use crate::session::Session;
+use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
 use lowgate_amikey::{
     self as amikey, Activation, Cfg, GroupId, KeyUsage, Message, Mkd, OldEpoch, Spd, SpdParameters,
 };
@@ -16,6 +17,11 @@ use zeroize::Zeroizing;
 /// within [`lowgate_access::JOIN_DATAGRAM_OCTETS_MAX`].
 pub(crate) const RECORD_OCTETS_MAX: usize =
     lowgate_access::JOIN_DATAGRAM_OCTETS_MAX - lowgate_dtls::RECORD_OVERHEAD_OCTETS_MAX;
+
+// An offer to the border router fits a record too: CoAP's header 4, token 8, path 9, format 2, marker 1.
+const _: () = assert!(ADMITTED_BODY_OCTETS_MAX + 24 <= RECORD_OCTETS_MAX);
+/// Entries share their bound between added (the longer) and removed.
+const ADMITTED_BODY_OCTETS_MAX: usize = 1 + 9 + 2 + 2 + ADMITTED_ENTRIES_MAX * 13;
 
 /// Messages in one record: devices acknowledge them all in one record of their own.
 const RECORD_MESSAGES_MAX: usize = 12;

@@ -2,10 +2,10 @@
 //!
 //! **Invariant:** every read gets one reply: the device's answer, or that there is none.
 
-use crate::admitted::ADMITTED_PATH;
 use crate::interface::{ManagerDrop, ManagerEvent, ManagerOutput, Refusal, Reply, RequestId};
 use crate::manager::Manager;
 use crate::router_link::Answer;
+use lowgate_access::admitted::ADMITTED_PATH;
 use lowgate_coap::{
     Addressed, Code, ContentFormat, Input, Method, Output, Path, Reliability,
     Request as CoapRequest, RequestId as CoapRequestId, Response,
@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 
 /// Reads under way at a time.
 pub const READS_MAX: usize = 64;
+/// Octets of the longest path: the request must fit one record.
+pub const PATH_OCTETS_MAX: usize = 128;
 
 /// The reads under way.
 #[derive(Debug, Default)]
@@ -40,6 +42,9 @@ impl Manager {
         let session = self.by_device.get(&eui64).copied().ok_or(Refusal::NoSession)?;
         if !self.sessions.get(&session).is_some_and(|state| state.is_member()) {
             return Err(Refusal::NoSession);
+        }
+        if path.len() > PATH_OCTETS_MAX {
+            return Err(Refusal::Path);
         }
         let path = Path::new(path).map_err(|_| Refusal::Path)?;
         if self.reads.0.len() >= READS_MAX {
@@ -135,8 +140,8 @@ impl Manager {
         let revision = self.journal.committed();
         let Some((session, set)) = self.router.offer(now, revision) else { return false };
         let path = Path::new(ADMITTED_PATH).expect("one short segment");
-        let request =
-            CoapRequest::new(Method::Put, path).with_payload(ContentFormat::CBOR, set.emit());
+        let request = CoapRequest::new(Method::Put, path)
+            .with_payload(ContentFormat::CBOR, set.emit().to_vec());
         match self.coap.request(now, session, Reliability::Confirmable, &request) {
             Ok(request) => self.router.sent(request, revision),
             Err(_) => self.router.postpone(now),

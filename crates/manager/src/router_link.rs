@@ -3,7 +3,7 @@
 //! **Invariant:** one offer is out at a time; somebody is known to the router only after it confirmed
 //! an offer with him. A router that joins again is told everything again.
 
-use crate::admitted::{ADMITTED_ENTRIES_MAX, AdmittedSet, Removed};
+use lowgate_access::admitted::{ADMITTED_ENTRIES_MAX, AdmittedSet, Removed};
 use lowgate_coap::RequestId as CoapRequestId;
 use lowgate_dtls::SessionId;
 use lowgate_units::{Duration, Eui64, Instant, ShortAddr};

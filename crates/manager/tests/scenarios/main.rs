@@ -2,5 +2,6 @@
 
 mod crash;
 mod join;
+mod requests;
 mod revoke;
 mod world;

@@ -2,6 +2,7 @@
 //! relay to its own address, answers CoAP, and begins anew when nothing comes.
 
 use super::checker::Checker;
+use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
 use lowgate_access::{JOIN_DATAGRAM_OCTETS_MAX, MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_amikey::{
     Activation, Cfg, GroupRequest, KeyError, Membership, Message, Messages, MsgId, RequestFlags,
@@ -12,7 +13,7 @@ use lowgate_crypto::SoftCcm;
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Psk, Retransmission,
 };
-use lowgate_manager::{ADMITTED_PATH, AdmittedSet, DeviceRecord, GroupId, Kind, Removed};
+use lowgate_manager::{DeviceRecord, GroupId, Kind};
 use lowgate_units::{
     Duration, Entropy, Eui64, Iid, Instant, Ipv6Addr, Prng, SeededEntropy, ShortAddr,
 };

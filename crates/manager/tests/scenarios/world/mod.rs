@@ -9,6 +9,7 @@ pub(crate) use device::{Device, Path};
 use checker::Checker;
 use lowgate_access::{MANAGER_PORT, jpy};
 use lowgate_crypto::SoftCcm;
+use lowgate_dtls::ContentType;
 use lowgate_manager::{
     DevicePsk, DeviceRecord, GroupId, Identity, Kind, Manager, ManagerConfig, ManagerEvent,
     ManagerInput, ManagerOutput, MemoryStore, NewDomain, Reply, Request, RequestId, Role, Status,
@@ -193,6 +194,18 @@ impl World {
             self.run_for(Duration::from_millis(300));
         }
         self.run_for(secs(10));
+    }
+
+    /// A record of the device's own making.
+    pub(crate) fn send(&mut self, eui64: Eui64, content_type: ContentType, content: &[u8]) {
+        let sent = self.device(eui64).send(content_type, content);
+        let (src, src_port, dst_port, octets) = sent.expect("it has a session");
+        self.schedule(LATENCY, Event::ToManager { src, src_port, dst_port, octets });
+    }
+
+    /// A datagram of somebody, at once.
+    pub(crate) fn datagram(&mut self, src: Ipv6Addr, dst_port: u16, octets: Vec<u8>) {
+        self.perform(Event::ToManager { src, src_port: 9, dst_port, octets });
     }
 
     pub(crate) fn start(&mut self, eui64: Eui64) {
