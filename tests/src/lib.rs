@@ -1,5 +1,8 @@
 //! What the tests of this package share. The tests themselves are in `tests/`, their data in `data/`.
 
+pub mod loopback;
+pub mod program;
+
 use std::path::{Path, PathBuf};
 
 /// The top level of the checkout.

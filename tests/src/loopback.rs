@@ -1,0 +1,335 @@
+//! Our DTLS client and server on UDP sockets of the loopback interface: for peers that speak to
+//! sockets and keep their own time. Every wait is for a datagram or a timer of the machine.
+//!
+//! # Panics
+//! All of it when the peer keeps silent for [`PATIENCE`], or when the system has no sockets left.
+
+use lowgate_crypto::SoftCcm;
+use lowgate_dtls::{
+    Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Peer, Psk,
+    PskDirectory, RecordDrop, Retransmission, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
+};
+use lowgate_units::{Entropy, Instant, Prng, SeededEntropy};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+/// Nothing that was waited for came.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `TLS_PSK_WITH_AES_128_CCM_8` (RFC 6655 section 4).
+pub const PSK_WITH_AES_128_CCM_8: u16 = 0xc0a8;
+
+/// The cipher.
+pub static CCM: SoftCcm = SoftCcm;
+
+/// A socket at a port that the system chose.
+pub fn socket() -> UdpSocket {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of the loopback interface")
+}
+
+/// A client's configuration for peers that know none of our extensions.
+pub fn client_config<'a>(identity: &'a [u8], psk: &[u8]) -> ClientConfig<'a> {
+    ClientConfig {
+        identity,
+        psk: Psk::new(psk).expect("1 to 64 octets"),
+        group_request: None,
+        connection_id: false,
+        extended_master_secret: true,
+        datagram_len_max: 1024,
+        retransmission: Retransmission::Rfc6347,
+        key_log: false,
+    }
+}
+
+/// The suite of the first ServerHello among `datagrams`.
+pub fn negotiated_suite(datagrams: &[Vec<u8>]) -> Option<u16> {
+    // RFC 6347 sections 4.1 and 4.2.2, RFC 5246 section 7.4.1.3: record header 13, handshake
+    // header 12, version 2, random 32, session id with its length, cipher suite.
+    datagrams.iter().find_map(|octets| {
+        let body = octets.get(13..).filter(|_| octets[0] == 22 && octets[3..5] == [0, 0])?;
+        let after_random = body.get(12 + 2 + 32..).filter(|_| body[0] == 2)?;
+        let session_id = usize::from(*after_random.first()?);
+        let suite = after_random.get(1 + session_id..3 + session_id)?;
+        Some(u16::from_be_bytes([suite[0], suite[1]]))
+    })
+}
+
+/// Real time for a machine.
+struct Clock(std::time::Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn now(&self) -> Instant {
+        let micros = self.0.elapsed().as_micros();
+        Instant::from_micros(u64::try_from(micros).expect("a test is short"))
+    }
+}
+
+/// One datagram, unless `until` comes first.
+fn receive(
+    socket: &UdpSocket,
+    clock: &Clock,
+    until: Instant,
+    deadline: Instant,
+) -> Option<(SocketAddr, Vec<u8>)> {
+    let now = clock.now();
+    assert!(now < deadline, "the peer kept silent for {PATIENCE:?}");
+    // A timeout of nought would mean none.
+    let wait = until.min(deadline).since(now).max(Duration::from_millis(1));
+    socket.set_read_timeout(Some(wait)).expect("not nought");
+    let mut octets = vec![0; 2048];
+    match socket.recv_from(&mut octets) {
+        Ok((len, from)) => {
+            octets.truncate(len);
+            Some((from, octets))
+        }
+        // The last: an earlier datagram of ours found nobody at its port.
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::WouldBlock
+                    | ErrorKind::TimedOut
+                    | ErrorKind::Interrupted
+                    | ErrorKind::ConnectionRefused
+            ) =>
+        {
+            None
+        }
+        Err(e) => panic!("receiving: {e}"),
+    }
+}
+
+/// Our client at a socket.
+pub struct ClientEnd {
+    client: Client,
+    socket: UdpSocket,
+    server: SocketAddr,
+    clock: Clock,
+    /// Every datagram that came.
+    pub heard: Vec<Vec<u8>>,
+    /// What was dropped.
+    pub drops: Vec<RecordDrop>,
+}
+
+impl ClientEnd {
+    /// Goes through the handshake.
+    ///
+    /// # Errors
+    /// When it did not lead to a session.
+    pub fn connect(
+        socket: UdpSocket,
+        server: SocketAddr,
+        config: ClientConfig<'_>,
+    ) -> Result<Self, CloseReason> {
+        let mut random = [0; 32];
+        SeededEntropy::new(11).fill(&mut random);
+        let client = Client::new(&CCM, config, random, Prng::new(12)).expect("a sound config");
+        let (clock, heard, drops) = (Clock::start(), Vec::new(), Vec::new());
+        let mut end = Self { client, socket, server, clock, heard, drops };
+        end.client.handle(end.clock.now(), ClientInput::Start);
+        match end.next() {
+            (ClientOutput::Established { .. }, _) => Ok(end),
+            (ClientOutput::Closed { reason }, _) => Err(reason),
+            (other, _) => panic!("{other:?} before the session"),
+        }
+    }
+
+    /// Sends application data.
+    pub fn send(&mut self, payload: &[u8]) {
+        let mut octets = [0; 1280];
+        let len = self
+            .client
+            .send(ContentType::ApplicationData, payload, &mut octets)
+            .expect("there is a session");
+        self.transmit(&octets[..len]);
+    }
+
+    /// Waits for application data.
+    pub fn receive(&mut self) -> Vec<u8> {
+        match self.next() {
+            (ClientOutput::Received { .. }, payload) => payload,
+            (other, _) => panic!("{other:?} instead of data"),
+        }
+    }
+
+    /// Says goodbye.
+    pub fn close(mut self) {
+        self.client.handle(self.clock.now(), ClientInput::Close);
+        let (end, _) = self.next();
+        assert_eq!(end, ClientOutput::Closed { reason: CloseReason::Requested });
+    }
+
+    fn transmit(&self, octets: &[u8]) {
+        self.socket.send_to(octets, self.server).expect("the loopback interface takes it");
+    }
+
+    /// What the machine tells next, with the payload if it is one.
+    fn next(&mut self) -> (ClientOutput, Vec<u8>) {
+        let deadline = self.clock.now() + PATIENCE;
+        let mut buf = [0; 2048];
+        loop {
+            match self.client.poll(self.clock.now(), &mut buf) {
+                ClientOutput::Transmit { len } => self.transmit(&buf[..len]),
+                ClientOutput::Wait { until } => {
+                    let came = receive(&self.socket, &self.clock, until, deadline);
+                    if let Some((_, mut octets)) = came.filter(|(from, _)| *from == self.server) {
+                        self.heard.push(octets.clone());
+                        let input = ClientInput::Datagram(&mut octets);
+                        self.client.handle(self.clock.now(), input);
+                    }
+                }
+                ClientOutput::Event(drop) => self.drops.push(drop),
+                ClientOutput::KeyLog(_) => {}
+                ClientOutput::Received { content_type, len } => {
+                    let output = ClientOutput::Received { content_type, len };
+                    return (output, buf[..len].to_vec());
+                }
+                output @ (ClientOutput::Established { .. } | ClientOutput::Closed { .. }) => {
+                    return (output, Vec::new());
+                }
+            }
+        }
+    }
+}
+
+/// One identity and its key.
+#[derive(Clone)]
+pub struct OneDevice {
+    /// Who.
+    pub identity: Vec<u8>,
+    /// Its key.
+    pub psk: Vec<u8>,
+}
+
+impl PskDirectory for OneDevice {
+    fn psk(&self, identity: &[u8]) -> Option<Psk> {
+        if identity == self.identity { Psk::new(&self.psk) } else { None }
+    }
+}
+
+/// Our server at a socket.
+pub struct ServerEnd {
+    server: Server,
+    socket: UdpSocket,
+    clock: Clock,
+    device: OneDevice,
+    entropy: SeededEntropy,
+    /// Every datagram that left.
+    pub sent: Vec<Vec<u8>>,
+    /// What was dropped.
+    pub drops: Vec<RecordDrop>,
+}
+
+impl ServerEnd {
+    /// A server at `socket` that knows one device.
+    pub fn new(socket: UdpSocket, device: OneDevice) -> Self {
+        let mut entropy = SeededEntropy::new(21);
+        let config = ServerConfig::new(&CCM);
+        let server = Server::new(config, Prng::new(22), &mut entropy);
+        let (clock, sent, drops) = (Clock::start(), Vec::new(), Vec::new());
+        Self { server, socket, clock, device, entropy, sent, drops }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.socket.local_addr().expect("it is bound")
+    }
+
+    /// Waits for a session.
+    ///
+    /// # Errors
+    /// When a handshake failed first.
+    pub fn accept(&mut self) -> Result<SessionId, CloseReason> {
+        match self.next() {
+            ServerOutput::Established { session, identity, .. } => {
+                assert_eq!(*identity, *self.device.identity);
+                Ok(session)
+            }
+            ServerOutput::HandshakeFailed { reason, .. } => {
+                // The alert.
+                self.flush();
+                Err(reason)
+            }
+            other => panic!("{other:?} instead of a session"),
+        }
+    }
+
+    /// Waits for application data.
+    pub fn receive(&mut self) -> Vec<u8> {
+        match self.next() {
+            ServerOutput::Received { content_type, octets, .. } => {
+                assert_eq!(content_type, ContentType::ApplicationData);
+                octets
+            }
+            other => panic!("{other:?} instead of data"),
+        }
+    }
+
+    /// Sends application data.
+    pub fn send(&mut self, session: SessionId, payload: &[u8]) {
+        self.server
+            .send(self.clock.now(), session, ContentType::ApplicationData, payload)
+            .expect("there is a session");
+        self.flush();
+    }
+
+    /// Waits until the session is over and says why.
+    pub fn closed(&mut self) -> CloseReason {
+        match self.next() {
+            ServerOutput::Closed { reason, .. } => reason,
+            other => panic!("{other:?} instead of an end"),
+        }
+    }
+
+    /// Sends what the machine has to send now.
+    fn flush(&mut self) {
+        loop {
+            match self.server.poll(self.clock.now()) {
+                ServerOutput::Transmit { peer, octets } => self.transmit(&peer, octets),
+                ServerOutput::Wait { .. } => return,
+                ServerOutput::Event { drop, .. } => self.drops.push(drop),
+                other => panic!("{other:?} though nothing came"),
+            }
+        }
+    }
+
+    fn transmit(&mut self, peer: &Peer, octets: Vec<u8>) {
+        let ip = peer.addr.to_ipv4_mapped().map_or(IpAddr::V6(peer.addr), IpAddr::V4);
+        self.socket.send_to(&octets, (ip, peer.port)).expect("the loopback interface takes it");
+        self.sent.push(octets);
+    }
+
+    /// What the machine tells next.
+    fn next(&mut self) -> ServerOutput {
+        let deadline = self.clock.now() + PATIENCE;
+        loop {
+            match self.server.poll(self.clock.now()) {
+                ServerOutput::Transmit { peer, octets } => self.transmit(&peer, octets),
+                ServerOutput::Wait { until } => {
+                    let came = receive(&self.socket, &self.clock, until, deadline);
+                    if let Some((from, mut octets)) = came {
+                        let IpAddr::V4(addr) = from.ip() else { unreachable!("bound to IPv4") };
+                        let (addr, port) = (addr.to_ipv6_mapped(), from.port());
+                        let peer = Peer { addr, port, relay_header: heapless::Vec::new() };
+                        let input = ServerInput::Datagram { peer: &peer, octets: &mut octets };
+                        let now = self.clock.now();
+                        self.server.handle(now, input, &self.device, &mut self.entropy);
+                    }
+                }
+                ServerOutput::Event { drop, .. } => self.drops.push(drop),
+                ServerOutput::HandshakeStarted { .. }
+                | ServerOutput::PeerMoved { .. }
+                | ServerOutput::KeyLog(_) => {}
+                output @ (ServerOutput::Established { .. }
+                | ServerOutput::HandshakeFailed { .. }
+                | ServerOutput::Received { .. }
+                | ServerOutput::Closed { .. }) => return output,
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A program that somebody else wrote, as the peer of an interop test.
+
+use crate::loopback::PATIENCE;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+/// A running program. It ends with its owner.
+pub struct Program {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    /// All lines so far, of both of its outputs, in the order in which they came.
+    pub said: Vec<String>,
+}
+
+impl Program {
+    /// Starts `name` with `arguments`.
+    ///
+    /// # Panics
+    /// When there is no such program; `cargo xtask interop` installs those of the tests.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(name)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name}: {e}; `cargo xtask interop` installs it"));
+        let (sender, lines) = channel();
+        forward(child.stdout.take().expect("piped"), sender.clone());
+        forward(child.stderr.take().expect("piped"), sender);
+        let input = child.stdin.take();
+        Self { name: name.into(), child, input, lines, said: Vec::new() }
+    }
+
+    /// Waits for a line that contains `text`, and gives it.
+    ///
+    /// # Panics
+    /// When it does not come within [`PATIENCE`].
+    pub fn expect(&mut self, text: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.said.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("{} did not say {text:?}, but:\n{}", self.name, self.said.join("\n"))
+                }
+            }
+        }
+    }
+
+    /// Writes a line to the program's input.
+    ///
+    /// # Panics
+    /// When it does not read any more.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("not closed yet");
+        writeln!(input, "{line}").expect("it reads");
+        input.flush().expect("it reads");
+    }
+
+    /// Ends the program's input and waits for its end. All that it said is in `said` then.
+    ///
+    /// # Panics
+    /// When it does not end within [`PATIENCE`].
+    pub fn finish(&mut self) -> ExitStatus {
+        drop(self.input.take());
+        let started = Instant::now();
+        // Its outputs end when it does.
+        loop {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.said.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} does not end; it said:\n{}", self.name, self.said.join("\n"))
+                }
+            }
+        }
+        self.child.wait().expect("it is our child")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn forward(output: impl Read + Send + 'static, lines: Sender<String>) {
+    thread::spawn(move || {
+        let mut reader = BufReader::new(output);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if lines.send(text).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+}
