@@ -11,6 +11,7 @@
 use crate::record::{EXPLICIT_NONCE_OCTETS, HEADER_OCTETS, Record, TAG_OCTETS, VERSION_1_2};
 use crate::record::{be_u48, emit_header};
 use crate::replay::ReplayWindow;
+use core::fmt;
 use lowgate_crypto::{Ccm, Key128};
 
 /// The only content type of a group record.
@@ -25,7 +26,7 @@ pub const GROUP_OVERHEAD_OCTETS: usize = HEADER_OCTETS + EXPLICIT_NONCE_OCTETS +
 pub struct SenderId(pub u8);
 
 /// The keys of one direction and epoch of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GroupKeys {
     /// The traffic encryption key.
     pub key: Key128,
@@ -33,6 +34,12 @@ pub struct GroupKeys {
     pub salt: [u8; 4],
     /// TEK_ID, which is the records' epoch.
     pub epoch: u16,
+}
+
+impl fmt::Debug for GroupKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupKeys").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
 }
 
 impl GroupKeys {

@@ -68,9 +68,16 @@ impl RetransmissionTimer {
         }
         self.sent = now;
         self.transmissions = self.transmissions.saturating_add(1);
-        // Up to a quarter less, so that devices powered up together do not stay in step.
-        let spread = u64::try_from(wait.as_micros() / 4).unwrap_or(u64::MAX);
-        self.due = now + (wait - Duration::from_micros(prng.below(spread)));
+        // Up to a quarter more or less, so that devices powered up together do not stay in step.
+        let jitter = prng.below(u64::try_from(wait.as_micros() / 4).unwrap_or(u64::MAX));
+        let jitter = Duration::from_micros(jitter);
+        self.due = now
+            + match self.policy {
+                // The intervals of the RFCs are the least.
+                Retransmission::Rfc6347 | Retransmission::Rfc7925 => wait + jitter,
+                // Those of ours the most.
+                Retransmission::Adaptive { .. } => wait - jitter,
+            };
     }
 
     fn next_wait(&self, now: Instant) -> Duration {

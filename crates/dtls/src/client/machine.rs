@@ -21,8 +21,10 @@ use subtle::ConstantTimeEq;
 /// HelloVerifyRequests that are answered at once; later ones wait for the timer, so that a forger
 /// cannot make us talk as fast as he does.
 const VERIFIES_MAX: u8 = 16;
-/// How often we repeat ourselves before an unauthentic alert is believed.
-const SUSPECT_TRANSMISSIONS: u8 = 2;
+/// An unauthentic alert is believed when it answered this many of our transmissions,
+const TOLD_MAX: u8 = 3;
+/// or when so many transmissions after it brought nothing better.
+const SUSPECT_TRANSMISSIONS: u8 = 6;
 /// How often a suspicion makes us begin anew before it is believed.
 const DOUBTED_MAX: u8 = 1;
 /// A repeated flight of the server is answered by ours, but not faster than this.
@@ -91,7 +93,7 @@ impl Client {
             return;
         }
         if let Some(suspicion) = &mut self.suspicion {
-            if suspicion.transmissions_left == 0 {
+            if suspicion.told >= TOLD_MAX || suspicion.transmissions_left == 0 {
                 let reason = suspicion.reason;
                 if !finished_out || self.doubted == DOUBTED_MAX {
                     return self.end(reason);
@@ -100,6 +102,7 @@ impl Client {
                 return self.restart(now);
             }
             suspicion.transmissions_left -= 1;
+            suspicion.heard = false;
         }
         let max = finished_transmissions_max(self.settings.retransmission);
         if finished_out && self.timer.transmissions() >= max {
@@ -128,9 +131,13 @@ impl Client {
     }
 
     fn suspect(&mut self, reason: CloseReason) {
-        let transmissions_left =
-            self.suspicion.map_or(SUSPECT_TRANSMISSIONS, |earlier| earlier.transmissions_left);
-        self.suspicion = Some(Suspicion { reason, transmissions_left });
+        let first =
+            Suspicion { reason, told: 0, heard: false, transmissions_left: SUSPECT_TRANSMISSIONS };
+        let suspicion = self.suspicion.get_or_insert(first);
+        suspicion.reason = reason;
+        if !core::mem::replace(&mut suspicion.heard, true) {
+            suspicion.told += 1;
+        }
     }
 
     pub(super) fn datagram(&mut self, now: Instant, datagram: &mut [u8]) {
@@ -289,7 +296,7 @@ impl Client {
             && is_last
             && now - self.timer.last_sent() >= REPEAT_GAP
         {
-            self.flight.start();
+            self.transmit(now);
         }
     }
 

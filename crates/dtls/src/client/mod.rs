@@ -14,6 +14,7 @@ use crate::{
 };
 use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
+use zeroize::Zeroize;
 
 /// What a client wants.
 #[derive(Clone, Debug)]
@@ -194,6 +195,10 @@ struct Session {
 #[derive(Clone, Copy)]
 struct Suspicion {
     reason: CloseReason,
+    /// Transmissions of ours that were answered so.
+    told: u8,
+    /// Whether the last one was among them.
+    heard: bool,
     transmissions_left: u8,
 }
 
@@ -231,6 +236,8 @@ impl News {
         let taken = buf.get_mut(..len).map(|buf| buf.copy_from_slice(&rest[..len]));
         self.inbox_at += 3 + len;
         if self.inbox_at == self.inbox.len() {
+            // Payloads bring keys; none shall stay here.
+            self.inbox.as_mut_slice().zeroize();
             self.inbox.clear();
             self.inbox_at = 0;
         }
@@ -288,7 +295,8 @@ impl Client {
         }
     }
 
-    /// The next output. `buf` holds a datagram or a payload; 1280 octets suffice.
+    /// The next output. `buf` holds a datagram or a payload; 1280 octets suffice. A payload that is
+    /// longer than `buf` is dropped with an event.
     ///
     /// # Panics
     /// When `buf` is shorter than [`crate::DATAGRAM_LEN_MIN`].

@@ -133,6 +133,8 @@ impl Server {
             return;
         }
         half.doomed_at.get_or_insert(visit.now + DOOMED_FOR);
+        // If anything is still to come, then from the client's own timer.
+        half.timer.restarted();
         let seq = half.plain_seq;
         if count < UNREADABLE_BEFORE_ALERT + ALERTS_MAX {
             half.plain_seq += 1;

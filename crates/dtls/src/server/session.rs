@@ -189,3 +189,19 @@ impl SessionTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session, its box and its entries in three trees stay well below a kilobyte.
+    #[test]
+    fn a_session_is_small() {
+        let entries = size_of::<(SessionId, Box<Session>)>()
+            + size_of::<(u32, SessionId)>()
+            + size_of::<(Peer, SessionId)>();
+        // Trees are half full at worst.
+        let octets = size_of::<Session>() + 2 * entries;
+        assert!(octets < 512, "{octets}");
+    }
+}

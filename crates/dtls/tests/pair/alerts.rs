@@ -210,3 +210,45 @@ fn what_does_not_fit_is_refused_and_uses_up_nothing() {
         [(ContentType::KeyData, b"mkd".to_vec()), (ContentType::KeyParameters, b"cfg".to_vec())];
     assert_eq!(world.nodes[0].received, got);
 }
+
+/// A hello that was changed on its way. With the extended master secret both ends get different
+/// keys; without it the same keys and a Finished that does not verify. Neither makes a session.
+#[test]
+fn a_changed_hello_never_makes_a_session() {
+    for extended in [true, false] {
+        let mut world = World::joining(1, |config| {
+            config.extended_master_secret = extended;
+            config.group_request = None;
+        });
+        world.tap = Some(Box::new(|towards, octets| {
+            let at = octets.windows(5).position(|w| w == [0xff, 1, 0, 1, 0])?;
+            let mut changed = octets.to_vec();
+            changed[at] = 0x7f;
+            (towards == Towards::Server).then(|| vec![(millis(20), changed)])
+        }));
+        world.run_for(secs(61));
+        assert!(world.said.established.is_empty() && world.nodes[0].established.is_empty());
+        let failed = &world.said.failed;
+        assert!(!failed.is_empty() && failed.iter().any(|f| f.2 == CloseReason::KeyMismatch));
+        assert_eq!(world.nodes[0].closed.map(|c| c.1), Some(DECRYPT_ERROR), "{extended}");
+    }
+}
+
+/// ChangeCipherSpec without a handshake (CVE-2017-7243), and at every moment of one.
+#[test]
+fn change_cipher_spec_out_of_turn() {
+    let change = [20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1];
+    let mut world = World::new(1);
+    world.inject(Towards::Server, &peer(1), &change);
+    assert_eq!(world.said.drops, [RecordDrop::Unexpected]);
+    let node = world.add(peer(1), config(b"d1"));
+    world.inject(Towards::Client, &peer(1), &change);
+    world.start(node);
+    for _ in 0..40 {
+        world.inject(Towards::Server, &peer(1), &change);
+        world.inject(Towards::Client, &peer(1), &change);
+        world.run_for(millis(5));
+    }
+    world.expect_joined();
+    world.expect_working();
+}

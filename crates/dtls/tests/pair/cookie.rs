@@ -141,3 +141,29 @@ fn forged_verify_requests() {
     world.expect_joined();
     world.expect_working();
 }
+
+/// A stranger that hopes to resume a session gets a full handshake.
+#[test]
+fn a_hello_with_a_session_id_is_answered() {
+    let (mut world, _) = second_hello();
+    let with_session = |hello: &[u8]| {
+        let mut changed = hello.to_vec();
+        changed[59] = 32;
+        changed.splice(60..60, [7; 32]);
+        for at in [12, 16, 24] {
+            changed[at] += 32;
+        }
+        changed
+    };
+    let first = with_session(&world.nodes[0].sent[0].1);
+    assert_eq!(answers(&mut world, &peer(4), &first), VERIFY);
+    let cookie = world.said.sent.last().expect("answer").1[28..].to_vec();
+    let mut second = first.clone();
+    second[92] = 16;
+    second.splice(93..93, cookie);
+    for at in [12, 16, 24] {
+        second[at] += 16;
+    }
+    second[18] = 1;
+    assert_eq!(answers(&mut world, &peer(4), &second), SERVER_HELLO);
+}

@@ -17,14 +17,14 @@ fn check(policy: Retransmission, expected: &[f64]) {
     let gaps = silence(policy);
     assert!(gaps.len() >= expected.len(), "{policy:?} {gaps:?}");
     for (gap, wait) in gaps.iter().zip(expected) {
-        assert!(*gap <= *wait && *gap >= 0.74 * wait, "{policy:?} {gaps:?}");
+        assert!(*gap >= *wait && *gap <= 1.25 * wait, "{policy:?} {gaps:?}");
     }
 }
 
 #[test]
 fn policies() {
-    check(Retransmission::Rfc6347, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]);
-    check(Retransmission::Rfc7925, &[9.0, 18.0, 36.0, 60.0]);
+    check(Retransmission::Rfc6347, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0]);
+    check(Retransmission::Rfc7925, &[9.0, 18.0, 36.0]);
 }
 
 #[test]
