@@ -7,6 +7,7 @@ pub mod building;
 pub mod capture;
 pub mod check;
 mod intruder;
+pub mod keybook;
 pub mod medium;
 pub mod queue;
 pub mod survey;

@@ -72,6 +72,11 @@ impl Capture {
         self.secrets.push('\n');
     }
 
+    /// The lines that [`Capture::secret`] added.
+    pub fn key_log(&self) -> impl Iterator<Item = &str> {
+        self.secrets.lines()
+    }
+
     /// How many packets it holds. Wireshark numbers them from 1.
     pub fn packets(&self) -> u64 {
         self.taken

@@ -14,6 +14,7 @@ pub use station::{Intruder, StationKind};
 use crate::building::{Building, Device};
 use crate::capture::{AirFrame, Capture};
 use crate::check::{Checkers, Finding};
+use crate::keybook::KeyBook;
 use crate::medium::{FrameId, Medium, MediumConfig, MediumOutput, StationId};
 use crate::queue::{Queue, Wakes};
 use crate::survey::Survey;
@@ -105,6 +106,7 @@ pub struct World {
     committed: BTreeSet<u64>,
     router: StationId,
     capture: Capture,
+    key_book: Option<KeyBook>,
     happenings: Vec<Happening>,
     replies: BTreeMap<RequestId, Reply>,
     next_request: u64,
@@ -161,6 +163,7 @@ impl World {
             committed: BTreeSet::new(),
             router: StationId(router as u32),
             capture: Capture::new(),
+            key_book: config.key_log.then(KeyBook::new),
             happenings: Vec::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -236,6 +239,11 @@ impl World {
     /// The capture so far, if the configuration asked for one.
     pub const fn capture(&self) -> &Capture {
         &self.capture
+    }
+
+    /// All keys that were ever in force, if the configuration asked for a key log.
+    pub const fn key_book(&self) -> Option<&KeyBook> {
+        self.key_book.as_ref()
     }
 
     /// Switches a station on.
@@ -358,6 +366,9 @@ impl World {
             Ok(()) => {
                 self.committed.insert(batch.revision);
                 self.checkers.committed(batch);
+                if let Some(book) = &mut self.key_book {
+                    batch.changes.iter().for_each(|change| book.note(change));
+                }
                 ManagerInput::Committed { revision: batch.revision }
             }
             Err(_) => ManagerInput::StoreFailed,

@@ -1,0 +1,269 @@
+//! The keys of a domain for people who read captures of their own network: everything that was ever in
+//! force, and the files that Wireshark and `lowgate decode` take it from.
+//!
+//! A domain keeps no key that is void; a capture goes back to when it was not. So the book is written
+//! along with the store's batches, and only when somebody asked for keys.
+//!
+//! **Invariant:** the same changes give the same files; nothing here prints a key but the files.
+
+use lowgate_access::{JOINER_PORT, MANAGER_RELAY_PORT};
+use lowgate_amikey::derive;
+use lowgate_manager::{Change, GroupEpoch, GroupId, Key128, LinkKey, TekId, group_address};
+use lowgate_units::{Eui64, Iid, Ipv6Addr, PanId, ShortAddr};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The link keys, a table of Wireshark's own: key, index, how the key is made.
+pub const LINK_KEYS_FILE: &str = "ieee802154_keys";
+/// The addresses, a table of Wireshark's own: short address, PAN, EUI-64.
+pub const STATIC_ADDRESSES_FILE: &str = "802154_addresses";
+/// Wireshark's settings, as far as they matter here.
+pub const PREFERENCES_FILE: &str = "preferences";
+/// Which ports Wireshark reads as what.
+pub const DECODE_AS_FILE: &str = "decode_as_entries";
+/// The secrets of the DTLS sessions, lines in the format of NSS key logs.
+pub const KEY_LOG_FILE: &str = "tls.keylog";
+/// The group keys, for `lowgate decode`.
+pub const GROUPS_FILE: &str = "groups.csv";
+/// Network and addresses, for `lowgate decode`.
+pub const ADDRESSES_FILE: &str = "addresses.csv";
+/// How to call tshark.
+pub const COMMANDS_FILE: &str = "tshark.txt";
+
+/// First line of [`GROUPS_FILE`].
+pub const GROUPS_HEADER: &str =
+    "group,address,port,epoch,request_key,request_salt,response_key,response_salt";
+/// First line of [`ADDRESSES_FILE`].
+pub const ADDRESSES_HEADER: &str = "pan_id,mesh_prefix,short,eui64";
+
+/// A file of keys, for its owner's eyes only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    /// Its name, without a folder.
+    pub name: &'static str,
+    /// All of it.
+    pub content: String,
+}
+
+impl std::fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} octets", self.name, self.content.len())
+    }
+}
+
+/// What a reader of captures must know of a domain.
+#[derive(Clone, Debug, Default)]
+pub struct KeyBook {
+    network: Option<Network>,
+    link_keys: Vec<LinkKey>,
+    groups: BTreeMap<GroupId, GroupEntry>,
+    addresses: Vec<(ShortAddr, Eui64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    pan_id: PanId,
+    mesh_prefix: [u8; 8],
+}
+
+#[derive(Clone, Debug)]
+struct GroupEntry {
+    port: u16,
+    epochs: Vec<EpochEntry>,
+}
+
+#[derive(Clone, Debug)]
+struct EpochEntry {
+    tek_id: TekId,
+    keys: lowgate_amikey::GroupKeys,
+}
+
+impl KeyBook {
+    /// Of a domain that does not exist yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes down what a change that is stored brings.
+    pub fn note(&mut self, change: &Change) {
+        match change {
+            Change::DomainCreated { config, link_key } => {
+                let (pan_id, mesh_prefix) = (config.pan_id, config.mesh_prefix);
+                self.network = Some(Network { pan_id, mesh_prefix });
+                self.link_keys.push(link_key.clone());
+            }
+            // It comes into force on the air before the manager hears that it has.
+            Change::LinkKeyStaged(key) => self.link_keys.push(key.clone()),
+            Change::GroupCreated { record, epoch } => {
+                let epochs = vec![EpochEntry::new(epoch)];
+                self.groups.insert(record.id, GroupEntry { port: record.port, epochs });
+            }
+            Change::GroupEpochStarted { group, epoch } => {
+                if let Some(entry) = self.groups.get_mut(group) {
+                    entry.epochs.push(EpochEntry::new(epoch));
+                }
+            }
+            Change::Admitted { eui64, short } => self.addresses.push((*short, *eui64)),
+            Change::LinkKeyActivated { .. }
+            | Change::DeviceImported(_)
+            | Change::SenderIdGiven { .. }
+            | Change::Revoked { .. }
+            | Change::WindowOpened { .. }
+            | Change::WindowClosed => {}
+        }
+    }
+
+    /// The files to put into `folder`, for a capture at `capture`. `key_log` has a line per session.
+    ///
+    /// They make the folder one that Wireshark takes for its settings. Both paths are only written down.
+    pub fn files(&self, folder: &Path, capture: &Path, key_log: &[String]) -> Vec<KeyFile> {
+        let file = |name, content| KeyFile { name, content };
+        vec![
+            file(LINK_KEYS_FILE, self.link_keys()),
+            file(STATIC_ADDRESSES_FILE, self.static_addresses()),
+            file(PREFERENCES_FILE, self.preferences()),
+            file(DECODE_AS_FILE, decode_as()),
+            file(KEY_LOG_FILE, key_log.iter().map(|line| format!("{line}\n")).collect()),
+            file(GROUPS_FILE, self.group_table()),
+            file(ADDRESSES_FILE, self.address_table()),
+            file(COMMANDS_FILE, self.commands(folder, capture)),
+        ]
+    }
+
+    fn link_keys(&self) -> String {
+        self.link_keys.iter().fold(head("Link keys"), |mut text, key| {
+            _ = writeln!(text, "\"{}\",\"{}\",\"No hash\"", hex(key.key.expose()), key.index.raw());
+            text
+        })
+    }
+
+    fn static_addresses(&self) -> String {
+        let mut text = head("Addresses");
+        let Some(network) = self.network else { return text };
+        // A border router's successor has its address: the last one counts.
+        let latest: BTreeMap<ShortAddr, Eui64> = self.addresses.iter().copied().collect();
+        for (short, eui64) in latest {
+            let (short, pan) = (short.raw(), network.pan_id.raw());
+            _ = writeln!(text, "\"{short:04x}\",\"{pan:04x}\",{}", hex(&eui64.0));
+        }
+        text
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let suite = "AES-128 Encryption, 64-bit Integrity Protection";
+        let mut settings = vec![("wpan.802154_sec_suite", suite.to_owned())];
+        if let Some(network) = self.network {
+            settings.push(("6lowpan.context0", format!("{}/64", prefix(network.mesh_prefix))));
+        }
+        settings
+    }
+
+    fn preferences(&self) -> String {
+        self.settings().into_iter().fold(head("Settings"), |mut text, (name, value)| {
+            _ = writeln!(text, "{name}: {value}");
+            text
+        })
+    }
+
+    fn group_table(&self) -> String {
+        let mut text = format!("{GROUPS_HEADER}\n");
+        let Some(network) = self.network else { return text };
+        for (group, entry) in &self.groups {
+            let address = group_address(*group, network.mesh_prefix);
+            for EpochEntry { tek_id, keys } in &entry.epochs {
+                let (request, response) = (&keys.request, &keys.response);
+                _ = writeln!(
+                    text,
+                    "{},{address},{},{},{},{},{},{}",
+                    group.0,
+                    entry.port,
+                    tek_id.raw(),
+                    secret(&request.key),
+                    hex(request.salt.expose()),
+                    secret(&response.key),
+                    hex(response.salt.expose()),
+                );
+            }
+        }
+        text
+    }
+
+    fn address_table(&self) -> String {
+        let mut text = format!("{ADDRESSES_HEADER}\n");
+        let Some(network) = self.network else { return text };
+        let (pan, prefix) = (network.pan_id.raw(), prefix(network.mesh_prefix));
+        for (short, eui64) in &self.addresses {
+            _ = writeln!(text, "0x{pan:04x},{prefix},0x{:04x},{eui64}", short.raw());
+        }
+        text
+    }
+
+    fn commands(&self, folder: &Path, capture: &Path) -> String {
+        let (folder, capture) =
+            (quoted(&folder.to_string_lossy()), quoted(&capture.to_string_lossy()));
+        let mut text = String::from(
+            "# This folder can be Wireshark's folder of settings; no key shows in the list of processes:\n",
+        );
+        _ = writeln!(text, "WIRESHARK_CONFIG_DIR={folder} tshark -r {capture}\n");
+        text.push_str("# The same with everything on the command line:\n");
+        _ = write!(text, "tshark -r {capture}");
+        for key in &self.link_keys {
+            let row = format!(
+                "uat:ieee802154_keys:\"{}\",\"{}\",\"No hash\"",
+                hex(key.key.expose()),
+                key.index.raw()
+            );
+            _ = write!(text, " -o {}", quoted(&row));
+        }
+        for (name, value) in self.settings() {
+            _ = write!(text, " -o {}", quoted(&format!("{name}:{value}")));
+        }
+        for (port, protocol) in DECODE_AS {
+            _ = write!(text, " -d udp.port=={port},{protocol}");
+        }
+        text.push_str(
+            "\n\n# What tshark cannot know: the relays' envelope, key messages, group records:\n",
+        );
+        _ = writeln!(text, "lowgate decode {capture} --keys {folder}");
+        text
+    }
+}
+
+impl EpochEntry {
+    fn new(epoch: &GroupEpoch) -> Self {
+        let keys = derive(&epoch.tgk, epoch.csb_id, &epoch.rand);
+        Self { tek_id: epoch.tek_id, keys }
+    }
+}
+
+/// A joiner's port tells its sessions from the relays' envelopes, which leave from the join port.
+const DECODE_AS: [(u16, &str); 2] = [(JOINER_PORT, "dtls"), (MANAGER_RELAY_PORT, "cbor")];
+
+fn decode_as() -> String {
+    DECODE_AS.iter().fold(head("Ports"), |mut text, (port, protocol)| {
+        _ = writeln!(text, "decode_as_entry: udp.port,{port},(none),{}", protocol.to_uppercase());
+        text
+    })
+}
+
+fn head(what: &str) -> String {
+    format!("# {what}, written by Lowgate.\n")
+}
+
+fn secret(key: &Key128) -> String {
+    hex(key.expose())
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn prefix(octets: [u8; 8]) -> Ipv6Addr {
+    Iid([0; 8]).under(octets)
+}
+
+/// One word for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
