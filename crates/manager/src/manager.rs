@@ -105,7 +105,8 @@ impl Manager {
         manager
     }
 
-    /// The manager of a domain that was stored. A rekey that was under way goes on.
+    /// The manager of a domain that was stored. A rekey that was under way goes on. Where the store
+    /// holds no changes there is no domain yet: see [`Self::found`].
     ///
     /// # Errors
     /// When the store's content does not fit together.

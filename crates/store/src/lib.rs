@@ -161,7 +161,10 @@ fn protect(path: &Path) -> io::Result<()> {
     {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         options.mode(0o600).open(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        // A new file's name is as durable as what is written into it.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
     #[cfg(not(unix))]
     options.open(path).map(|_| ())

@@ -4,7 +4,7 @@ use lowgate_manager::{
     Batch, Change, DeviceState, Domain, GroupId, Kind, Request, SenderId, TekId,
 };
 use lowgate_units::{Eui64, ShortAddr};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub(crate) struct Checker {
@@ -109,9 +109,5 @@ impl Checker {
             let same = earlier.is_none_or(|earlier| earlier == (eui64, handshake));
             assert!(same, "{sender_id:?} of {eui64} outlived its handshake: {earlier:?}");
         }
-    }
-
-    pub(crate) fn link_key_indices(&self) -> BTreeSet<u8> {
-        self.link_keys.keys().copied().collect()
     }
 }

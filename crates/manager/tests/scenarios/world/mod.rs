@@ -305,7 +305,7 @@ impl World {
             }
             match output {
                 ManagerOutput::Datagram { dst, dst_port, src_port, octets } => {
-                    self.to_device(dst, dst_port, src_port, octets);
+                    self.deliver(dst, dst_port, src_port, octets);
                 }
                 ManagerOutput::Commit(batch) => {
                     self.store.commit(&batch).expect("the next revision");
@@ -345,7 +345,7 @@ impl World {
         self.drain_manager();
     }
 
-    fn to_device(&mut self, dst: Ipv6Addr, dst_port: u16, src_port: u16, octets: Vec<u8>) {
+    fn deliver(&mut self, dst: Ipv6Addr, dst_port: u16, src_port: u16, octets: Vec<u8>) {
         let (eui64, octets) = if src_port == MANAGER_PORT {
             let found = self.devices.values().find(|device| device.is_at(dst, dst_port));
             let Some(device) = found else { return };
