@@ -12,14 +12,14 @@ pub const SENSOR_PATH: &str = "sensor";
 
 /// The application of one device.
 #[derive(Debug)]
-pub struct App {
+pub(crate) struct App {
     kind: Kind,
     lamp_on: bool,
 }
 
 /// What follows from a request.
 #[derive(Debug)]
-pub enum Served {
+pub(crate) enum Served {
     /// An answer.
     Answer(Response),
     /// The lamp changed or was confirmed; an answer.
@@ -28,17 +28,17 @@ pub enum Served {
 
 impl App {
     /// The lamp is off.
-    pub const fn new(kind: Kind) -> Self {
+    pub(crate) const fn new(kind: Kind) -> Self {
         Self { kind, lamp_on: false }
     }
 
     /// Whether the lamp is on.
-    pub const fn lamp_on(&self) -> bool {
+    pub(crate) const fn lamp_on(&self) -> bool {
         self.lamp_on
     }
 
     /// Answers a request. Whoever asks was authenticated by its session or by the group's keys.
-    pub fn serve(&mut self, now: Instant, request: &Request) -> Served {
+    pub(crate) fn serve(&mut self, now: Instant, request: &Request) -> Served {
         match self.kind {
             Kind::Light if request.path.is(LIGHT_PATH) => self.light(request),
             Kind::Sensor if request.path.is(SENSOR_PATH) => Served::Answer(sensor(now, request)),

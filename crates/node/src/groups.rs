@@ -20,18 +20,18 @@ pub const SEQUENCE_BLOCK: u64 = 256;
 pub const GROUP_RECORD_OCTETS_MAX: usize = 96;
 
 /// A group record.
-pub type GroupRecord = Vec<u8, GROUP_RECORD_OCTETS_MAX>;
+pub(crate) type GroupRecord = Vec<u8, GROUP_RECORD_OCTETS_MAX>;
 
 /// One group in one epoch.
-pub struct Group {
+pub(crate) struct Group {
     /// Its name.
-    pub id: GroupId,
+    pub(crate) id: GroupId,
     /// TEK_ID.
-    pub epoch: TekId,
+    pub(crate) epoch: TekId,
     /// Where its datagrams go.
-    pub address: Ipv6Addr,
+    pub(crate) address: Ipv6Addr,
     /// And to which port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// For an SPD that comes without MKD.
     mkd: Mkd,
     sender: Option<GroupSender>,
@@ -51,7 +51,7 @@ pub enum GroupFault {
 
 /// All groups of a node.
 #[derive(Default)]
-pub struct Groups {
+pub(crate) struct Groups {
     table: Vec<Group, GROUPS_MAX>,
 }
 
@@ -61,7 +61,7 @@ impl Groups {
     ///
     /// # Errors
     /// What is missing. The group then keeps what it had.
-    pub fn install(
+    pub(crate) fn install(
         &mut self,
         mkd: &Mkd,
         spd: &Spd,
@@ -108,39 +108,39 @@ impl Groups {
     }
 
     /// The group of a datagram's destination.
-    pub fn by_address(&mut self, address: Ipv6Addr, port: u16) -> Option<&mut Group> {
+    pub(crate) fn by_address(&mut self, address: Ipv6Addr, port: u16) -> Option<&mut Group> {
         self.table.iter_mut().find(|group| group.address == address && group.port == port)
     }
 
     /// The group of this name.
-    pub fn by_id(&mut self, id: GroupId) -> Option<&mut Group> {
+    pub(crate) fn by_id(&mut self, id: GroupId) -> Option<&mut Group> {
         self.table.iter_mut().find(|group| group.id == id)
     }
 
     /// The key message of a bundle that is in force.
-    pub fn mkd(&self, csb_id: CsbId) -> Option<Mkd> {
+    pub(crate) fn mkd(&self, csb_id: CsbId) -> Option<Mkd> {
         self.table.iter().find(|group| group.mkd.csb_id == csb_id).map(|group| group.mkd.clone())
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> {
         self.table.iter()
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.table.clear();
     }
 }
 
 impl Group {
     /// Whether this node may send.
-    pub const fn sends(&self) -> bool {
+    pub(crate) const fn sends(&self) -> bool {
         self.sender.is_some()
     }
 
     /// The reservation to store, if one is due: the first number that will not be reserved.
-    pub fn reservation_due(&mut self) -> Option<u64> {
+    pub(crate) fn reservation_due(&mut self) -> Option<u64> {
         let sender = self.sender.as_ref()?;
         if self.reserving || sender.reserved() > SEQUENCE_BLOCK / 2 {
             return None;
@@ -150,7 +150,7 @@ impl Group {
     }
 
     /// Storage holds the reservation.
-    pub fn reserved(&mut self, epoch: TekId, below: u64) {
+    pub(crate) fn reserved(&mut self, epoch: TekId, below: u64) {
         if let Some(sender) = self.sender.as_mut().filter(|_| self.epoch == epoch) {
             sender.reserve(below);
             self.reserving = false;
@@ -161,7 +161,7 @@ impl Group {
     ///
     /// # Errors
     /// When the numbers are not reserved yet, or used up, or the command is too long.
-    pub fn seal(&mut self, ccm: &dyn Ccm, command: &[u8]) -> Result<GroupRecord, GroupSealRefused> {
+    pub(crate) fn seal(&mut self, ccm: &dyn Ccm, command: &[u8]) -> Result<GroupRecord, GroupSealRefused> {
         let sender = self.sender.as_mut().ok_or(GroupSealRefused::NotReserved)?;
         let mut record = GroupRecord::new();
         record.resize_default(GROUP_RECORD_OCTETS_MAX).expect("its own capacity");
@@ -174,7 +174,7 @@ impl Group {
     ///
     /// # Errors
     /// Why it is dropped.
-    pub fn open<'a>(
+    pub(crate) fn open<'a>(
         &mut self,
         ccm: &dyn Ccm,
         record: &'a mut [u8],
@@ -190,7 +190,7 @@ fn group_keys(tgk: &Tgk, spd: &Spd) -> GroupKeys {
 }
 
 /// The MKD and SPD that a record of storage holds.
-pub fn stored_messages(octets: &[u8]) -> Option<(Mkd, Spd)> {
+pub(crate) fn stored_messages(octets: &[u8]) -> Option<(Mkd, Spd)> {
     let mut messages = Messages::new(octets);
     match (messages.next()?.ok()?, messages.next()?.ok()?) {
         (Message::Mkd(mkd), Message::Spd(spd)) => Some((mkd, spd)),

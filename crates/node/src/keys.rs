@@ -6,7 +6,7 @@
 use crate::api::{Event, GROUPS_MAX, Kind, Output};
 use crate::flash::{Record, RecordKey};
 use crate::groups::stored_messages;
-use crate::node::Node;
+use crate::node::{Entering, Node};
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
 use lowgate_amikey::{
@@ -179,10 +179,9 @@ impl Node {
         }
         // The acknowledgement leaves by the way that the messages came, before the way changes.
         self.joiner.handle(now, JoinerInput::Stored);
-        self.drain_joiner(now);
         if first {
             let hint = self.link.as_ref().and_then(|link| link.hint);
-            self.attach(now, hint);
+            self.entering = Some(Entering { hint });
         }
     }
 
@@ -325,6 +324,8 @@ impl Node {
     fn leave(&mut self, now: Instant) {
         self.event(Event::Stranded);
         self.link = None;
+        self.entering = None;
+        self.groups.clear();
         // The counters stay: the manager may give the same key again.
         self.push(Output::Erase(RecordKey::Network));
         self.mac.handle(now, MacInput::ForgetAll);
@@ -376,7 +377,7 @@ impl Node {
     pub(crate) fn resume(&mut self, now: Instant) {
         if let Some(active) = self.link.as_ref().map(|link| link.active) {
             self.enter_network(now, active);
-            self.attach(now, None);
+            self.entering = Some(Entering { hint: None });
         }
         if self.config.kind == Kind::BorderRouter {
             self.joiner.handle(now, JoinerInput::StartDirect);

@@ -55,6 +55,10 @@ pub struct Node {
     pub(crate) next_ticket: u32,
     pub(crate) unopened: Unopened,
     pub(crate) prng: Prng,
+    /// Frames given to the link layer that have not ended.
+    frames_out: u16,
+    /// The mesh is entered when the last frame of the join has left: entering it clears the stack.
+    pub(crate) entering: Option<Entering>,
     channel_turn: usize,
     beacon_at: Option<Instant>,
     beacon_allowed_at: Instant,
@@ -67,6 +71,12 @@ pub struct Node {
 pub(crate) struct Unopened {
     pub(crate) count: u16,
     pub(crate) since: Instant,
+}
+
+/// A first parent to try, if one is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entering {
+    pub(crate) hint: Option<Eui64>,
 }
 
 impl Node {
@@ -105,6 +115,8 @@ impl Node {
             pending: Vec::new(),
             next_ticket: 0,
             unopened: Unopened { count: 0, since: now },
+            frames_out: 0,
+            entering: None,
             channel_turn: 0,
             beacon_at: None,
             beacon_allowed_at: now,
@@ -197,8 +209,12 @@ impl Node {
                 | self.drain_net(now)
                 | self.drain_joiner(now)
                 | self.drain_coap(now);
-            if !moved {
-                return;
+            if moved {
+                continue;
+            }
+            match self.entering.take_if(|_| self.frames_out == 0) {
+                Some(entering) => self.attach(now, entering.hint),
+                None => return,
             }
         }
     }
@@ -236,6 +252,7 @@ impl Node {
                 }
             }
             MacOutput::SendDone { token, status, attempts } => {
+                self.frames_out = self.frames_out.saturating_sub(1);
                 let done = SendDone { token, acked: status.is_success(), attempts };
                 self.net.handle(now, NetInput::SendDone(done));
             }
@@ -254,6 +271,7 @@ impl Node {
                     return moved;
                 }
                 NetOutput::Frame(frame) => {
+                    self.frames_out += 1;
                     let security =
                         if frame.secured { Security::Secured } else { Security::Unsecured };
                     let (token, dst) = (frame.token, frame.dst);
@@ -279,7 +297,7 @@ impl Node {
         self.event(Event::Net(event));
     }
 
-    pub(crate) fn drain_joiner(&mut self, now: Instant) -> bool {
+    fn drain_joiner(&mut self, now: Instant) -> bool {
         let mut moved = false;
         loop {
             match self.joiner.poll(now) {
@@ -337,7 +355,7 @@ impl Node {
         self.mac.handle(now, MacInput::SendBeacon { payload: &beacon.emit() });
     }
 
-    pub(crate) fn attach(&mut self, now: Instant, hint: Option<Eui64>) {
+    fn attach(&mut self, now: Instant, hint: Option<Eui64>) {
         let Some(short) = self.link.as_ref().and_then(|link| link.cfg.short) else {
             return;
         };

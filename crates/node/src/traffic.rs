@@ -140,8 +140,8 @@ impl Node {
         }
     }
 
-    /// Opens a record as a member would, without any effect but on the replay window: what a captured
-    /// device can do with its keys and octets that came from elsewhere.
+    /// Takes a group record past the link layer; whether it opens. For trying what the group's own keys
+    /// keep out when the link layer does not.
     pub fn try_group_record(&mut self, id: GroupId, record: &[u8]) -> bool {
         let mut octets = record.to_vec();
         let ccm = self.config.ccm;

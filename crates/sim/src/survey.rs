@@ -107,7 +107,7 @@ impl Survey {
         [src, dst].into_iter().flatten().find_map(|addr| {
             let LinkAddr::Extended(eui64) = addr else { return None };
             let index = *self.by_eui64.get(&eui64)?;
-            self.joins[index].member.is_none().then_some(index)
+            self.joins[index].attached.is_none().then_some(index)
         })
     }
 

@@ -7,6 +7,7 @@
 //! **Invariant:** the world decides nothing that a node decides; equal seeds give equal octets.
 
 mod backbone;
+mod captured;
 mod station;
 
 pub use station::{Intruder, StationKind};
@@ -21,7 +22,7 @@ use crate::survey::Survey;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, DeviceRecord, GroupId, Manager, ManagerConfig, ManagerEvent, ManagerInput,
+    Batch, DeviceRecord, Manager, ManagerConfig, ManagerEvent, ManagerInput,
     ManagerOutput, NewDomain, Reply, Request, RequestId, Store,
 };
 use lowgate_node::Event;
@@ -112,6 +113,7 @@ pub struct World {
     next_request: u64,
     checkers: Checkers,
     survey: Survey,
+    sealed_after: Vec<captured::Sealed>,
 }
 
 impl World {
@@ -169,6 +171,7 @@ impl World {
             next_request: 0,
             checkers: Checkers::new(honest),
             survey: Survey::new(honest),
+            sealed_after: Vec::new(),
             building,
             config,
         };
@@ -384,8 +387,9 @@ impl World {
             }
             MediumOutput::Phy { station, frame, event } => {
                 let heard = matches!(event, PhyEvent::Received { .. });
-                if heard {
+                if let PhyEvent::Received { psdu, .. } = &event {
                     self.checkers.heard(self.now, station, frame);
+                    self.overheard(station, psdu);
                 }
                 self.stations[station.index()].phy(self.now, event);
                 self.pump(station, frame.filter(|_| heard));
@@ -424,6 +428,7 @@ impl World {
     fn node_event(&mut self, id: StationId, frame: Option<FrameId>, event: Event) {
         self.checkers.node(self.now, id, frame, &event);
         self.survey.node(self.now, id, &event);
+        self.group_sent(&event);
         match event {
             Event::FrameOpened { .. } => {}
             Event::Join(lowgate_access::joiner::JoinerEvent::KeyLog(log)) => {
@@ -443,11 +448,6 @@ impl World {
     /// When there is no such station.
     pub fn device(&self, id: StationId) -> &Device {
         self.building.device(id).expect("a station of this world")
-    }
-
-    /// Tries a group record with the keys that a station holds, as an attacker with its memory would.
-    pub fn try_group_record(&mut self, id: StationId, group: GroupId, record: &[u8]) -> bool {
-        self.stations[id.index()].try_group_record(group, record)
     }
 
     fn drain_manager(&mut self) {

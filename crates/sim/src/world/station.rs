@@ -206,6 +206,11 @@ impl Station {
         }
     }
 
+    /// What its flash holds.
+    pub const fn flash(&self) -> &BTreeMap<RecordKey, RecordOctets> {
+        &self.flash
+    }
+
     pub(super) fn power_on(&mut self, now: Instant, world: &WorldConfig) {
         self.boots += 1;
         let boot = u64::from(self.boots);

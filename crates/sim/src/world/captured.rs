@@ -1,0 +1,131 @@
+//! What somebody can do who holds a revoked device in his hands: he has its radio and all of its flash.
+//!
+//! The link layer keeps him out; so that the group layer is tried as well, he is given the octets that
+//! the link layer would have kept from him, and members are given his, past the link layer.
+
+use super::World;
+use crate::check::secured;
+use crate::medium::StationId;
+use lowgate_amikey::{GroupId, Message, Messages, derive};
+use lowgate_dtls::group::{GroupKeys, GroupReceiver, GroupSender, SenderFloor, SenderId};
+use lowgate_ieee802154::{FrameCounter, Frame, SecurityLevel, nonce};
+use lowgate_mac::{LinkSecurity, Psdu};
+use lowgate_node::Event;
+use lowgate_node::flash::Record;
+
+/// Where his forged records begin to count: far ahead of what any honest sender has used.
+const FORGED_SEQ: u64 = 1 << 30;
+/// Octets of a MIC of level 6.
+const MIC_OCTETS: usize = 8;
+
+/// A group record that somebody sealed since the revocation was decided.
+pub(super) struct Sealed {
+    group: GroupId,
+    record: Vec<u8>,
+    heard: bool,
+}
+
+impl World {
+    /// A member sent a group record.
+    pub(super) fn group_sent(&mut self, event: &Event) {
+        let Event::GroupSent { group, record } = event else { return };
+        if self.checkers.revocation().is_some() {
+            let (group, record) = (*group, record.clone());
+            self.sealed_after.push(Sealed { group, record, heard: false });
+        }
+    }
+
+    /// The revoked device's radio received a frame. If a group record is in it, which only the world can
+    /// tell, the device's own group keys are tried on it.
+    pub(super) fn overheard(&mut self, station: StationId, psdu: &Psdu) {
+        let Some(revocation) = self.checkers.revocation() else { return };
+        let unheard = self.sealed_after.iter().any(|sealed| !sealed.heard);
+        if revocation.station != station || !revocation.holds_old_keys() || !unheard {
+            return;
+        }
+        let Some(payload) = self.open_frame(psdu) else { return };
+        let mut opened = Vec::new();
+        for sealed in self.sealed_after.iter_mut().filter(|sealed| !sealed.heard) {
+            let len = sealed.record.len();
+            if payload.windows(len).any(|window| window == sealed.record) {
+                sealed.heard = true;
+                opened.push((sealed.group, sealed.record.clone()));
+            }
+        }
+        for (group, record) in opened {
+            let opens = self.captured_keys(station, group).is_some_and(|keys| opens(keys, &record));
+            self.checkers.group_heard(self.now, opens);
+        }
+    }
+
+    /// The payload of a secured frame, by the domain's keys.
+    fn open_frame(&self, psdu: &Psdu) -> Option<Vec<u8>> {
+        let Ok(Frame::Addressed(frame)) = Frame::parse(psdu) else { return None };
+        let (src, index, counter) = secured(&frame)?;
+        let domain = self.manager.domain();
+        let keys = [Some(domain.link_key()), domain.staged_key()];
+        let key = keys.into_iter().flatten().find(|key| key.index.raw() == index)?;
+        let level: SecurityLevel = LinkSecurity::EncMic64.level();
+        let nonce = nonce(src, FrameCounter(counter), level);
+        let (sealed, mic) = frame.payload.split_at_checked(
+            frame.payload.len().checked_sub(MIC_OCTETS)?,
+        )?;
+        let mut payload = sealed.to_vec();
+        let header = &psdu[..frame.head_len()];
+        self.config.ccm.open(&key.key, &nonce, header, &mut payload, mic).ok()?;
+        Some(payload)
+    }
+
+    /// The keys of a group as the flash of a station holds them.
+    fn captured_keys(&self, station: StationId, group: GroupId) -> Option<GroupKeys> {
+        let flash = self.stations[station.index()].flash();
+        flash.iter().filter_map(|(key, octets)| Record::parse(*key, octets)).find_map(|record| {
+            let Record::Group { group: id, messages } = record else { return None };
+            let mut messages = Messages::new(&messages).flatten();
+            match (messages.next(), messages.next()) {
+                (Some(Message::Mkd(mkd)), Some(Message::Spd(spd))) if id == group => {
+                    let tek = derive(&mkd.tgk, spd.csb_id, &spd.rand).request;
+                    let (key, salt) = (tek.key.clone(), *tek.salt.expose());
+                    Some(GroupKeys { key, salt, epoch: spd.tek_id.raw() })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Has the revoked device forge a command for each of its groups in the name of each sender, and
+    /// hands it to every member.
+    pub fn forge_group_records(&mut self) {
+        let Some(revocation) = self.checkers.revocation() else { return };
+        let revoked = revocation.station;
+        let groups: Vec<GroupId> = self.manager.domain().groups().keys().copied().collect();
+        for group in groups {
+            let Some(keys) = self.captured_keys(revoked, group) else { continue };
+            for sender in 1..=16 {
+                let mut forger = GroupSender::new(keys.clone(), SenderId(sender), FORGED_SEQ);
+                forger.reserve(FORGED_SEQ + 1);
+                let mut record = [0; 64];
+                let command = b"\x50\x02\x00\x01\xb5light\xff1";
+                let len = forger.seal(self.config.ccm, command, &mut record).expect("it fits");
+                self.hand_to_members(revoked, group, &record[..len]);
+            }
+        }
+    }
+
+    fn hand_to_members(&mut self, revoked: StationId, group: GroupId, record: &[u8]) {
+        for member in self.honest().filter(|member| *member != revoked) {
+            let opened = self.stations[member.index()].try_group_record(group, record);
+            self.checkers.group_forged(self.now, member, opened);
+        }
+    }
+}
+
+/// Whether these keys open the record, whoever sent it.
+fn opens(keys: GroupKeys, record: &[u8]) -> bool {
+    (1..=254).any(|sender| {
+        let mut receiver = GroupReceiver::<1>::new(keys.clone());
+        let admitted = receiver.admit(SenderId(sender), SenderFloor::Known(0));
+        let mut octets = record.to_vec();
+        admitted.is_ok() && receiver.open(&lowgate_crypto::SoftCcm, &mut octets).is_ok()
+    })
+}
