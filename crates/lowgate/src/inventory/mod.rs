@@ -14,6 +14,7 @@
 mod row;
 
 use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId};
+use lowgate_sim::building::Building;
 use lowgate_units::Eui64;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,6 +30,17 @@ pub struct Known {
     pub rooms: BTreeSet<String>,
     /// The groups that were declared.
     pub groups: BTreeSet<GroupId>,
+}
+
+impl Known {
+    /// What a building's file declares.
+    pub fn of(building: &Building) -> Self {
+        let rooms = building.floors.iter().flat_map(|floor| &floor.rooms);
+        Self {
+            rooms: rooms.map(|room| room.name.clone()).collect(),
+            groups: building.groups.iter().map(|group| GroupId(group.id)).collect(),
+        }
+    }
 }
 
 /// One thing that is wrong with the file. Its text is one line: `file:line: field: what is wrong,

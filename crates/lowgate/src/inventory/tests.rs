@@ -168,6 +168,22 @@ fn too_many_devices() {
     check(format!("{HEADER}{rows}"), &[&too_many]);
 }
 
+/// The demo's own files, and those that its generator makes.
+#[test]
+fn inventories_of_buildings() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    let text = std::fs::read_to_string(data.join("office.toml")).expect("it is committed");
+    let office = Building::parse("office.toml", &text).expect("a sound building");
+    let devices = read(&data.join("office.csv"), &Known::of(&office)).expect("a sound inventory");
+    assert_eq!(devices.len(), office.stations());
+
+    let generated = Building::generate(40, 7).expect("40 devices are not too many");
+    let rows: String = generated.inventory.iter().map(|row| row.emit(PSK) + "\n").collect();
+    let known = Known::of(&generated.building);
+    let devices = parse("generated", format!("{HEADER}{rows}").as_bytes(), &known);
+    assert_eq!(devices.expect("a sound inventory").len(), generated.building.stations());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

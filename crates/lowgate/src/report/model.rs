@@ -3,6 +3,7 @@
 //! Times are microseconds of virtual time since the start of the run. A device is named by its index
 //! in [`Report::devices`], a floor by its index in [`Report::floors`].
 
+use lowgate_sim::building::Building;
 use serde::{Deserialize, Serialize};
 
 /// One run.
@@ -67,18 +68,40 @@ pub struct Floor {
     pub rooms: Vec<Room>,
 }
 
-/// A rectangle on a floor, in metres; x grows to the right and y downward on the page.
+impl Floor {
+    /// The floors of a building, as [`Report::floors`] wants them.
+    pub fn of(building: &Building) -> Vec<Self> {
+        let mut floors: Vec<_> = building.floors.iter().collect();
+        floors.sort_by_key(|floor| floor.level);
+        let room = |room: &lowgate_sim::building::Room| Room {
+            name: room.name.clone(),
+            x_m: room.x,
+            y_m: room.y,
+            width_m: room.width,
+            depth_m: room.depth,
+        };
+        floors
+            .iter()
+            .map(|floor| Self {
+                name: floor.name.clone(),
+                rooms: floor.rooms.iter().map(room).collect(),
+            })
+            .collect()
+    }
+}
+
+/// A rectangle on a floor, in metres from the building's south-west corner: x to the east, y to the north.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Room {
     /// Its name.
     pub name: String,
-    /// Left edge in metres.
+    /// West edge in metres.
     pub x_m: f64,
-    /// Upper edge in metres.
+    /// South edge in metres.
     pub y_m: f64,
-    /// Width in metres.
+    /// From west to east in metres.
     pub width_m: f64,
-    /// Depth in metres.
+    /// From south to north in metres.
     pub depth_m: f64,
 }
 

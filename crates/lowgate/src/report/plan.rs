@@ -21,8 +21,14 @@ const KINDS: [(Kind, &str); 5] = [
     (Kind::Intruder, "intruder"),
 ];
 
-/// The page's units across the widest floor.
+/// The page's units across the widest floor, and down the deepest.
 const PLAN_WIDTH: f64 = 640.0;
+
+/// A building this many times as wide as deep takes the whole width of the page.
+const LONG: f64 = 3.0;
+
+/// The page's units across the widest floor of such a building.
+const PLAN_WIDTH_LONG: f64 = 1120.0;
 
 /// Units around a floor.
 const MARGIN: f64 = 18.0;
@@ -32,11 +38,12 @@ const LABELS_MAX: usize = 48;
 
 /// From metres to the page's units; one scale for all floors, so that they lie above each other.
 pub(super) struct Scale {
-    left_m: f64,
-    top_m: f64,
+    west_m: f64,
+    south_m: f64,
     width_m: f64,
     depth_m: f64,
     per_metre: f64,
+    long: bool,
 }
 
 impl Scale {
@@ -55,9 +62,11 @@ impl Scale {
             (low, high) = ((0.0, 0.0), (1.0, 1.0));
         }
         let (width_m, depth_m) = ((high.0 - low.0).max(1.0), (high.1 - low.1).max(1.0));
+        let long = width_m / depth_m >= LONG;
+        let width = if long { PLAN_WIDTH_LONG } else { PLAN_WIDTH };
         // A deep building must not become a page-long one.
-        let per_metre = (PLAN_WIDTH / width_m).min(PLAN_WIDTH / depth_m);
-        Self { left_m: low.0, top_m: low.1, width_m, depth_m, per_metre }
+        let per_metre = (width / width_m).min(PLAN_WIDTH / depth_m);
+        Self { west_m: low.0, south_m: low.1, width_m, depth_m, per_metre, long }
     }
 
     /// Floor, x, y.
@@ -66,11 +75,11 @@ impl Scale {
     }
 
     fn x(&self, metres: f64) -> f64 {
-        tenths(MARGIN + (metres - self.left_m) * self.per_metre)
+        tenths(MARGIN + (metres - self.west_m) * self.per_metre)
     }
 
     fn y(&self, metres: f64) -> f64 {
-        tenths(MARGIN + (metres - self.top_m) * self.per_metre)
+        tenths(MARGIN + (self.south_m + self.depth_m - metres) * self.per_metre)
     }
 
     fn length(&self, metres: f64) -> f64 {
@@ -146,8 +155,9 @@ pub(super) fn section(report: &Report) -> String {
     format!(
         "<section aria-labelledby=\"plan-title\">\n<h2 id=\"plan-title\">The building</h2>\n\
          {ELSEWHERE}{}\
-         <div class=\"plan\">\n<div class=\"floors\">\n{floors}{}</div>\n{}</div>\n</section>\n",
+         <div class=\"plan{}\">\n<div class=\"floors\">\n{floors}{}</div>\n{}</div>\n</section>\n",
         player(report),
+        if scale.long { " long" } else { "" },
         legend(),
         list(report, &end)
     )
@@ -217,7 +227,7 @@ fn storey(report: &Report, scale: &Scale, end: &Final, index: usize, floor: &Flo
 }
 
 fn room(scale: &Scale, room: &Room) -> String {
-    let (x, y) = (scale.x(room.x_m), scale.y(room.y_m));
+    let (x, y) = (scale.x(room.x_m), scale.y(room.y_m + room.depth_m));
     let (width, depth) = (scale.length(room.width_m), scale.length(room.depth_m));
     // About six units a character at this size; what does not fit is in the tooltip.
     let fits = ((width - 8.0) / 5.6).max(0.0) as usize;
