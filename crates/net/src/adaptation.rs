@@ -95,11 +95,22 @@ impl Adaptation {
         }
     }
 
+    /// Forgets all but unsecured packets on their way: a joiner's last words may still be here
+    /// when it attaches.
     pub(crate) fn clear(&mut self) {
         self.contexts = Contexts::new();
         self.reassembler.clear();
-        self.queue.clear();
-        self.current = None;
+        for _ in 0..self.queue.len() {
+            if let Some(outgoing) = self.queue.pop_front()
+                && outgoing.security == Security::Unsecured
+            {
+                // Infallible: it came out of there.
+                let _ = self.queue.push_back(outgoing);
+            }
+        }
+        if self.current.as_ref().is_some_and(|it| it.outgoing.security == Security::Secured) {
+            self.current = None;
+        }
     }
 
     /// A packet, if this frame completes one.

@@ -83,17 +83,19 @@ pub enum NetInput<'a> {
     Frame(Frame<'a>),
     /// A frame of ours left, or did not.
     SendDone(SendDone),
-    /// Join the mesh as a router.
+    /// Join the mesh as a router, from a clean slate.
     Attach(Attach),
     /// Be the root of the mesh. Ignored without the cargo feature `root`.
     AttachRoot(AttachRoot),
-    /// Forget everything learnt; send nothing secured any more.
+    /// Forget everything learnt; send nothing secured any more. Unsecured datagrams already taken
+    /// still leave, groups stay joined.
     Detach,
     /// The link layer sends under a new key: let the neighbours hear a broadcast soon.
     Announce,
     /// Root: an IPv6 packet from the backbone, whole.
     FromBackbone(&'a [u8]),
-    /// Root: the domain manager admitted a device; it may register this address.
+    /// Root: the domain manager admitted a device; it may register this address. A root that
+    /// attaches anew forgets: tell it everybody again.
     Admitted {
         /// The device.
         eui64: Eui64,
@@ -154,7 +156,8 @@ pub struct UdpReceived {
     pub secured: bool,
     /// As received.
     pub hop_limit: u8,
-    /// The neighbour that sent the (last) frame.
+    /// The neighbour that sent the last frame; ourselves if the datagram came out of a tunnel or
+    /// from the backbone.
     pub link_src: LinkAddr,
     /// UDP payload.
     pub payload: Vec<u8, UDP_PAYLOAD_OCTETS_MAX>,
@@ -162,7 +165,6 @@ pub struct UdpReceived {
 
 /// What a stack wants done.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "no allocation; each value lives for one loop turn")]
 pub enum NetOutput {
     /// Send a frame.
     Frame(OutFrame),

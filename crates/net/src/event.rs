@@ -177,12 +177,8 @@ pub enum NetDrop {
     LinkFailed,
     /// The owner did not drain outputs.
     OutputFull,
-    /// Multicast we had before.
-    MplDuplicate,
     /// No room for another multicast seed or message.
     MplFull,
-    /// Not for a group and port we joined.
-    NotJoined,
     /// A table (neighbours, registrations, routes) is full.
     TableFull,
     /// A route announced by an address that is not registered.

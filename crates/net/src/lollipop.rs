@@ -40,6 +40,7 @@ pub(crate) fn compare(a: u8, b: u8) -> Option<Ordering> {
 
 /// `candidate` replaces `held`: newer, or too far off to tell (RFC 6550 section 7.2: then the
 /// sender has most likely lost its counter).
+#[cfg(any(feature = "root", test))]
 pub(crate) fn replaces(candidate: u8, held: u8) -> bool {
     !matches!(compare(candidate, held), Some(Ordering::Less | Ordering::Equal))
 }

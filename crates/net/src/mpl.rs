@@ -337,7 +337,10 @@ impl Mpl {
         let mut missing = false;
         let mut infos: Vec<SeedInfo<'_>, { 2 * CONTROL_SEEDS_MAX }> = Vec::new();
         let whole = parse(src, body, |info| {
-            missing |= self.lacks(&info);
+            if self.lacks(&info) {
+                missing = true;
+                self.await_seed(now, &info);
+            }
             // A message that lists more seeds than ours do only goes on unread.
             let _ = infos.push(info);
         });
@@ -360,6 +363,22 @@ impl Mpl {
             self.control.hear();
         }
         true
+    }
+
+    /// A message of this seed is missing: our next control message says so by listing the seed
+    /// among the latest.
+    fn await_seed(&mut self, now: Instant, info: &SeedInfo<'_>) {
+        if let Some(seed) = self.seeds.iter_mut().find(|seed| seed.id == info.seed) {
+            seed.heard_at = now;
+            return;
+        }
+        // Without room the seed stays unknown, and its absence from a short list says the same.
+        let _ = self.seeds.push(Seed {
+            id: info.seed,
+            min_sequence: info.min_sequence,
+            largest: info.min_sequence.wrapping_sub(1),
+            heard_at: now,
+        });
     }
 
     /// The neighbour buffers something of this seed that we never had.
@@ -395,7 +414,7 @@ impl Mpl {
         while let Some(fire) = self.fire_control(now, prng) {
             if fire == Fire::Transmit {
                 self.expire(now);
-                return self.control_body().map(MplSend::Control);
+                return self.control_body(now).map(MplSend::Control);
             }
         }
         None
@@ -413,9 +432,11 @@ impl Mpl {
         None
     }
 
-    /// One entry per seed heard, the latest first (RFC 7731 section 10.1).
-    fn control_body(&self) -> Option<Packet> {
-        let mut seeds: Vec<&Seed, MPL_SEEDS_MAX> = self.seeds.iter().collect();
+    /// One entry per seed heard, the latest first (RFC 7731 section 10.1). Seeds silent for so long
+    /// that nobody keeps a message of theirs are left out.
+    fn control_body(&self, now: Instant) -> Option<Packet> {
+        let recent = |seed: &&Seed| now.since(seed.heard_at) < MESSAGE_LIFETIME;
+        let mut seeds: Vec<&Seed, MPL_SEEDS_MAX> = self.seeds.iter().filter(recent).collect();
         seeds.sort_unstable_by_key(|seed| (core::cmp::Reverse(seed.heard_at), seed.id));
         let mut out = Writer::default();
         for seed in seeds.iter().take(CONTROL_SEEDS_MAX) {

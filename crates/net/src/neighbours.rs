@@ -16,7 +16,7 @@ const ETX_FAILED: u16 = 8 * ETX_ONE;
 /// Failures in a row after which a neighbour is taken for gone.
 const FAILURES_MAX: u8 = 3;
 /// How long a neighbour that failed us is not chosen again.
-const PENALTY: Duration = Duration::from_secs(30);
+const PENALTY: Duration = Duration::from_secs(10);
 
 /// At this strength and above a link is taken for good before it was measured.
 const RSSI_GOOD: i16 = -80;

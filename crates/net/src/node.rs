@@ -78,7 +78,7 @@ pub(crate) enum Ask {
     /// DIS to one neighbour or to all.
     Solicit(Option<Eui64>),
     /// RS to the parent.
-    Discover,
+    Discover { attempt: u8 },
     /// NS with EARO to the parent.
     Register { attempt: u8 },
     /// DAO to the root.
@@ -162,8 +162,8 @@ impl Node {
         if let Some(attempt) = self.solicit.take(now, &SOLICIT, prng) {
             return Some(Ask::Solicit(self.hint.filter(|_| attempt < HINTED_ATTEMPTS)));
         }
-        if self.discover.take(now, &DISCOVER, prng).is_some() {
-            return Some(Ask::Discover);
+        if let Some(attempt) = self.discover.take(now, &DISCOVER, prng) {
+            return Some(Ask::Discover { attempt });
         }
         if let Some(attempt) = self.register.take(now, &REGISTER, prng) {
             return Some(Ask::Register { attempt });

@@ -34,7 +34,7 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn to_backbone(&mut self, packet: Packet) {
+    pub(crate) fn send_backbone(&mut self, packet: Packet) {
         if self.backbone.push_back(packet).is_err() {
             self.dropped(NetDrop::OutputFull);
         }

@@ -9,6 +9,7 @@ pub(crate) type Path = Vec<Ipv6Addr, { HOPS_MAX + 1 }>;
 
 /// What the root says to a route announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "root"), expect(dead_code, reason = "only a root says it"))]
 pub(crate) enum DaoVerdict {
     /// Kept; `changed` unless it only lives longer.
     Accepted { changed: bool },

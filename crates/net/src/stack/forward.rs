@@ -37,7 +37,7 @@ impl Stack {
                 if root.in_mesh(view.dst) {
                     self.downward_or_tell(now, packet);
                 } else if root.in_mesh(view.src) {
-                    self.out.to_backbone(packet);
+                    self.out.send_backbone(packet);
                 } else {
                     // The mesh carries no transit traffic.
                     self.out.dropped(NetDrop::Address);
@@ -187,7 +187,7 @@ impl Stack {
     }
 
     /// Root: a packet from the backbone.
-    pub(super) fn from_backbone(&mut self, now: Instant, octets: &[u8]) {
+    pub(super) fn backbone_packet(&mut self, now: Instant, octets: &[u8]) {
         let Role::Root(root) = &self.role else { return self.out.dropped(NetDrop::Detached) };
         let Some(view) = Ipv6::parse(octets) else {
             return self.out.dropped(NetDrop::MalformedIpv6);

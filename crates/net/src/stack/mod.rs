@@ -104,7 +104,7 @@ impl Stack {
             NetInput::AttachRoot(attach) => self.attach_root(now, attach),
             NetInput::Detach => self.detach(),
             NetInput::Announce => self.dio.reset(now, &mut self.prng),
-            NetInput::FromBackbone(packet) => self.from_backbone(now, packet),
+            NetInput::FromBackbone(packet) => self.backbone_packet(now, packet),
             NetInput::Admitted { eui64, short } => {
                 if let Role::Root(root) = &mut self.role
                     && !root.admit(eui64, short)

@@ -71,7 +71,7 @@ impl Stack {
             // Our own, come back. (Not after a restart within the seed's lifetime: numbers used
             // before are behind the reserved ones, and so older than any of ours.)
             let _ = self.mpl.data(now, &mut self.prng, &option, HEADER_OCTETS + at, packet);
-            return self.out.dropped(NetDrop::MplDuplicate);
+            return;
         }
         if view.hop_limit <= 1 {
             return self.out.dropped(NetDrop::HopLimit);
@@ -80,7 +80,7 @@ impl Stack {
         kept[HOP_LIMIT_AT] -= 1;
         match self.mpl.data(now, &mut self.prng, &option, HEADER_OCTETS + at, &kept) {
             Verdict::Deliver => self.inner(now, rest, Origin { link: None, tunnels: 0 }),
-            Verdict::Duplicate => self.out.dropped(NetDrop::MplDuplicate),
+            Verdict::Duplicate => {} // Floods are made of them.
             Verdict::Full => self.out.dropped(NetDrop::MplFull),
         }
     }

@@ -236,12 +236,13 @@ impl Stack {
             }
             status => {
                 node.registered = false;
+                let attached = node.attached;
                 self.out.event(NetEvent::RegistrationRefused { status });
-                if core::mem::take(&mut node.attached) {
-                    self.out.event(NetEvent::Detached);
-                }
                 if status == RegistrationStatus::NeighborCacheFull {
                     self.desert(now, near.from);
+                } else if attached {
+                    // We are no part of the mesh any more: nobody shall build on us.
+                    self.lose_parent(now);
                 }
             }
         }

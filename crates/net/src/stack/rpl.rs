@@ -173,9 +173,7 @@ impl Stack {
         let Role::Node(node) = &mut self.role else { return };
         if node.parent().is_none() && node.hint != Some(from) {
             // While a local repair waits, nothing is taken.
-            if let Errand::Due { attempt: 1.., .. } = node.solicit {
-                node.settle_until = node.settle_until.or(Some(now + SETTLE));
-            } else if !node.poisons {
+            if !node.poisons {
                 node.settle_until = node.settle_until.or(Some(now + SETTLE));
             }
             return;
@@ -222,7 +220,7 @@ impl Stack {
     }
 
     /// Local repair: poison what hangs on us, then look again (RFC 6550 section 8.2.2.5).
-    fn lose_parent(&mut self, now: Instant) {
+    pub(super) fn lose_parent(&mut self, now: Instant) {
         let Role::Node(node) = &mut self.role else { return };
         let Some(dodag) = &mut node.dodag else { return };
         dodag.leave();
@@ -279,9 +277,12 @@ impl Stack {
             match ask {
                 Ask::Choose => self.reconsider(now),
                 Ask::Solicit(to) => self.solicit(now, to),
-                Ask::Discover => {
-                    if let Some(parent) = node.parent() {
-                        self.ask_routers(parent);
+                Ask::Discover { attempt } => {
+                    let unserved = attempt >= ATTEMPTS_MAX && node.network.is_none();
+                    match node.parent() {
+                        Some(parent) if unserved => self.desert(now, parent),
+                        Some(parent) => self.ask_routers(parent),
+                        None => {}
                     }
                 }
                 Ask::Register { attempt } => self.ask_registration(now, attempt),

@@ -131,7 +131,7 @@ impl Stack {
                 })
             }
             Role::Root(_) => {
-                self.out.to_backbone(packet);
+                self.out.send_backbone(packet);
                 Ok(())
             }
         }

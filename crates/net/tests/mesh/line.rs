@@ -45,7 +45,7 @@ fn echo_in_all_directions() {
     let mut world = World::line(7, 6, 0.1);
     world.start_all();
     assert!(world.run_for(secs(40), World::all_attached));
-    world.from_manager(addr(5), &echo_request(MANAGER, addr(5), 1));
+    world.manager_sends(addr(5), &echo_request(MANAGER, addr(5), 1));
     world.run(secs(2));
     let (_, reply) = world.backbone.last().expect("an answer");
     assert_eq!(reply[8..24], addr(5).octets());
@@ -67,7 +67,7 @@ fn large_datagrams_both_ways() {
     world.start_all();
     assert!(world.run_for(secs(40), World::all_attached));
     let payload: Vec<u8> = (0..1000u32).map(|i| (i * 7) as u8).collect();
-    world.from_manager(addr(5), &udp_packet(MANAGER, addr(5), 5683, &payload));
+    world.manager_sends(addr(5), &udp_packet(MANAGER, addr(5), 5683, &payload));
     world.run(secs(3));
     let (_, node, datagram) = world.datagrams.last().expect("arrived");
     assert_eq!((*node, &datagram.payload[..], datagram.src), (5, &payload[..], MANAGER));
@@ -103,7 +103,7 @@ fn a_stranger_is_refused() {
     assert!(world.run_for(secs(60), |world| world.stacks[3].is_attached()));
     // And out again.
     world.input(0, NetInput::Expelled { eui64: eui64(3) });
-    world.from_manager(addr(3), &echo_request(MANAGER, addr(3), 1));
+    world.manager_sends(addr(3), &echo_request(MANAGER, addr(3), 1));
     world.run(secs(2));
     let (_, answer) = world.backbone.last().expect("an error");
     assert_eq!(answer[40..42], [1, 0], "no route");

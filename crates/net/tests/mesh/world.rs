@@ -10,15 +10,15 @@ use lowgate_units::{
 };
 use std::collections::BTreeMap;
 
-pub const PREFIX: [u8; 8] = [0xfd, 0x12, 0x34, 0x56, 0, 0, 0, 1];
-pub const MANAGER: Ipv6Addr = Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1);
-pub const JOIN_PORT: u16 = 61630;
+pub(crate) const PREFIX: [u8; 8] = [0xfd, 0x12, 0x34, 0x56, 0, 0, 0, 1];
+pub(crate) const MANAGER: Ipv6Addr = Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const JOIN_PORT: u16 = 61630;
 const ATTEMPTS_MAX: u8 = 4;
 
 #[derive(Clone, Copy)]
-pub struct Link {
-    pub loss: f64,
-    pub rssi: Rssi,
+pub(crate) struct Link {
+    pub(crate) loss: f64,
+    pub(crate) rssi: Rssi,
 }
 
 enum Happening {
@@ -27,39 +27,38 @@ enum Happening {
 }
 
 /// Node 0 is the root.
-pub struct World {
-    pub now: Instant,
-    pub stacks: Vec<Stack>,
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) stacks: Vec<Stack>,
     wakes: Vec<Instant>,
-    /// When each one's radio is free.
     links: BTreeMap<(usize, usize), Link>,
     happenings: BTreeMap<(Instant, u64), Happening>,
     sequence: u64,
     prng: Prng,
-    pub events: Vec<(Instant, usize, NetEvent)>,
-    pub datagrams: Vec<(Instant, usize, UdpReceived)>,
-    pub backbone: Vec<(Instant, Packet)>,
+    pub(crate) events: Vec<(Instant, usize, NetEvent)>,
+    pub(crate) datagrams: Vec<(Instant, usize, UdpReceived)>,
+    pub(crate) backbone: Vec<(Instant, Packet)>,
     /// Transmissions on the air, retries included.
-    pub transmissions: usize,
+    pub(crate) transmissions: usize,
     /// Every frame sent.
-    pub frames: Vec<(usize, OutFrame)>,
+    pub(crate) frames: Vec<(usize, OutFrame)>,
 }
 
-pub fn eui64(n: usize) -> Eui64 {
+pub(crate) fn eui64(n: usize) -> Eui64 {
     Eui64([0x02, 0x12, 0x4b, 0, 0, 0, (n >> 8) as u8, n as u8])
 }
 
-pub fn short(n: usize) -> ShortAddr {
+pub(crate) fn short(n: usize) -> ShortAddr {
     ShortAddr::new(n as u16).expect("not reserved")
 }
 
-pub fn addr(n: usize) -> Ipv6Addr {
+pub(crate) fn addr(n: usize) -> Ipv6Addr {
     lowgate_units::Iid::from(short(n)).under(PREFIX)
 }
 
 impl World {
     /// `count` detached stacks without links.
-    pub fn new(seed: u64, count: usize) -> Self {
+    pub(crate) fn new(seed: u64, count: usize) -> Self {
         let prng = Prng::new(seed);
         let stacks = (0..count)
             .map(|n| {
@@ -84,7 +83,7 @@ impl World {
     }
 
     /// 0 - 1 - 2 - ...
-    pub fn line(seed: u64, count: usize, loss: f64) -> Self {
+    pub(crate) fn line(seed: u64, count: usize, loss: f64) -> Self {
         let mut world = Self::new(seed, count);
         for n in 1..count {
             world.connect(n - 1, n, loss, -60);
@@ -93,7 +92,7 @@ impl World {
     }
 
     /// Width times width nodes, each in range of its eight neighbours, diagonals weaker.
-    pub fn grid(seed: u64, width: usize, loss: f64) -> Self {
+    pub(crate) fn grid(seed: u64, width: usize, loss: f64) -> Self {
         let mut world = Self::new(seed, width * width);
         for (a, b) in (0..width * width).flat_map(|a| (0..a).map(move |b| (a, b))) {
             let (dx, dy) = ((a % width).abs_diff(b % width), (a / width).abs_diff(b / width));
@@ -106,33 +105,33 @@ impl World {
         world
     }
 
-    pub fn connect(&mut self, a: usize, b: usize, loss: f64, rssi: i8) {
+    pub(crate) fn connect(&mut self, a: usize, b: usize, loss: f64, rssi: i8) {
         let link = Link { loss, rssi: Rssi(rssi) };
         self.links.insert((a, b), link);
         self.links.insert((b, a), link);
     }
 
-    pub fn cut(&mut self, a: usize, b: usize) {
+    pub(crate) fn cut(&mut self, a: usize, b: usize) {
         self.links.remove(&(a, b));
         self.links.remove(&(b, a));
     }
 
-    pub fn start_root(&mut self) {
+    pub(crate) fn start_root(&mut self) {
         let attach = AttachRoot { short: short(0), prefix: PREFIX, version: 240 };
         self.input(0, NetInput::AttachRoot(attach));
     }
 
-    pub fn admit(&mut self, n: usize) {
+    pub(crate) fn admit(&mut self, n: usize) {
         self.input(0, NetInput::Admitted { eui64: eui64(n), short: short(n) });
     }
 
-    pub fn attach(&mut self, n: usize, hint: Option<usize>) {
+    pub(crate) fn attach(&mut self, n: usize, hint: Option<usize>) {
         let attach = Attach { short: short(n), hint: hint.map(eui64) };
         self.input(n, NetInput::Attach(attach));
     }
 
     /// Starts the root, then everybody else at once, without hints.
-    pub fn start_all(&mut self) {
+    pub(crate) fn start_all(&mut self) {
         self.start_root();
         for n in 1..self.stacks.len() {
             self.admit(n);
@@ -140,23 +139,23 @@ impl World {
         }
     }
 
-    pub fn input(&mut self, n: usize, input: NetInput<'_>) {
+    pub(crate) fn input(&mut self, n: usize, input: NetInput<'_>) {
         self.stacks[n].handle(self.now, input);
         self.drain(n);
     }
 
-    pub fn udp(&mut self, n: usize, dst: Ipv6Addr, payload: &[u8]) {
+    pub(crate) fn udp(&mut self, n: usize, dst: Ipv6Addr, payload: &[u8]) {
         let send = UdpSend { dst, src_port: 5683, dst_port: 5683, secured: true, payload };
         self.stacks[n].udp_send(self.now, send).expect("taken");
         self.drain(n);
     }
 
-    pub fn from_manager(&mut self, dst: Ipv6Addr, packet: &[u8]) {
+    pub(crate) fn manager_sends(&mut self, dst: Ipv6Addr, packet: &[u8]) {
         assert_eq!(packet[24..40], dst.octets());
         self.input(0, NetInput::FromBackbone(packet));
     }
 
-    pub fn ping(&mut self, n: usize, dst: Ipv6Addr, sequence: u16) {
+    pub(crate) fn ping(&mut self, n: usize, dst: Ipv6Addr, sequence: u16) {
         self.stacks[n].ping(self.now, dst, 1, sequence, b"hello").expect("taken");
         self.drain(n);
     }
@@ -227,13 +226,13 @@ impl World {
     }
 
     /// Lets `span` pass.
-    pub fn run(&mut self, span: Duration) {
+    pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
         self.run_until(end, |_| false);
     }
 
     /// Until `what` holds, at most `span`. Says whether it came to hold.
-    pub fn run_for(&mut self, span: Duration, what: impl Fn(&Self) -> bool) -> bool {
+    pub(crate) fn run_for(&mut self, span: Duration, what: impl Fn(&Self) -> bool) -> bool {
         let end = self.now + span;
         self.run_until(end, what)
     }
@@ -273,16 +272,16 @@ impl World {
         }
     }
 
-    pub fn attached(&self) -> usize {
+    pub(crate) fn attached(&self) -> usize {
         self.stacks.iter().filter(|stack| stack.is_attached()).count()
     }
 
-    pub fn all_attached(&self) -> bool {
+    pub(crate) fn all_attached(&self) -> bool {
         self.attached() == self.stacks.len()
     }
 
     /// Echo replies that node `n` got from `from`.
-    pub fn replies(&self, n: usize, from: Ipv6Addr) -> usize {
+    pub(crate) fn replies(&self, n: usize, from: Ipv6Addr) -> usize {
         self.events
             .iter()
             .filter(|(_, node, event)| {
@@ -291,27 +290,13 @@ impl World {
             .count()
     }
 
-    pub fn drops(&self, what: NetDrop) -> usize {
+    pub(crate) fn drops(&self, what: NetDrop) -> usize {
         self.events.iter().filter(|(.., event)| *event == NetEvent::Dropped(what)).count()
-    }
-
-    /// The way to the root as parents tell it; `None` where it goes round or ends.
-    pub fn depth(&self, n: usize) -> Option<usize> {
-        let (mut at, mut depth) = (n, 0);
-        while at != 0 {
-            let parent = self.stacks[at].parent()?;
-            at = (0..self.stacks.len()).find(|n| eui64(*n) == parent)?;
-            depth += 1;
-            if depth > self.stacks.len() {
-                return None;
-            }
-        }
-        Some(depth)
     }
 }
 
 /// A UDP packet as a host of the backbone writes it.
-pub fn udp_packet(src: Ipv6Addr, dst: Ipv6Addr, port: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp_packet(src: Ipv6Addr, dst: Ipv6Addr, port: u16, payload: &[u8]) -> Vec<u8> {
     let len = (8 + payload.len()) as u16;
     let mut udp = vec![];
     for word in [port, port, len, 0] {
@@ -324,7 +309,7 @@ pub fn udp_packet(src: Ipv6Addr, dst: Ipv6Addr, port: u16, payload: &[u8]) -> Ve
 }
 
 /// An echo request as a host of the backbone writes it.
-pub fn echo_request(src: Ipv6Addr, dst: Ipv6Addr, sequence: u16) -> Vec<u8> {
+pub(crate) fn echo_request(src: Ipv6Addr, dst: Ipv6Addr, sequence: u16) -> Vec<u8> {
     let mut echo = vec![128, 0, 0, 0, 0, 7];
     echo.extend(sequence.to_be_bytes());
     echo.extend(b"hello");
