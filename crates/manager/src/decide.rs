@@ -7,13 +7,14 @@ use crate::device::{
     Device, DeviceRecord, DeviceState, GROUPS_PER_DEVICE_MAX, Kind, LABEL_OCTETS_MAX,
 };
 use crate::domain::{BORDER_ROUTER_SHORT, Domain, WINDOW_MAX};
-use crate::group::{GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, ports};
-use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
+use crate::group::{
+    GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, ports, sender_ids,
+};
+use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, TekId, Tgk};
 use lowgate_crypto::Key128;
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Channel, Entropy, Eui64, Instant, Ipv6Addr, PanId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 use zeroize::Zeroizing;
 
 /// Devices a domain may have, the expelled among them.
@@ -293,8 +294,7 @@ impl Domain {
             tgk: Tgk(key(entropy)),
             rand: Rand(key(entropy)),
         };
-        let sender_ids = iter::successors(Some(SenderId::MIN), |last| last.next());
-        let given = senders.zip(sender_ids).map(|(eui64, sender_id)| Change::SenderIdGiven {
+        let given = senders.zip(sender_ids()).map(|(eui64, sender_id)| Change::SenderIdGiven {
             group: id,
             eui64,
             sender_id,

@@ -5,7 +5,7 @@
 
 use crate::change::{Change, DomainConfig, LinkKey, Snapshot};
 use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
-use crate::group::{Group, GroupEpoch, GroupRecord};
+use crate::group::{Group, GroupEpoch, GroupRecord, sender_id_after};
 use lowgate_amikey::{GroupId, KeyIndex, SenderId};
 use lowgate_units::{Duration, Eui64, Instant, ShortAddr};
 use std::collections::BTreeMap;
@@ -183,7 +183,7 @@ impl Domain {
             return Err(Inconsistent::SenderId(id, n));
         }
         group.sender_ids.insert(eui64, n);
-        group.sender_id_next = n.next();
+        group.sender_id_next = sender_id_after(n);
         Ok(())
     }
 

@@ -3,11 +3,16 @@
 use lowgate_amikey::{CsbId, Generation, GroupId, Rand, SenderId, TekId, Tgk};
 use lowgate_units::{Eui64, Ipv6Addr};
 use std::collections::BTreeMap;
+use std::iter;
 
 /// Groups a domain may have: each takes a UDP port that 6LoWPAN compresses to one octet.
 pub const GROUPS_MAX: usize = 64;
-/// Members of one group that send. SenderIDs are 8 bits; the rest are for those who come again.
-pub const GROUP_SENDERS_MAX: usize = 200;
+/// SenderIDs of one epoch: 1 to this. Every SPD of the epoch lists them all, given or not, so that a
+/// member's replay table, which has room for so many, knows who joins later. When all were given, the
+/// group gets another epoch.
+pub const SENDER_IDS_PER_EPOCH: u8 = 16;
+/// Members of one group that send. The rest of an epoch's SenderIDs are for those who come again.
+pub const GROUP_SENDERS_MAX: usize = 12;
 /// One crypto session bundle and its epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupEpoch {
@@ -43,7 +48,7 @@ pub struct Group {
     pub epoch: GroupEpoch,
     /// Who sends under which SenderID in this epoch.
     pub sender_ids: BTreeMap<Eui64, SenderId>,
-    /// The SenderID after the last one given in this epoch; `None` when the last one was given.
+    /// The SenderID after the last one given in this epoch; `None` when all were given.
     pub(crate) sender_id_next: Option<SenderId>,
 }
 
@@ -56,6 +61,16 @@ pub fn group_address(group: GroupId, prefix: [u8; 8]) -> Ipv6Addr {
     octets[4..12].copy_from_slice(&prefix);
     octets[14..].copy_from_slice(&group.0.to_be_bytes());
     Ipv6Addr::from(octets)
+}
+
+/// The SenderID after `last` in the same epoch, if there is one.
+pub(crate) fn sender_id_after(last: SenderId) -> Option<SenderId> {
+    last.next().filter(|next| next.raw() <= SENDER_IDS_PER_EPOCH)
+}
+
+/// All SenderIDs of an epoch.
+pub(crate) fn sender_ids() -> impl Iterator<Item = SenderId> {
+    iter::successors(Some(SenderId::MIN), |last| sender_id_after(*last))
 }
 
 /// The ports for groups, best first: those RFC 6282 section 4.3.3 compresses to 4 bits, less the
@@ -72,6 +87,12 @@ mod tests {
     fn the_address_carries_prefix_and_group() {
         let address = group_address(GroupId(0x0102), [0xfd, 0, 0, 1, 0, 2, 0, 3]);
         assert_eq!(address.to_string(), "ff35:40:fd00:1:2:3:8000:102");
+    }
+
+    #[test]
+    fn an_epoch_has_room_for_all_senders_and_some_who_come_again() {
+        assert_eq!(sender_ids().count(), usize::from(SENDER_IDS_PER_EPOCH));
+        assert!(sender_ids().count() > GROUP_SENDERS_MAX);
     }
 
     #[test]

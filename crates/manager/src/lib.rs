@@ -32,7 +32,10 @@ pub use device::{
     Identity, Kind, LABEL_OCTETS_MAX, PSK_OCTETS_MAX, PSK_OCTETS_MIN,
 };
 pub use domain::{BORDER_ROUTER_SHORT, Domain, Inconsistent, WINDOW_MAX};
-pub use group::{GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, group_address};
+pub use group::{
+    GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, SENDER_IDS_PER_EPOCH,
+    group_address,
+};
 pub use interface::{
     DeviceView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput, ManagerOutput,
     Refusal, Reply, Request, RequestId, Status,

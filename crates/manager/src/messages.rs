@@ -5,7 +5,7 @@
 use crate::change::LinkKey;
 use crate::device::{Device, Kind};
 use crate::domain::Domain;
-use crate::group::{Group, group_address};
+use crate::group::{Group, group_address, sender_ids};
 use crate::session::Session;
 use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
 use lowgate_amikey::{
@@ -109,6 +109,7 @@ fn group_unit(domain: &Domain, group: &Group, session: &mut Session) -> Vec<Mess
     };
     let parameters = SpdParameters {
         port: Some(record.port),
+        senders: sender_ids().collect(),
         address: Some(group_address(record.id, domain.config().mesh_prefix)),
         ..SpdParameters::default()
     };

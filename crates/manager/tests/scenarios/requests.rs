@@ -61,8 +61,8 @@ fn bounds_of_the_inventory() {
     let crowded = Request::Import(vec![record(1, Kind::Light, &groups)]);
     let fault = ImportRefused { line: 0, fault: ImportFault::TooManyGroups };
     assert_eq!(refusal(&mut world, crowded), Refusal::Import(vec![fault]));
-    let senders = (0..=200).map(|n| record(n, Kind::Switch, &[(GROUP, Role::Sender)])).collect();
-    let fault = ImportRefused { line: 200, fault: ImportFault::GroupSendersFull(GROUP) };
+    let senders = (0..=12).map(|n| record(n, Kind::Switch, &[(GROUP, Role::Sender)])).collect();
+    let fault = ImportRefused { line: 12, fault: ImportFault::GroupSendersFull(GROUP) };
     assert_eq!(refusal(&mut world, Request::Import(senders)), Refusal::Import(vec![fault]));
     let numbered = |n: u16| {
         let mut line = record(0, Kind::Light, &[]);
