@@ -5,7 +5,7 @@
 //! [`LOWEST_KEPT`], so a descendant, whose rank was made from one of ours, is never chosen.
 
 use crate::lollipop;
-use crate::neighbours::{Heard, LINK_METRIC_MAX, Neighbour, Neighbours};
+use crate::neighbours::{Heard, Neighbour, Neighbours};
 use crate::wire::rpl::{Configuration, Dio};
 use core::cmp::Ordering;
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr};
@@ -91,6 +91,10 @@ impl Dodag {
         self.id
     }
 
+    pub(crate) fn version(&self) -> u8 {
+        self.version
+    }
+
     pub(crate) fn configuration(&self) -> &Configuration {
         &self.configuration
     }
@@ -145,9 +149,7 @@ impl Dodag {
     fn rank_through(&self, now: Instant, neighbour: &Neighbour) -> Option<u32> {
         let heard = neighbour.heard.filter(|heard| heard.version == self.version)?;
         let link = neighbour.link_metric();
-        if link > LINK_METRIC_MAX || neighbour.short.is_none() {
-            return None;
-        }
+        neighbour.short?;
         let current = self.parent == Some(neighbour.eui64);
         if neighbour.is_avoided(now) && !current {
             return None;

@@ -9,7 +9,8 @@ pub const NEIGHBOURS_MAX: usize = 40;
 
 /// One transmission, in units of the link metric (RFC 6551 section 4.3.2: ETX times 128).
 pub(crate) const ETX_ONE: u16 = 128;
-/// RFC 6719 section 5, MAX_LINK_METRIC: links above are not used. ETX 4.
+/// RFC 6719 section 5, MAX_LINK_METRIC: ETX 4. There, links above are not used; here no link costs
+/// more, so that the only way to the root is kept however bad. Who does not answer at all is gone.
 pub(crate) const LINK_METRIC_MAX: u16 = 512;
 /// What a frame that was never acknowledged counts for.
 const ETX_FAILED: u16 = 8 * ETX_ONE;
@@ -51,7 +52,7 @@ pub(crate) struct Neighbour {
 impl Neighbour {
     /// Expected transmissions, in 1/128.
     pub(crate) fn link_metric(&self) -> u16 {
-        self.measured.unwrap_or_else(|| metric_of(self.rssi))
+        self.measured.unwrap_or_else(|| metric_of(self.rssi)).min(LINK_METRIC_MAX)
     }
 
     pub(crate) fn rssi(&self) -> Rssi {
@@ -200,7 +201,7 @@ impl Neighbours {
         };
         let sample = if acked { u16::from(attempts) * ETX_ONE } else { ETX_FAILED };
         let sample = sample.min(ETX_FAILED);
-        let before = entry.link_metric();
+        let before = entry.measured.unwrap_or_else(|| entry.link_metric());
         entry.measured = Some((before * 7 + sample) / 8);
         if acked {
             entry.failures = 0;

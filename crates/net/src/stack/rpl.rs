@@ -135,7 +135,7 @@ impl Stack {
             node.dodag = Some(dio).filter(|dio| dio.rank != INFINITE_RANK).and_then(Dodag::new);
         }
         let Some(dodag) = &mut node.dodag else { return };
-        let stale = lollipop::compare(dio.version, dodag.tell(0, None).version);
+        let stale = lollipop::compare(dio.version, dodag.version());
         match dodag.dio(dio, &mut self.neighbours) {
             DioNews::Foreign => return,
             DioNews::Consistent if near.multicast => self.dio.hear(),
@@ -143,6 +143,8 @@ impl Stack {
             DioNews::Inconsistent => self.dio.reset(now, &mut self.prng),
             DioNews::NewVersion => {
                 node.registered = false;
+                // Should nobody of the new version suit us, we ask.
+                node.solicit.want(now + jittered(Duration::from_secs(2), &mut self.prng));
                 if core::mem::take(&mut node.attached) {
                     self.out.event(NetEvent::Detached);
                 }

@@ -173,3 +173,23 @@ fn a_new_root_version_brings_everybody_back() {
     assert!(world.run_for(secs(60), all), "{} routes", world.stacks[0].routes().count());
     no_loop(&world);
 }
+
+/// Topology: a line whose second link loses six of ten frames. Criteria: a bad way is better
+/// than none: the node behind it is attached, and nearly always stays so.
+#[test]
+fn the_only_way_is_kept_however_bad() {
+    let mut world = World::line(6, 3, 0.0);
+    world.connect(1, 2, 0.6, -95);
+    world.start_all();
+    assert!(world.run_for(secs(60), World::all_attached));
+    let mut attached = 0;
+    for sequence in 0..300 {
+        if world.stacks[2].is_attached() {
+            attached += 1;
+            world.ping(2, MANAGER, sequence);
+        }
+        world.run(secs(1));
+    }
+    assert!(attached > 240, "{attached} of 300 s");
+    assert!(world.backbone.len() > 150, "{} echoes", world.backbone.len());
+}
