@@ -57,6 +57,28 @@ fn the_join_port_is_the_only_door() {
     assert_eq!(world.datagrams.last().map(|(_, node, _)| *node), Some(2));
 }
 
+/// Whoever lets other ports out in the clear does not get them in.
+#[test]
+fn other_ports_stay_shut_to_strangers() {
+    let stack = |n, join_port| {
+        let config = lowgate_net::StackConfig { eui64: eui64(n), join_port, mpl_sequence: 0 };
+        Stack::new(config, Prng::new(n as u64))
+    };
+    let (now, mut relay) = (Instant::from_secs(1), stack(1, JOIN_PORT));
+    for (port, accepted) in [(JOIN_PORT, true), (5683, false), (5684, false)] {
+        let mut stranger = stack(2, port);
+        assert_eq!(stranger.udp_send(now, send(1, port, false, b"hello")), Ok(()));
+        for output in outputs(&mut stranger, now) {
+            let NetOutput::Frame(frame) = output else { panic!("a frame, not {output:?}") };
+            replay(&mut relay, now, 2, &frame, false);
+        }
+        let heard = outputs(&mut relay, now);
+        let datagram = matches!(&heard[..], [NetOutput::Udp(datagram)] if !datagram.secured);
+        let noise = matches!(heard[..], [NetOutput::Event(NetEvent::Dropped(NetDrop::Unsecured))]);
+        assert_eq!((datagram, noise), (accepted, !accepted), "port {port}: {heard:?}");
+    }
+}
+
 /// A joiner's last words leave although it attaches in the same breath.
 #[test]
 fn last_words_survive_the_attachment() {

@@ -193,3 +193,18 @@ fn the_only_way_is_kept_however_bad() {
     assert!(attached > 240, "{attached} of 300 s");
     assert!(world.backbone.len() > 150, "{} echoes", world.backbone.len());
 }
+
+/// Topology: a line whose first link dies. Criteria: the children hear of it before the node begins
+/// to look for another way (RFC 6550 section 8.2.2.5).
+#[test]
+fn children_are_poisoned_at_once() {
+    let mut world = World::line(7, 4, 0.0);
+    world.start_all();
+    assert!(world.run_for(secs(30), World::all_attached));
+    world.cut(0, 1);
+    world.ping(1, MANAGER, 1);
+    let detached = |n: usize| move |world: &World| !world.stacks[n].is_attached();
+    assert!(world.run_for(secs(10), detached(1)));
+    let soon = Duration::from_millis(100);
+    assert!(world.run_for(soon, detached(2)) && world.run_for(soon, detached(3)));
+}
