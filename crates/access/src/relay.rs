@@ -29,6 +29,29 @@ const MAC_AT: usize = HEADER_OCTETS - 8;
 /// A device has one radio interface.
 const INTERFACE: u8 = 0;
 
+/// What a header says. Only the relay that made it can tell whether it is authentic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderFields {
+    /// Of the relay's key.
+    pub generation: u8,
+    /// Where the joiner was heard.
+    pub interface: u8,
+    /// The joiner's port.
+    pub port: u16,
+    /// The joiner's link-local address.
+    pub joiner: Iid,
+}
+
+impl HeaderFields {
+    /// Of a header that has the length of ours; for those who read captures.
+    pub fn of(header: &[u8]) -> Option<Self> {
+        let header: &[u8; HEADER_OCTETS] = header.try_into().ok()?;
+        let [generation, interface, high, low, iid @ .., _, _, _, _, _, _, _, _] = *header;
+        let port = u16::from_be_bytes([high, low]);
+        Some(Self { generation, interface, port, joiner: Iid(iid) })
+    }
+}
+
 /// One node's relay.
 #[derive(Debug)]
 pub struct Relay {
@@ -154,13 +177,10 @@ impl Relay {
         octets: &'a [u8],
     ) -> Result<ToJoiner<'a>, RelayDrop> {
         let envelope = jpy::parse(octets).map_err(RelayDrop::Envelope)?;
-        let header: [u8; HEADER_OCTETS] =
-            envelope.header.try_into().map_err(|_| RelayDrop::ForeignHeader)?;
-        let [generation, interface, port_high, port_low, iid @ .., _, _, _, _, _, _, _, _] = header;
-        let joiner = Iid(iid);
-        let dst_port = u16::from_be_bytes([port_high, port_low]);
+        let fields = HeaderFields::of(envelope.header).ok_or(RelayDrop::ForeignHeader)?;
+        let HeaderFields { generation, interface, port: dst_port, joiner } = fields;
         let own = self.header(joiner, dst_port);
-        let authentic = tags_match(&own[MAC_AT..], &header[MAC_AT..]);
+        let authentic = tags_match(&own[MAC_AT..], &envelope.header[MAC_AT..]);
         if generation != self.generation || interface != INTERFACE || !authentic {
             return Err(RelayDrop::ForeignHeader);
         }

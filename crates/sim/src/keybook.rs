@@ -238,7 +238,7 @@ impl EpochEntry {
 }
 
 /// A joiner's port tells its sessions from the relays' envelopes, which leave from the join port.
-const DECODE_AS: [(u16, &str); 2] = [(JOINER_PORT, "dtls"), (MANAGER_RELAY_PORT, "cbor")];
+const DECODE_AS: [(u16, &str); 2] = [(JOINER_PORT, "dtls"), (MANAGER_RELAY_PORT, "data")];
 
 fn decode_as() -> String {
     DECODE_AS.iter().fold(head("Ports"), |mut text, (port, protocol)| {

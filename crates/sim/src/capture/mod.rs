@@ -1,18 +1,21 @@
 //! Captures that Wireshark opens: pcapng, written and read back.
 //!
 //! The air is interface 0, 802.15.4 frames with their channel, strength and quality in front (TAP); the
-//! backbone is interface 1, bare IPv6 packets. Secrets of DTLS sessions stand before all packets, because a
+//! backbone is interface 1, bare IPv6 packets. Interface 2, if it is there, repeats what relays pass on as
+//! the domain manager takes it out of their envelope. Secrets of DTLS sessions stand before all packets, because a
 //! dissector needs them before it meets the sessions. Format: draft-ietf-opsawg-pcapng.
 //!
 //! **Invariant:** the same calls give the same octets; times are virtual, since the world's beginning.
 
 mod read;
 mod tap;
+mod unwrap;
 
 use lowgate_units::Instant;
 
 pub use read::{Packet, ReadFault, ReadReason, Recording, read};
 pub use tap::{AirFrame, TapFault};
+pub use unwrap::unwrapped;
 
 /// LINKTYPE_IEEE802_15_4_TAP.
 pub const LINKTYPE_TAP: u16 = 283;
@@ -23,6 +26,7 @@ pub const CAPTURE_OCTETS_MAX: usize = 1 << 30;
 
 const AIR: u32 = 0;
 const BACKBONE: u32 = 1;
+const UNWRAPPED: u32 = 2;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
@@ -46,6 +50,7 @@ pub struct Capture {
     secrets: String,
     taken: u64,
     left_out: u64,
+    has_unwrapped: bool,
 }
 
 impl Capture {
@@ -64,6 +69,12 @@ impl Capture {
     /// Records an IPv6 packet on the backbone. An empty comment is none.
     pub fn packet(&mut self, at: Instant, packet: &[u8], comment: &str) {
         self.record(BACKBONE, at, packet, comment);
+    }
+
+    /// Records the packet that an envelope on the backbone stands for: see [`unwrapped`].
+    pub fn unwrapped(&mut self, at: Instant, packet: &[u8], comment: &str) {
+        self.has_unwrapped = true;
+        self.record(UNWRAPPED, at, packet, comment);
     }
 
     /// Adds a session's secret: one line in the format of NSS key logs, `CLIENT_RANDOM <random> <secret>`.
@@ -93,6 +104,9 @@ impl Capture {
         section_header(&mut file, about);
         interface(&mut file, LINKTYPE_TAP, "air", "802.15.4 frames as they are sent");
         interface(&mut file, LINKTYPE_IPV6, "backbone", "IPv6 between border router and manager");
+        if self.has_unwrapped {
+            interface(&mut file, LINKTYPE_IPV6, "unwrapped", "what relays' envelopes hold");
+        }
         if !self.secrets.is_empty() {
             block(&mut file, DECRYPTION_SECRETS, |body| {
                 body.extend(TLS_KEY_LOG.to_le_bytes());

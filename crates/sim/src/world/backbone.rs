@@ -1,6 +1,7 @@
 //! The backbone between border router and manager: IPv6 packets, a delay, and nobody else.
 
 use super::{BACKBONE_DELAY, Due, MANAGER_ADDR, ROUTER_ADDR, World};
+use crate::capture::unwrapped;
 use lowgate_manager::ManagerInput;
 use lowgate_router::{Datagram, datagram, packet};
 use lowgate_units::Ipv6Addr;
@@ -42,6 +43,9 @@ impl World {
         self.checkers.backbone(self.now, packet, [MANAGER_ADDR, ROUTER_ADDR]);
         if self.config.capture {
             self.capture.packet(self.now, packet, "");
+            if let Some(packet) = unwrapped(packet).filter(|_| self.config.key_log) {
+                self.capture.unwrapped(self.now, &packet, "out of the envelope before");
+            }
         }
     }
 }
