@@ -1,4 +1,5 @@
 //! What the binary is made of: the files people give it and the page it gives back.
 
+pub mod demo;
 pub mod inventory;
 pub mod report;

@@ -6,6 +6,7 @@
 pub mod figures;
 mod fill;
 mod join_trace;
+mod keys;
 mod options;
 mod play;
 mod tell;

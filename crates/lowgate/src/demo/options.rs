@@ -1,7 +1,7 @@
 //! What the demo is asked to do, and the building and inventory it does it with.
 
 use crate::inventory::{self, Known};
-use lowgate_manager::{DeviceRecord, GroupId};
+use lowgate_manager::DeviceRecord;
 use lowgate_sim::building::Building;
 use lowgate_units::{Entropy, SeededEntropy};
 use std::collections::BTreeSet;
@@ -93,7 +93,7 @@ pub fn site(options: &Options) -> Result<Site, Vec<String>> {
 fn assemble(building: (&str, &str), inventory: (&str, &[u8])) -> Result<Site, Vec<String>> {
     let parsed = Building::parse(building.0, building.1);
     // With a building that cannot be read, the inventory's own faults are still worth telling.
-    let known = parsed.as_ref().map(known).unwrap_or_default();
+    let known = parsed.as_ref().map(Known::of).unwrap_or_default();
     let records = inventory::parse(inventory.0, inventory.1, &known);
     let (parsed, records) = match (parsed, records) {
         (Ok(parsed), Ok(records)) => (parsed, records),
@@ -106,13 +106,6 @@ fn assemble(building: (&str, &str), inventory: (&str, &[u8])) -> Result<Site, Ve
 
 fn lines(faults: &[impl ToString]) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
-}
-
-fn known(building: &Building) -> Known {
-    Known {
-        rooms: building.floors.iter().flat_map(|f| &f.rooms).map(|room| room.name.clone()).collect(),
-        groups: building.groups.iter().map(|group| GroupId(group.id)).collect(),
-    }
 }
 
 /// Devices that hang in one file only.
@@ -151,7 +144,7 @@ fn generated(devices: usize, seed: u64) -> Result<Site, Vec<String>> {
         text.push('\n');
         text.push_str(row.emit(&psk).trim_end());
     }
-    let known = known(&generated.building);
+    let known = Known::of(&generated.building);
     let inventory = inventory::parse("generated inventory", text.as_bytes(), &known)
         .map_err(|faults| lines(&faults))?;
     Ok(Site { building: generated.building, inventory })

@@ -1,7 +1,6 @@
 //! What the demo does with the world, act by act, and what must come of it.
 
 use super::figures::{Figures, GroupCommand, JoinMs, Revoked, percentile};
-use super::join_trace::JoinTrace;
 use super::options::{Options, Site};
 use super::tell::Teller;
 use lowgate_manager::{DeviceRecord, GroupId, Kind, ManagerEvent, Reply, Request, Store};
@@ -103,7 +102,6 @@ pub struct Play {
     teller: Teller,
     stranger: StationId,
     replayer: StationId,
-    trace: JoinTrace,
     /// The database lives in it, and goes with it.
     _dir: tempfile::TempDir,
 }
@@ -127,14 +125,14 @@ impl Play {
     ) -> io::Result<Self> {
         let mut config = WorldConfig::new(options.seed);
         config.medium.loss = options.loss;
-        config.capture = options.pcap.is_some() || options.keys.is_some();
+        // The report shows a join as the air saw it.
+        config.capture = true;
         config.key_log = options.keys.is_some();
         let stations = site.building.stations() as u32;
         let intruders = intruders(&site.building);
         let world = World::new(config, site.building.clone(), &site.inventory, intruders, store);
         Ok(Self {
             teller: Teller::new(&site),
-            trace: JoinTrace::new(),
             world,
             site,
             loss: options.loss,
@@ -629,11 +627,6 @@ impl Play {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         super::keys::write(&self.world, dir, capture, out)
-    }
-
-    /// One join, message by message.
-    pub const fn trace(&self) -> &JoinTrace {
-        &self.trace
     }
 }
 
