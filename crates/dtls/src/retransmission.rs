@@ -9,8 +9,8 @@ pub enum Retransmission {
     Rfc6347,
     /// RFC 7925 section 11: nine seconds, doubling to 60.
     Rfc7925,
-    /// From measured round trips, and before the first of them from the number of radio hops; at
-    /// most 0.75 s during the first 15 s, then doubling to 60 s.
+    /// From measured round trips, and before the first of them from the number of radio hops:
+    /// doubling, but at most 0.75 s during the first 15 s, then doubling to 60 s.
     Adaptive {
         /// Radio hops to the peer, as far as known; 1 for a neighbour.
         hops: u8,
@@ -90,7 +90,9 @@ impl RetransmissionTimer {
             Retransmission::Rfc7925 => doubled(9),
             Retransmission::Adaptive { .. } if now - self.started < YOUNG => {
                 let round_trip = self.round_trip.unwrap_or(self.expected());
-                (round_trip * 2).clamp(INTERVAL_MIN, YOUNG_INTERVAL_MAX)
+                let first = (round_trip * 2).max(INTERVAL_MIN);
+                let patience = 1 << self.transmissions.min(8);
+                (first * patience).min(YOUNG_INTERVAL_MAX)
             }
             Retransmission::Adaptive { .. } => {
                 (self.wait.max(YOUNG_INTERVAL_MAX) * 2).min(INTERVAL_MAX)

@@ -21,18 +21,18 @@ use subtle::ConstantTimeEq;
 /// HelloVerifyRequests that are answered at once; later ones wait for the timer, so that a forger
 /// cannot make us talk as fast as he does.
 const VERIFIES_MAX: u8 = 16;
-/// An unauthentic alert is believed when it answered this many of our transmissions,
+/// An unauthentic alert is believed when it answered this many of our transmissions.
 const TOLD_MAX: u8 = 3;
-/// or when so many transmissions after it brought nothing better.
-const SUSPECT_TRANSMISSIONS: u8 = 6;
 /// How often a suspicion makes us begin anew before it is believed.
 const DOUBTED_MAX: u8 = 1;
+/// How often another ServerHello takes the place of the one that was believed.
+const REWINDS_MAX: u8 = 4;
 /// A repeated flight of the server is answered by ours, but not faster than this.
 const REPEAT_GAP: Duration = Duration::from_millis(100);
 
-/// How often Finished is sent before the handshake begins anew: something that nobody can verify
-/// (a ServerHello changed on its way) may have spoilt it.
-const fn finished_transmissions_max(policy: Retransmission) -> u16 {
+/// How often a flight is sent after a ServerHello before the handshake begins anew: something that
+/// nobody can verify (a ServerHello changed on its way) may have spoilt it.
+const fn transmissions_max(policy: Retransmission) -> u16 {
     match policy {
         Retransmission::Adaptive { .. } => 8,
         Retransmission::Rfc6347 | Retransmission::Rfc7925 => 4,
@@ -45,8 +45,9 @@ impl Client {
         self.hello_seq = 0;
         self.verifies = 0;
         self.suspicion = None;
-        self.state = State::AwaitHello { cookie: ConnectionId::new() };
-        self.hello(&[]);
+        self.cookie.clear();
+        self.rewinds = 0;
+        self.hello();
         self.transmit(now);
     }
 
@@ -59,18 +60,30 @@ impl Client {
     }
 
     /// Builds the flight of a ClientHello.
-    fn hello(&mut self, cookie: &[u8]) {
+    fn hello(&mut self) {
+        self.disown_server();
+        self.state = State::AwaitHello;
         self.flight.clear();
         self.reassembler.clear();
         // RFC 6347 section 4.2.6: an earlier ClientHello and its answer are not in the transcript.
         self.transcript = Sha256::new();
         self.next_receive = self.hello_seq;
-        let (random, settings) = (&self.random, &self.settings);
+        let (random, cookie, settings) = (&self.random, &self.cookie, &self.settings);
         let kind = MessageType::ClientHello;
         self.flight.message(kind, self.hello_seq, &mut self.transcript, |out| {
             let request = &settings.group_request[..];
             emit_client_hello(random, cookie, settings.offered, request, out);
         });
+    }
+
+    /// Whatever ServerHello was believed, it is so no longer.
+    fn disown_server(&mut self) {
+        if let Some(random_start) = self.believed.take() {
+            if self.disowned.is_full() {
+                self.disowned.pop_front();
+            }
+            let _ = self.disowned.push_back(random_start); // room was made
+        }
     }
 
     fn transmit(&mut self, now: Instant) {
@@ -80,9 +93,10 @@ impl Client {
 
     /// Timers.
     pub(super) fn tick(&mut self, now: Instant) {
-        let finished_out = match self.state {
-            State::AwaitHello { .. } | State::AwaitDone { .. } => false,
-            State::AwaitFinished { .. } => true,
+        let (answered, finished_out) = match self.state {
+            State::AwaitHello => (false, false),
+            State::AwaitDone { .. } => (true, false),
+            State::AwaitFinished { .. } => (true, true),
             State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => return,
         };
         if now >= self.timer.gives_up() {
@@ -93,7 +107,7 @@ impl Client {
             return;
         }
         if let Some(suspicion) = &mut self.suspicion {
-            if suspicion.told >= TOLD_MAX || suspicion.transmissions_left == 0 {
+            if suspicion.told >= TOLD_MAX {
                 let reason = suspicion.reason;
                 if !finished_out || self.doubted == DOUBTED_MAX {
                     return self.end(reason);
@@ -101,11 +115,10 @@ impl Client {
                 self.doubted += 1;
                 return self.restart(now);
             }
-            suspicion.transmissions_left -= 1;
             suspicion.heard = false;
         }
-        let max = finished_transmissions_max(self.settings.retransmission);
-        if finished_out && self.timer.transmissions() >= max {
+        let max = transmissions_max(self.settings.retransmission);
+        if answered && self.timer.transmissions() >= max {
             return self.restart(now);
         }
         self.transmit(now);
@@ -116,7 +129,7 @@ impl Client {
         let state = core::mem::replace(&mut self.state, State::Closed);
         let (session, told) = match state {
             State::Idle => (None, true),
-            State::AwaitHello { .. } | State::AwaitDone { .. } => (None, false),
+            State::AwaitHello | State::AwaitDone { .. } => (None, false),
             State::AwaitFinished { session, .. } | State::Established(session) => {
                 (Some(session), false)
             }
@@ -131,8 +144,7 @@ impl Client {
     }
 
     fn suspect(&mut self, reason: CloseReason) {
-        let first =
-            Suspicion { reason, told: 0, heard: false, transmissions_left: SUSPECT_TRANSMISSIONS };
+        let first = Suspicion { reason, told: 0, heard: false };
         let suspicion = self.suspicion.get_or_insert(first);
         suspicion.reason = reason;
         if !core::mem::replace(&mut suspicion.heard, true) {
@@ -141,6 +153,9 @@ impl Client {
     }
 
     pub(super) fn datagram(&mut self, now: Instant, datagram: &mut [u8]) {
+        if matches!(self.state, State::Idle | State::Closing { .. } | State::Closed) {
+            return;
+        }
         let mut rest = datagram;
         for _ in 0..RECORDS_PER_DATAGRAM_MAX {
             if rest.is_empty() {
@@ -172,7 +187,7 @@ impl Client {
                     Ok(())
                 }
                 State::Idle
-                | State::AwaitHello { .. }
+                | State::AwaitHello
                 | State::AwaitDone { .. }
                 | State::AwaitFinished { .. }
                 | State::Established(_)
@@ -189,7 +204,7 @@ impl Client {
         match (alert, &self.state) {
             (
                 [level @ 1..=2, description],
-                State::AwaitHello { .. } | State::AwaitDone { .. } | State::AwaitFinished { .. },
+                State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. },
             ) if *level == 2 || *description == AlertDescription::CLOSE_NOTIFY.0 => {
                 self.suspect(CloseReason::PeerAlert(AlertDescription(*description)));
             }
@@ -204,7 +219,7 @@ impl Client {
             // The Finished overtook its ChangeCipherSpec, or was forged: it will come again.
             State::AwaitFinished { session, cipher_changed: true, .. } => (session, false),
             State::Idle
-            | State::AwaitHello { .. }
+            | State::AwaitHello
             | State::AwaitDone { .. }
             | State::AwaitFinished { .. }
             | State::Closing { .. }
@@ -255,21 +270,22 @@ impl Client {
         fragment: &Fragment<'_>,
     ) -> Result<(), RecordDrop> {
         match (&self.state, fragment.kind) {
-            (State::AwaitHello { .. }, MessageType::HelloVerifyRequest) => {
+            (State::AwaitHello | State::AwaitDone { .. }, MessageType::HelloVerifyRequest) => {
                 // It fits any datagram, and a server that keeps no state cannot cut it.
                 let body = fragment.is_whole().then_some(fragment.octets);
                 return self.verify_request(now, body.ok_or(RecordDrop::BadFragment)?);
             }
             // Servers count their HelloVerifyRequests in different ways.
-            (State::AwaitHello { .. }, MessageType::ServerHello)
-                if fragment.seq < self.next_receive =>
-            {
-                self.next_receive = fragment.seq;
+            (State::AwaitHello, MessageType::ServerHello) if fragment.seq < self.next_receive => {
+                return self.early_hello(now, epoch, fragment);
             }
-            (
-                State::AwaitHello { .. } | State::AwaitDone { .. } | State::AwaitFinished { .. },
-                _,
-            ) => {}
+            (State::AwaitDone { .. } | State::AwaitFinished { .. }, MessageType::ServerHello)
+                if fragment.seq < self.next_receive && fragment.is_whole() =>
+            {
+                self.rewind(fragment.octets)?;
+                return self.early_hello(now, epoch, fragment);
+            }
+            (State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. }, _) => {}
             (State::Idle | State::Established(_) | State::Closing { .. } | State::Closed, _) => {
                 return Err(RecordDrop::Repeated);
             }
@@ -289,6 +305,37 @@ impl Client {
         Ok(())
     }
 
+    /// A ServerHello with a lower number than expected. Only when it is accepted the count follows.
+    fn early_hello(
+        &mut self,
+        now: Instant,
+        epoch: u16,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        if !fragment.is_whole() {
+            return Err(RecordDrop::BadFragment);
+        }
+        let expected = core::mem::replace(&mut self.next_receive, fragment.seq);
+        let accepted = self.message(now, (epoch, fragment.kind), fragment.octets);
+        if accepted.is_err() {
+            self.next_receive = expected;
+        }
+        accepted
+    }
+
+    /// Another ServerHello than the one we believe. Until a Finished verified the latest counts: the
+    /// earlier one may be forged, or the answer to a hello from before we lost our memory.
+    fn rewind(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
+        let hello = self.acceptable(body)?;
+        let other = self.believed.is_none_or(|believed| hello.random[..8] != believed);
+        if !other || self.rewinds == REWINDS_MAX {
+            return Err(RecordDrop::Repeated);
+        }
+        self.rewinds += 1;
+        self.hello();
+        Ok(())
+    }
+
     /// RFC 6347 section 4.2.4: a retransmitted flight of the peer asks for ours.
     fn repeated(&mut self, now: Instant, kind: MessageType) {
         let is_last = kind == MessageType::ServerHelloDone;
@@ -301,25 +348,21 @@ impl Client {
     }
 
     fn verify_request(&mut self, now: Instant, body: &[u8]) -> Result<(), RecordDrop> {
-        let State::AwaitHello { cookie } = &mut self.state else {
-            return Err(RecordDrop::Unexpected);
-        };
         let asked = parse_hello_verify(body).map_err(RecordDrop::HelloRefused)?;
         if asked.is_empty() {
             return Err(RecordDrop::BadMessage);
         }
-        if *asked == cookie[..] {
+        if *asked == self.cookie[..] {
             return Err(RecordDrop::Repeated);
         }
         let next = self.hello_seq + 1;
         if next > MESSAGE_SEQ_MAX {
             return Err(RecordDrop::Unexpected);
         }
-        let asked = ConnectionId::from_slice(asked).map_err(|_| RecordDrop::BadMessage)?;
+        self.cookie = ConnectionId::from_slice(asked).map_err(|_| RecordDrop::BadMessage)?;
         self.suspicion = None;
-        *cookie = asked.clone();
         self.hello_seq = next;
-        self.hello(&asked);
+        self.hello();
         self.verifies = self.verifies.saturating_add(1);
         if self.verifies <= VERIFIES_MAX {
             self.timer.answered(now);
@@ -336,7 +379,7 @@ impl Client {
         body: &[u8],
     ) -> Result<(), RecordDrop> {
         match (&mut self.state, kind, epoch) {
-            (State::AwaitHello { .. }, MessageType::ServerHello, 0) => self.server_hello(body)?,
+            (State::AwaitHello, MessageType::ServerHello, 0) => self.server_hello(body)?,
             (
                 State::AwaitDone { hint_seen: seen @ false, .. },
                 MessageType::ServerKeyExchange,
@@ -364,7 +407,8 @@ impl Client {
         Ok(())
     }
 
-    fn server_hello(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
+    /// A ServerHello that fits our hello, and that was not found wanting before.
+    fn acceptable<'h>(&mut self, body: &'h [u8]) -> Result<ServerHello<'h>, RecordDrop> {
         let checked = ServerHello::parse(body, self.settings.offered).and_then(|hello| {
             if self.settings.offered.extended_master_secret && !hello.extended_master_secret {
                 return Err(CloseReason::ExtendedMasterSecretMissing);
@@ -376,13 +420,21 @@ impl Client {
             }
             Ok(hello)
         });
-        let hello = match checked {
-            Ok(hello) => hello,
+        match checked {
+            Ok(hello) if self.disowned.iter().any(|start| hello.random[..8] == *start) => {
+                Err(RecordDrop::Repeated)
+            }
+            Ok(hello) => Ok(hello),
             Err(reason) => {
                 self.suspect(reason);
-                return Err(RecordDrop::HelloRefused(reason));
+                Err(RecordDrop::HelloRefused(reason))
             }
-        };
+        }
+    }
+
+    fn server_hello(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
+        let hello = self.acceptable(body)?;
+        let believed = hello.random.first_chunk().copied();
         let cid = ConnectionId::from_slice(hello.connection_id.unwrap_or_default());
         let hello = Negotiated {
             server_random: *hello.random,
@@ -392,6 +444,7 @@ impl Client {
                 .group_answer
                 .and_then(|answer| GroupAnswer::from_slice(answer).ok()),
         };
+        self.believed = believed;
         self.state = State::AwaitDone { hello, hint_seen: false };
         Ok(())
     }

@@ -109,6 +109,11 @@ const REASSEMBLY_SLOTS: usize = 3;
 /// A ServerHello with a session id of 32 and a connection ID of 255 octets has 361.
 const REASSEMBLY_OCTETS_MAX: usize = 384;
 
+/// RFC 6347 section 4.2.1: one octet of length.
+const COOKIE_OCTETS_MAX: usize = 255;
+/// ServerHellos that were given up; older ones are out of the network.
+const DISOWNED_MAX: usize = 4;
+
 /// A DTLS client and its one session.
 pub struct Client {
     ccm: &'static dyn Ccm,
@@ -127,6 +132,14 @@ pub struct Client {
     flight: Flight<FLIGHT_OCTETS_MAX>,
     timer: RetransmissionTimer,
     suspicion: Option<Suspicion>,
+    /// What the last HelloVerifyRequest of this attempt wants to hear.
+    cookie: heapless::Vec<u8, COOKIE_OCTETS_MAX>,
+    /// How the random begins of the ServerHello that is believed,
+    believed: Option<[u8; 8]>,
+    /// and of those that are so no longer: late copies of them must not spoil the next attempt.
+    disowned: heapless::Deque<[u8; 8], DISOWNED_MAX>,
+    /// Times that another ServerHello was believed in this attempt.
+    rewinds: u8,
     /// HelloVerifyRequests answered in this attempt.
     verifies: u8,
     /// Attempts that began anew after a peer's alert.
@@ -148,9 +161,7 @@ struct Settings {
 enum State {
     Idle,
     /// A ClientHello is out.
-    AwaitHello {
-        cookie: heapless::Vec<u8, CID_OCTETS_MAX>,
-    },
+    AwaitHello,
     /// A ServerHello came; ServerHelloDone is missing.
     AwaitDone {
         hello: Negotiated,
@@ -199,7 +210,6 @@ struct Suspicion {
     told: u8,
     /// Whether the last one was among them.
     heard: bool,
-    transmissions_left: u8,
 }
 
 /// What waits to be polled.
@@ -276,6 +286,10 @@ impl Client {
             reassembler: Reassembler::default(),
             flight: Flight::default(),
             suspicion: None,
+            cookie: heapless::Vec::new(),
+            believed: None,
+            disowned: heapless::Deque::new(),
+            rewinds: 0,
             verifies: 0,
             doubted: 0,
             news: News::default(),
@@ -316,7 +330,7 @@ impl Client {
                     session.as_ref().and_then(|session| session.group_answer.clone())
                 }
                 State::Idle
-                | State::AwaitHello { .. }
+                | State::AwaitHello
                 | State::AwaitDone { .. }
                 | State::AwaitFinished { .. }
                 | State::Closed => None,
@@ -375,7 +389,7 @@ impl Client {
         match &self.state {
             State::Established(session) => WriteKeys::overhead(session.cid.len()),
             State::Idle
-            | State::AwaitHello { .. }
+            | State::AwaitHello
             | State::AwaitDone { .. }
             | State::AwaitFinished { .. }
             | State::Closing { .. }
@@ -385,7 +399,7 @@ impl Client {
 
     fn wake_at(&self) -> Instant {
         match self.state {
-            State::AwaitHello { .. } | State::AwaitDone { .. } | State::AwaitFinished { .. } => {
+            State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. } => {
                 self.timer.due().min(self.timer.gives_up())
             }
             State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
@@ -397,7 +411,7 @@ impl Client {
     fn write_flight(&mut self, buf: &mut [u8]) -> Option<usize> {
         let keys = match &mut self.state {
             State::AwaitFinished { session, .. } => Some((&mut session.write, &session.cid[..])),
-            State::AwaitHello { .. } | State::AwaitDone { .. } => None,
+            State::AwaitHello | State::AwaitDone { .. } => None,
             State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
                 return None;
             }
@@ -457,3 +471,6 @@ impl Settings {
         })
     }
 }
+
+#[cfg(all(test, feature = "server"))]
+mod tests;

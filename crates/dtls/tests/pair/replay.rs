@@ -82,3 +82,24 @@ fn the_same_address_again() {
     assert_eq!(world.said.closed, [(old, CloseReason::Superseded)]);
     world.expect_working();
 }
+
+/// A client that loses its memory while the server repeats the answer to its former hello: that
+/// answer arrives first, and the genuine one still counts.
+#[test]
+fn a_reboot_in_the_middle_of_a_handshake() {
+    for seed in 0..100 {
+        let mut world = World::joining(seed, |_| {});
+        world.faults.delay = (millis(150), millis(150));
+        world.run_for(millis(700 + 11 * seed));
+        let mut config = config(b"d1");
+        config.connection_id = seed % 2 == 0;
+        let rebooted = world.add(peer(1), config);
+        world.nodes.swap(0, rebooted);
+        world.nodes.pop();
+        world.start(0);
+        world.run_for(secs(4));
+        assert_eq!(world.nodes[0].established.len(), 1, "seed {seed}");
+        world.run_for(secs(1));
+        world.expect_working();
+    }
+}

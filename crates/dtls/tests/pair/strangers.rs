@@ -191,6 +191,21 @@ proptest! {
     }
 }
 
+/// A ServerHello that cannot be right, under a number that is over: it once moved the count for good.
+#[test]
+fn a_forged_hello_with_an_old_number() {
+    for after in [0, 20, 40, 50] {
+        let mut world = World::joining(1, |_| {});
+        world.run_for(millis(after));
+        let mut forged = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 12];
+        forged.extend_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        world.inject(Towards::Client, &peer(1), &forged);
+        world.run_for(millis(200));
+        world.expect_joined();
+        world.expect_working();
+    }
+}
+
 /// Relay headers are part of who a peer is: two joiners behind one relay do not disturb each other.
 #[test]
 fn joiners_behind_one_relay() {

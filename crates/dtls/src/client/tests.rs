@@ -1,0 +1,177 @@
+//! What only the inside can arrange: a server that has the keys and lies, numbers that run out.
+
+extern crate std;
+
+use super::*;
+use crate::record::SEQ_MAX;
+use crate::{Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId};
+use lowgate_crypto::SoftCcm;
+use lowgate_units::{Ipv6Addr, SeededEntropy};
+use std::vec::Vec;
+
+struct Anyone;
+
+impl PskDirectory for Anyone {
+    fn psk(&self, _: &[u8]) -> Option<Psk> {
+        Psk::new(b"key")
+    }
+}
+
+const NOW: Instant = Instant::from_secs(1);
+
+struct Pair {
+    client: Client,
+    server: Server,
+    entropy: SeededEntropy,
+    peer: Peer,
+    established: Option<SessionId>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let config = ClientConfig {
+            identity: b"d",
+            psk: Psk::new(b"key").expect("3 octets"),
+            group_request: None,
+            connection_id: true,
+            extended_master_secret: true,
+            datagram_len_max: 512,
+            retransmission: Retransmission::Rfc6347,
+            key_log: false,
+        };
+        let mut client =
+            Client::new(&SoftCcm, config, [7; 32], Prng::new(1)).expect("good configuration");
+        client.handle(NOW, ClientInput::Start);
+        let mut entropy = SeededEntropy::new(1);
+        let server = Server::new(ServerConfig::new(&SoftCcm), Prng::new(2), &mut entropy);
+        let relay_header = heapless::Vec::new();
+        let peer = Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header };
+        Self { client, server, entropy, peer, established: None }
+    }
+
+    /// The client's next datagrams go to the server; its answers are returned.
+    fn up(&mut self) -> Vec<Vec<u8>> {
+        let mut buf = [0; 1280];
+        while let ClientOutput::Transmit { len } = self.client.poll(NOW, &mut buf) {
+            let input = ServerInput::Datagram { peer: &self.peer, octets: &mut buf[..len] };
+            self.server.handle(NOW, input, &Anyone, &mut self.entropy);
+        }
+        self.answers()
+    }
+
+    fn answers(&mut self) -> Vec<Vec<u8>> {
+        let mut answers = Vec::new();
+        loop {
+            match self.server.poll(NOW) {
+                ServerOutput::Transmit { octets, .. } => answers.push(octets),
+                ServerOutput::Established { session, .. } => self.established = Some(session),
+                ServerOutput::Wait { .. } => return answers,
+                _ => {}
+            }
+        }
+    }
+
+    fn down(&mut self, datagrams: Vec<Vec<u8>>) {
+        for mut octets in datagrams {
+            self.client.handle(NOW, ClientInput::Datagram(&mut octets));
+        }
+    }
+
+    /// Until the server's Finished is on its way to the client.
+    fn last_flight(&mut self) -> Vec<Vec<u8>> {
+        for _ in 0..2 {
+            let answers = self.up();
+            self.down(answers);
+        }
+        self.up()
+    }
+}
+
+/// A Finished that is not verified lets anyone in who can tamper with hellos.
+#[test]
+fn the_servers_finished_is_verified() {
+    for at in 0..VERIFY_DATA_OCTETS {
+        let mut pair = Pair::new();
+        let last = pair.last_flight();
+        let State::AwaitFinished { server_verify, .. } = &mut pair.client.state else {
+            panic!("Finished is out");
+        };
+        server_verify[at] ^= 0x80;
+        pair.down(last);
+        assert!(!pair.client.is_established());
+        let mut buf = [0; 1280];
+        let alert = pair.client.poll(NOW, &mut buf);
+        assert!(matches!(alert, ClientOutput::Transmit { .. }), "{alert:?}");
+        let closed = ClientOutput::Closed { reason: CloseReason::KeyMismatch };
+        assert_eq!(pair.client.poll(NOW, &mut buf), closed);
+    }
+}
+
+#[test]
+fn record_numbers_run_out_with_a_goodbye() {
+    let mut pair = Pair::new();
+    let last = pair.last_flight();
+    pair.down(last);
+    let State::Established(session) = &mut pair.client.state else { panic!("established") };
+    session.write.set_next_seq(SEQ_MAX - 1);
+    let mut buf = [0; 1280];
+    assert!(pair.client.send(ContentType::ApplicationData, b"last", &mut buf).is_ok());
+    let refused = pair.client.send(ContentType::ApplicationData, b"none", &mut buf);
+    assert_eq!(refused, Err(SendRefused::SequenceExhausted));
+    pair.client.handle(NOW, ClientInput::Close);
+    assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Established { group_answer: None });
+    let goodbye = pair.client.poll(NOW, &mut buf);
+    assert!(matches!(goodbye, ClientOutput::Transmit { .. }), "{goodbye:?}");
+}
+
+#[test]
+fn a_full_inbox_drops_by_name() {
+    let mut pair = Pair::new();
+    let last = pair.last_flight();
+    pair.down(last);
+    let session = pair.established.expect("established");
+    for _ in 0..4 {
+        let sent = pair.server.send(NOW, session, ContentType::ApplicationData, &[1; 400]);
+        assert_eq!(sent, Ok(()));
+    }
+    let datagrams = pair.answers();
+    pair.down(datagrams);
+    let mut buf = [0; 1280];
+    assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Established { group_answer: None });
+    let payload = ClientOutput::Received { content_type: ContentType::ApplicationData, len: 400 };
+    for _ in 0..3 {
+        assert_eq!(pair.client.poll(NOW, &mut buf), payload);
+    }
+    assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Event(RecordDrop::QueueFull));
+}
+
+/// All of it on a node with 64 KB of RAM.
+#[test]
+fn a_client_is_small() {
+    assert!(size_of::<Client>() < 5 * 1024, "{}", size_of::<Client>());
+}
+
+#[test]
+fn configurations_beyond_a_bound() {
+    let check = |edit: fn(&mut ClientConfig<'_>), expected| {
+        let mut config = ClientConfig {
+            identity: &[1; 128],
+            psk: Psk::new(b"key").expect("3 octets"),
+            group_request: Some(&[1; 192]),
+            connection_id: true,
+            extended_master_secret: true,
+            datagram_len_max: DATAGRAM_LEN_MIN,
+            retransmission: Retransmission::Rfc6347,
+            key_log: false,
+        };
+        assert!(Client::new(&SoftCcm, config.clone(), [7; 32], Prng::new(1)).is_ok());
+        edit(&mut config);
+        let refused = Client::new(&SoftCcm, config, [7; 32], Prng::new(1)).map(|_| ());
+        assert_eq!(refused, Err(expected));
+    };
+    check(|config| config.identity = &[1; 129], ConfigRefused::IdentityTooLong);
+    check(|config| config.group_request = Some(&[1; 193]), ConfigRefused::GroupRequestTooLong);
+    check(|config| config.datagram_len_max -= 1, ConfigRefused::DatagramTooShort);
+    let unbound = ConfigRefused::GroupRequestNeedsExtendedMasterSecret;
+    check(|config| config.extended_master_secret = false, unbound);
+}
