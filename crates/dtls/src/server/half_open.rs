@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
-use lowgate_crypto::Sha256;
+use lowgate_crypto::{Digest, Sha256};
 use lowgate_units::{Duration, Instant, Ipv6Addr};
 
 /// Longest ClientHello: strangers bring some hundred octets of suites and extensions.
@@ -58,6 +58,8 @@ pub(super) enum Stage {
 
 /// What both hellos agreed on.
 pub(super) struct Terms {
+    /// Of the ClientHello that was answered.
+    pub(super) hello_hash: Digest,
     pub(super) server_random: [u8; 32],
     pub(super) extended_master_secret: bool,
     pub(super) own_cid: Option<u32>,

@@ -17,7 +17,7 @@ use crate::{
 };
 use alloc::boxed::Box;
 use alloc::vec;
-use lowgate_crypto::Sha256;
+use lowgate_crypto::{Digest, Sha256};
 
 /// Room for the records of a handshake behind a ClientHello's record number.
 const PLAIN_SEQ_MAX: u64 = SEQ_MAX >> 1;
@@ -56,8 +56,13 @@ impl Server {
             && half.client_random == *head.random
             && half.hello_seq == place.hello_seq
         {
-            if matches!(half.stage, Stage::Hello { .. }) {
+            let Stage::Answered { terms, .. } = &half.stage else {
                 return self.more_of_hello(visit, fragment);
+            };
+            // The cookie does not cover the extensions. Until a Finished verified the latest counts:
+            // the one that we answered may have been changed on its way.
+            if fragment.is_whole() && terms.hello_hash != Sha256::of(fragment.octets) {
+                return self.open_hello(visit, place, fragment.octets);
             }
             self.repeat_flight(visit.now, visit.peer);
             return Err(RecordDrop::Repeated);
@@ -128,13 +133,15 @@ impl Server {
         stage: Stage,
     ) {
         let now = visit.now;
-        // The fragments of this very hello have become its answer: still the same handshake.
-        let again = self.half_open.get(visit.peer).is_some_and(|half| {
-            matches!(half.stage, Stage::Hello { .. })
-                && half.client_random == client_random
-                && half.hello_seq == place.hello_seq
+        // All of this very hello came, or another version of it: still the same handshake.
+        let again = self.half_open.get(visit.peer).filter(|half| {
+            half.client_random == client_random && half.hello_seq == place.hello_seq
         });
-        if !again {
+        // RFC 6347 section 4.2.1: the initial ServerHello takes the ClientHello's record number, and
+        // no later record goes behind it.
+        let used = again.map(|half| half.plain_seq);
+        let plain_seq = used.map_or(place.record_seq, |used| used.max(place.record_seq));
+        if used.is_none() {
             self.give_up(visit.peer, CloseReason::Superseded);
             self.make_room();
             let peer = visit.peer.clone();
@@ -143,8 +150,7 @@ impl Server {
         let half = HalfOpen {
             client_random,
             hello_seq: place.hello_seq,
-            // RFC 6347 section 4.2.1: the initial ServerHello takes the ClientHello's number.
-            plain_seq: place.record_seq,
+            plain_seq,
             started: now,
             timer: RetransmissionTimer::new(self.config.retransmission, now),
             doomed_at: None,
@@ -166,7 +172,9 @@ impl Server {
             self.give_up(visit.peer, CloseReason::MalformedHello);
             return Err(RecordDrop::BadMessage);
         }
-        let agreed = head.offer().and_then(|offer| self.agree(visit, &offer).map(|t| (offer, t)));
+        let hash = Sha256::of(body);
+        let offer = head.offer();
+        let agreed = offer.and_then(|offer| Ok((offer, self.agree(visit, &offer, hash)?)));
         let (offer, (mut terms, group_answer)) = match agreed {
             Ok(agreed) => agreed,
             Err(reason) => {
@@ -211,6 +219,7 @@ impl Server {
         &mut self,
         visit: &mut Visit<'_>,
         offer: &ClientOffer<'_>,
+        hello_hash: Digest,
     ) -> Result<(Terms, Option<GroupAnswer>), CloseReason> {
         // A group request is bound to the keys by the session hash alone.
         if offer.group_request.is_some() && !offer.extended_master_secret {
@@ -228,6 +237,7 @@ impl Server {
         let mut server_random = [0; 32];
         visit.entropy.fill(&mut server_random);
         let terms = Terms {
+            hello_hash,
             server_random,
             extended_master_secret: offer.extended_master_secret,
             own_cid: client_cid.map(|_| self.draw_cid(visit)),

@@ -206,6 +206,25 @@ fn a_forged_hello_with_an_old_number() {
     }
 }
 
+/// The cookie covers no extensions: a hello that lost one on its way, before the genuine one.
+#[test]
+fn a_hello_changed_behind_its_cookie() {
+    let mut world = World::joining(1, |_| {});
+    world.tap = Some(Box::new(|towards, octets| {
+        let at = octets.windows(4).position(|w| w == [0, 23, 0, 0])?;
+        let mut changed = octets.to_vec();
+        changed[at + 1] = 99;
+        let group = octets.windows(2).position(|w| w == [0xff, 0x40])?;
+        changed[group] = 0x7f;
+        let both = vec![(millis(5), changed), (millis(20), octets.to_vec())];
+        (towards == Towards::Server).then_some(both)
+    }));
+    world.run_for(millis(200));
+    world.expect_joined();
+    assert_eq!((world.said.started, world.said.failed.len()), (1, 0));
+    world.expect_working();
+}
+
 /// Relay headers are part of who a peer is: two joiners behind one relay do not disturb each other.
 #[test]
 fn joiners_behind_one_relay() {
