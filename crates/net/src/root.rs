@@ -14,8 +14,12 @@ use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, ShortAddr
 
 /// Devices a root may know.
 pub const DEVICES_MAX: usize = 1024;
-/// Reports of a broken hop after which the hop is taken out.
+/// Reports of a broken hop, none of them older than [`ROUTE_ERROR_MEMORY`], after which it is taken out.
 const ROUTE_ERRORS_MAX: u8 = 3;
+/// A hop that carried packets for so long since a report is not broken.
+const ROUTE_ERROR_MEMORY: Duration = Duration::from_secs(5);
+/// Everybody is asked for its route at most so often: the answers of a large mesh take a while.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 /// How often expired entries are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -37,6 +41,7 @@ struct Route {
     path_sequence: u8,
     until: Instant,
     errors: u8,
+    error_at: Instant,
 }
 
 /// The tables.
@@ -45,6 +50,8 @@ pub(crate) struct Root {
     short: ShortAddr,
     prefix: [u8; 8],
     version: u8,
+    dtsn: u8,
+    refresh_allowed_at: Instant,
     devices: BTreeMap<Eui64, Device>,
     owners: BTreeMap<ShortAddr, Eui64>,
     routes: BTreeMap<ShortAddr, Route>,
@@ -57,6 +64,8 @@ impl Root {
             short,
             prefix,
             version,
+            dtsn: lollipop::START,
+            refresh_allowed_at: Instant::ZERO,
             devices: BTreeMap::new(),
             owners: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -73,6 +82,21 @@ impl Root {
     }
 
     /// Somebody tells a DODAG version that we know nothing of: ours becomes the next.
+    pub(crate) fn dtsn(&self) -> u8 {
+        self.dtsn
+    }
+
+    /// A way down is missing: everybody shall tell its own again (RFC 6550 section 9.6). Whether the
+    /// time has come to ask.
+    pub(crate) fn refresh(&mut self, now: Instant) -> bool {
+        if now < self.refresh_allowed_at {
+            return false;
+        }
+        self.refresh_allowed_at = now + REFRESH_INTERVAL;
+        self.dtsn = lollipop::next(self.dtsn);
+        true
+    }
+
     pub(crate) fn overtake(&mut self, version: u8) {
         self.version = lollipop::next(version);
     }
@@ -145,6 +169,11 @@ impl Root {
         (RegistrationStatus::Success, held.is_none().then_some(device.short))
     }
 
+    /// Whether somebody registered this address.
+    pub(crate) fn holds(&self, now: Instant, addr: Ipv6Addr) -> bool {
+        self.short_of(addr).is_some_and(|short| self.is_registered(now, short))
+    }
+
     fn is_registered(&self, now: Instant, short: ShortAddr) -> bool {
         self.owners
             .get(&short)
@@ -186,7 +215,8 @@ impl Root {
             _ => now + Duration::from_secs(lifetime),
         };
         let path_sequence = dao.path_sequence;
-        self.routes.insert(target, Route { parent, path_sequence, until, errors: 0 });
+        let route = Route { parent, path_sequence, until, errors: 0, error_at: now };
+        self.routes.insert(target, route);
         DaoVerdict::Accepted { changed }
     }
 
@@ -216,11 +246,16 @@ impl Root {
     /// `reporter` could not reach its child `failed`. Gives the child if that ends its route.
     pub(crate) fn route_error(
         &mut self,
+        now: Instant,
         reporter: Ipv6Addr,
         failed: Ipv6Addr,
     ) -> Option<ShortAddr> {
         let (reporter, failed) = (self.short_of(reporter)?, self.short_of(failed)?);
         let route = self.routes.get_mut(&failed).filter(|route| route.parent == reporter)?;
+        if now - route.error_at > ROUTE_ERROR_MEMORY {
+            route.errors = 0;
+        }
+        route.error_at = now;
         route.errors += 1;
         if route.errors < ROUTE_ERRORS_MAX {
             return None;
@@ -358,10 +393,31 @@ mod tests {
         let mut root = root();
         root.dao(NOW, addr(1), &dao(1, 0, 240), 60);
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
-        assert_eq!(root.route_error(addr(3), addr(2)), None, "not its parent");
-        assert_eq!(root.route_error(addr(1), addr(2)), None);
-        assert_eq!(root.route_error(addr(1), addr(2)), None);
-        assert_eq!(root.route_error(addr(1), addr(2)), Some(short(2)));
+        assert_eq!(root.route_error(NOW, addr(3), addr(2)), None, "not its parent");
+        assert_eq!(root.route_error(NOW, addr(1), addr(2)), None);
+        assert_eq!(root.route_error(NOW, addr(1), addr(2)), None);
+        assert_eq!(root.route_error(NOW, addr(1), addr(2)), Some(short(2)));
         assert_eq!(root.path(NOW, addr(2)), None);
+    }
+
+    #[test]
+    fn reports_far_apart_do_not_add_up() {
+        let mut root = root();
+        root.dao(NOW, addr(1), &dao(1, 0, 240), 60);
+        root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
+        for seconds in [0, 10, 20, 30] {
+            let at = NOW + Duration::from_secs(seconds);
+            assert_eq!(root.route_error(at, addr(1), addr(2)), None);
+        }
+        assert!(root.path(NOW, addr(2)).is_some());
+    }
+
+    #[test]
+    fn routes_are_asked_for_once_in_a_while() {
+        let mut root = root();
+        let before = root.dtsn();
+        assert!(root.refresh(NOW) && !root.refresh(NOW));
+        assert!(root.refresh(NOW + REFRESH_INTERVAL));
+        assert_eq!(root.dtsn(), lollipop::next(lollipop::next(before)));
     }
 }

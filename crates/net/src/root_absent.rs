@@ -19,6 +19,18 @@ impl Root {
         match *self {}
     }
 
+    pub(crate) fn holds(&self, _now: Instant, _addr: Ipv6Addr) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn dtsn(&self) -> u8 {
+        match *self {}
+    }
+
+    pub(crate) fn refresh(&mut self, _now: Instant) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn overtake(&mut self, _version: u8) {
         match *self {}
     }
@@ -68,6 +80,7 @@ impl Root {
 
     pub(crate) fn route_error(
         &mut self,
+        _now: Instant,
         _reporter: Ipv6Addr,
         _failed: Ipv6Addr,
     ) -> Option<ShortAddr> {

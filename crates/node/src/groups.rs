@@ -161,7 +161,11 @@ impl Group {
     ///
     /// # Errors
     /// When the numbers are not reserved yet, or used up, or the command is too long.
-    pub(crate) fn seal(&mut self, ccm: &dyn Ccm, command: &[u8]) -> Result<GroupRecord, GroupSealRefused> {
+    pub(crate) fn seal(
+        &mut self,
+        ccm: &dyn Ccm,
+        command: &[u8],
+    ) -> Result<GroupRecord, GroupSealRefused> {
         let sender = self.sender.as_mut().ok_or(GroupSealRefused::NotReserved)?;
         let mut record = GroupRecord::new();
         record.resize_default(GROUP_RECORD_OCTETS_MAX).expect("its own capacity");

@@ -349,7 +349,7 @@ impl Node {
         let beacon = Beacon {
             join_open: link.join_open(),
             domain_hint: link.domain_hint(),
-            dag_rank: u8::try_from(self.net.rank() >> 8).unwrap_or(u8::MAX),
+            dag_rank: u8::try_from(self.net.rank() >> 7).unwrap_or(u8::MAX),
             load: self.relay.load(),
         };
         self.mac.handle(now, MacInput::SendBeacon { payload: &beacon.emit() });

@@ -316,6 +316,7 @@ impl Checkers {
                     self.revocation = Some(Revocation::new(now, *station, *eui64, members));
                 }
             }
+            ManagerEvent::SessionMoved { peer, .. } => self.records.moved(peer.addr, peer.port),
             ManagerEvent::KeySwitched { index } => {
                 if let Some(revocation) = &mut self.revocation {
                     revocation.commanded(now, index.raw());

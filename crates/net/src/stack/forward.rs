@@ -106,7 +106,12 @@ impl Stack {
             Err(why) => {
                 self.out.dropped(why);
                 match why {
-                    NetDrop::NoRoute => self.problem(now, &NO_ROUTE, &about),
+                    NetDrop::NoRoute => {
+                        if let Some(view) = Ipv6::parse(&about) {
+                            self.refresh_routes(now, view.dst);
+                        }
+                        self.problem(now, &NO_ROUTE, &about);
+                    }
                     NetDrop::TooLarge => self.problem(now, &TOO_BIG, &about),
                     _ => {}
                 }
@@ -236,7 +241,7 @@ impl Stack {
                 self.out.dropped(NetDrop::LinkFailed);
                 let dst = Ipv6::parse(&outgoing.packet).map(|view| view.dst);
                 match (&self.role, self.global_addr(), dst) {
-                    (Role::Root(_), Some(me), Some(dst)) => self.route_error(me, dst),
+                    (Role::Root(_), Some(me), Some(dst)) => self.route_error(now, me, dst),
                     // RFC 6550 section 11.2.2.3 and 20.18: tell the root which hop is dead.
                     _ => self.problem(now, &SOURCE_ROUTE_ERROR, &outgoing.packet),
                 }

@@ -38,7 +38,7 @@ impl Stack {
             (ECHO_REQUEST, _) => self.echo_request(now, view, &message),
             (ECHO_REPLY, _) => self.echo_reply(view, &message),
             (DESTINATION_UNREACHABLE..=PARAMETER_PROBLEM, _) => {
-                self.problem_report(view.src, &message);
+                self.problem_report(now, view.src, &message);
             }
             (ROUTER_SOLICITATION, Some(near)) => self.router_solicitation(near),
             (ROUTER_ADVERTISEMENT, Some(near)) => self.router_advertisement(now, near, &message),
@@ -97,7 +97,7 @@ impl Stack {
         }
     }
 
-    fn problem_report(&mut self, reporter: Ipv6Addr, report: &Icmpv6<'_>) {
+    fn problem_report(&mut self, now: Instant, reporter: Ipv6Addr, report: &Icmpv6<'_>) {
         let Some((src, dst)) = quoted(report.body) else {
             return self.out.dropped(NetDrop::MalformedIcmpv6);
         };
@@ -106,16 +106,27 @@ impl Stack {
         }
         self.out.event(NetEvent::Unreachable { dst, kind: report.kind, code: report.code });
         if (report.kind, report.code) == (DESTINATION_UNREACHABLE, CODE_SOURCE_ROUTE) {
-            self.route_error(reporter, dst);
+            self.route_error(now, reporter, dst);
         }
     }
 
     /// Root: a hop did not take a packet.
-    pub(super) fn route_error(&mut self, reporter: Ipv6Addr, failed: Ipv6Addr) {
+    pub(super) fn route_error(&mut self, now: Instant, reporter: Ipv6Addr, failed: Ipv6Addr) {
         if let Role::Root(root) = &mut self.role
-            && let Some(device) = root.route_error(reporter, failed)
+            && let Some(device) = root.route_error(now, reporter, failed)
         {
             self.out.event(NetEvent::RouteLost { device });
+            self.refresh_routes(now, failed);
+        }
+    }
+
+    /// Root: the way to a registered node is not known.
+    pub(super) fn refresh_routes(&mut self, now: Instant, node: Ipv6Addr) {
+        if let Role::Root(root) = &mut self.role
+            && root.holds(now, node)
+            && root.refresh(now)
+        {
+            self.dio.reset(now, &mut self.prng);
         }
     }
 }

@@ -88,7 +88,7 @@ impl Stack {
             Role::Root(root) => Dio {
                 version: root.version(),
                 rank: self.own_rank(),
-                dtsn: lollipop::START,
+                dtsn: root.dtsn(),
                 dodag_id: root.addr(),
                 configuration: Some(CONFIGURATION),
                 sender: Some(root.addr()),

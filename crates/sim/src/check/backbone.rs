@@ -24,7 +24,7 @@ pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
 /// The numbers of the records between the manager and everybody.
 #[derive(Default)]
 pub(super) struct Records {
-    /// Handshakes begun on a path: keys change with each.
+    /// Handshakes begun on a path and sessions that moved there: keys change with each.
     handshakes: HashMap<Vec<u8>, u32>,
     /// What a number was used for.
     used: HashMap<(Vec<u8>, u32, bool, u16, u64), u64>,
@@ -55,9 +55,16 @@ impl Records {
         self.datagram(&path, upward, content)
     }
 
+    /// A session goes on at `peer`, and another one may have been there before it.
+    pub(super) fn moved(&mut self, peer: Ipv6Addr, port: u16) {
+        let mut path = peer.octets().to_vec();
+        path.extend(port.to_be_bytes());
+        *self.handshakes.entry(path).or_default() += 1;
+    }
+
     fn datagram(&mut self, path: &[u8], upward: bool, mut octets: &[u8]) -> Vec<Fault> {
         let mut faults = Vec::new();
-        while let Some((kind, epoch, number, len)) = header(octets) {
+        while let Some(Header { kind, epoch, number, cid, len }) = Header::parse(octets) {
             let Some((record, rest)) = octets.split_at_checked(len) else { break };
             octets = rest;
             if (kind, epoch) == (HANDSHAKE, 0) && record.get(HEADER_OCTETS) == Some(&CLIENT_HELLO) {
@@ -68,7 +75,7 @@ impl Records {
             }
             let handshake = self.handshakes.get(path).copied().unwrap_or(0);
             let value = hash(record);
-            let key = (path.to_vec(), handshake, upward, epoch, number);
+            let key = ([path, cid].concat(), handshake, upward, epoch, number);
             if self.used.insert(key, value).is_some_and(|before| before != value) {
                 let peer = path.iter().map(|octet| format!("{octet:02x}")).collect();
                 faults.push(Fault::RecordNumberReused { peer, epoch, number });
@@ -78,14 +85,27 @@ impl Records {
     }
 }
 
-/// Content type, epoch, number and whole length of the first record.
-fn header(octets: &[u8]) -> Option<(u8, u16, u64, usize)> {
-    let header: &[u8; 11] = octets.first_chunk()?;
-    let epoch = u16::from_be_bytes([header[3], header[4]]);
-    let number = header[5..11].iter().fold(0, |number, octet| number << 8 | u64::from(*octet));
-    // Our manager's connection IDs have a fixed length.
-    let cid = if header[0] == WITH_CONNECTION_ID { lowgate_dtls::CONNECTION_ID_OCTETS } else { 0 };
-    let length: [u8; 2] = octets.get(11 + cid..13 + cid)?.try_into().ok()?;
-    let whole = HEADER_OCTETS + cid + usize::from(u16::from_be_bytes(length));
-    Some((header[0], epoch, number, whole))
+struct Header<'a> {
+    kind: u8,
+    epoch: u16,
+    number: u64,
+    cid: &'a [u8],
+    /// Of the whole record.
+    len: usize,
+}
+
+impl<'a> Header<'a> {
+    /// Of the first record.
+    fn parse(octets: &'a [u8]) -> Option<Self> {
+        let header: &[u8; 11] = octets.first_chunk()?;
+        let epoch = u16::from_be_bytes([header[3], header[4]]);
+        let number = header[5..11].iter().fold(0, |number, octet| number << 8 | u64::from(*octet));
+        // Our manager's connection IDs have a fixed length.
+        let with_cid = header[0] == WITH_CONNECTION_ID;
+        let cid_len = if with_cid { lowgate_dtls::CONNECTION_ID_OCTETS } else { 0 };
+        let (cid, rest) = octets[11..].split_at_checked(cid_len)?;
+        let length = u16::from_be_bytes(*rest.first_chunk()?);
+        let len = HEADER_OCTETS + cid_len + usize::from(length);
+        Some(Self { kind: header[0], epoch, number, cid, len })
+    }
 }

@@ -8,7 +8,7 @@ use crate::check::secured;
 use crate::medium::StationId;
 use lowgate_amikey::{GroupId, Message, Messages, derive};
 use lowgate_dtls::group::{GroupKeys, GroupReceiver, GroupSender, SenderFloor, SenderId};
-use lowgate_ieee802154::{FrameCounter, Frame, SecurityLevel, nonce};
+use lowgate_ieee802154::{Frame, FrameCounter, SecurityLevel, nonce};
 use lowgate_mac::{LinkSecurity, Psdu};
 use lowgate_node::Event;
 use lowgate_node::flash::Record;
@@ -67,9 +67,8 @@ impl World {
         let key = keys.into_iter().flatten().find(|key| key.index.raw() == index)?;
         let level: SecurityLevel = LinkSecurity::EncMic64.level();
         let nonce = nonce(src, FrameCounter(counter), level);
-        let (sealed, mic) = frame.payload.split_at_checked(
-            frame.payload.len().checked_sub(MIC_OCTETS)?,
-        )?;
+        let (sealed, mic) =
+            frame.payload.split_at_checked(frame.payload.len().checked_sub(MIC_OCTETS)?)?;
         let mut payload = sealed.to_vec();
         let header = &psdu[..frame.head_len()];
         self.config.ccm.open(&key.key, &nonce, header, &mut payload, mic).ok()?;

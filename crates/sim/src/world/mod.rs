@@ -22,8 +22,8 @@ use crate::survey::Survey;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, DeviceRecord, Manager, ManagerConfig, ManagerEvent, ManagerInput,
-    ManagerOutput, NewDomain, Reply, Request, RequestId, Store,
+    Batch, DeviceRecord, Manager, ManagerConfig, ManagerEvent, ManagerInput, ManagerOutput,
+    NewDomain, Reply, Request, RequestId, Store,
 };
 use lowgate_node::Event;
 use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
