@@ -15,6 +15,10 @@ impl PskDirectory for Anyone {
     fn psk(&self, _: &[u8]) -> Option<Psk> {
         Psk::new(b"key")
     }
+
+    fn group_answer(&self, _: &[u8]) -> Option<GroupAnswer> {
+        GroupAnswer::from_slice(&[1, 1]).ok()
+    }
 }
 
 const NOW: Instant = Instant::from_secs(1);
@@ -25,14 +29,19 @@ struct Pair {
     entropy: SeededEntropy,
     peer: Peer,
     established: Option<SessionId>,
+    drops: Vec<RecordDrop>,
 }
 
 impl Pair {
     fn new() -> Self {
+        Self::asking(None)
+    }
+
+    fn asking(group_request: Option<&[u8]>) -> Self {
         let config = ClientConfig {
             identity: b"d",
             psk: Psk::new(b"key").expect("3 octets"),
-            group_request: None,
+            group_request,
             connection_id: true,
             extended_master_secret: true,
             datagram_len_max: 512,
@@ -46,7 +55,7 @@ impl Pair {
         let server = Server::new(ServerConfig::new(&SoftCcm), Prng::new(2), &mut entropy);
         let relay_header = heapless::Vec::new();
         let peer = Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header };
-        Self { client, server, entropy, peer, established: None }
+        Self { client, server, entropy, peer, established: None, drops: Vec::new() }
     }
 
     /// The client's next datagrams go to the server; its answers are returned.
@@ -65,6 +74,7 @@ impl Pair {
             match self.server.poll(NOW) {
                 ServerOutput::Transmit { octets, .. } => answers.push(octets),
                 ServerOutput::Established { session, .. } => self.established = Some(session),
+                ServerOutput::Event { drop, .. } => self.drops.push(drop),
                 ServerOutput::Wait { .. } => return answers,
                 _ => {}
             }
@@ -143,6 +153,36 @@ fn a_full_inbox_drops_by_name() {
         assert_eq!(pair.client.poll(NOW, &mut buf), payload);
     }
     assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Event(RecordDrop::QueueFull));
+}
+
+/// A peer that sends key messages although 0xFF40 was not agreed on.
+#[test]
+fn key_messages_need_the_extension_on_the_receiving_side_too() {
+    let mut pair = Pair::new();
+    let last = pair.last_flight();
+    pair.down(last);
+    let State::Established(session) = &mut pair.client.state else { panic!("established") };
+    session.group_answer = Some(GroupAnswer::new());
+    let mut buf = [0; 512];
+    let len = pair.client.send(ContentType::KeyData, b"", &mut buf).expect("session");
+    let input = ServerInput::Datagram { peer: &pair.peer, octets: &mut buf[..len] };
+    pair.server.handle(NOW, input, &Anyone, &mut pair.entropy);
+    pair.answers();
+    assert_eq!(pair.drops, [RecordDrop::NotNegotiated]);
+
+    let mut pair = Pair::asking(Some(&[1]));
+    let last = pair.last_flight();
+    pair.down(last);
+    let State::Established(session) = &mut pair.client.state else { panic!("established") };
+    assert!(session.group_answer.take().is_some());
+    let session = pair.established.expect("established");
+    assert_eq!(pair.server.send(NOW, session, ContentType::KeyParameters, b""), Ok(()));
+    let datagrams = pair.answers();
+    pair.down(datagrams);
+    let mut buf = [0; 1280];
+    assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Established { group_answer: None });
+    let dropped = ClientOutput::Event(RecordDrop::NotNegotiated);
+    assert_eq!(pair.client.poll(NOW, &mut buf), dropped);
 }
 
 /// All of it on a node with 64 KB of RAM.

@@ -193,6 +193,43 @@ impl SessionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protect::Keys;
+    use crate::record::SEQ_MAX;
+    use lowgate_crypto::{Key128, SoftCcm};
+    use lowgate_units::Ipv6Addr;
+
+    fn session() -> Session {
+        let keys = || Keys { key: Key128::new([1; 16]), salt: [2; 4] };
+        let relay_header = heapless::Vec::new();
+        Session {
+            peer: Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header },
+            identity: Box::from(&b"d"[..]),
+            write: WriteKeys::new(keys()),
+            read: ReadKeys::new(keys()),
+            client_cid: Box::default(),
+            own_cid: None,
+            group_agreed: true,
+            plain_seq: 0,
+            finished_seq: 3,
+            verify_data: [0; VERIFY_DATA_OCTETS],
+            random_start: [0; 8],
+            last_heard: Instant::ZERO,
+        }
+    }
+
+    #[test]
+    fn record_numbers_run_out_with_one_left_for_the_goodbye() {
+        let mut session = session();
+        session.write.set_next_seq(SEQ_MAX - 1);
+        let one = (ContentType::ApplicationData, &b"x"[..]);
+        let refused = session.seal_all(&SoftCcm, &[one, one], 512);
+        assert_eq!(refused, Err(SendRefused::SequenceExhausted));
+        assert!(session.seal_all(&SoftCcm, &[one], 512).is_ok());
+        let refused = session.seal_all(&SoftCcm, &[one], 512);
+        assert_eq!(refused, Err(SendRefused::SequenceExhausted));
+        assert!(!session.seal_alert(&SoftCcm, [1, 0]).is_empty());
+        assert!(session.seal_alert(&SoftCcm, [1, 0]).is_empty());
+    }
 
     /// A session, its box and its entries in three trees stay well below a kilobyte.
     #[test]

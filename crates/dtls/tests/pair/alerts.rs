@@ -252,3 +252,19 @@ fn change_cipher_spec_out_of_turn() {
     world.expect_joined();
     world.expect_working();
 }
+
+/// One forged alert, then an outage: silence does not confirm an alert.
+#[test]
+fn one_forged_alert_and_an_outage() {
+    for after in [5, 25, 45, 65, 85] {
+        let mut world = World::joining(1, |_| {});
+        world.run_for(millis(after));
+        world.inject(Towards::Client, &peer(1), &plain_alert(40));
+        world.tap = Some(Box::new(|_, _| Some(Vec::new())));
+        world.run_for(secs(5));
+        world.tap = None;
+        world.run_for(secs(5));
+        world.expect_joined();
+        world.expect_working();
+    }
+}

@@ -109,3 +109,25 @@ fn nobody_is_made_unreachable() {
     assert_eq!(world.nodes[0].established.len(), 1);
     assert_eq!(world.said.closed, [(victim, CloseReason::Superseded)]);
 }
+
+/// A session that moved to an address where somebody else then joins is nobody's "previous" one.
+#[test]
+fn who_joins_at_an_address_ends_no_strangers_session() {
+    let mut world = World::joined(1, |_| {});
+    let moved = world.said.established[0].session;
+    world.nodes[0].peer = peer(3);
+    world.client_sends(0, DATA, b"I am at 3");
+    world.run_for(secs(1));
+    assert_eq!(world.said.moved, [(moved, peer(3))]);
+    let mut other = World::new(9);
+    other.add(peer(3), config(b"d3"));
+    world.nodes.insert(0, other.nodes.remove(0));
+    world.start(0);
+    world.run_for(secs(1));
+    assert_eq!(world.nodes[0].established.len(), 1);
+    assert_eq!((world.said.closed.len(), world.server.session_count()), (0, 2));
+    world.nodes.remove(0);
+    world.client_sends(0, DATA, b"still here");
+    world.run_for(secs(1));
+    assert_eq!(world.said.received.last().map(|r| r.0), Some(moved));
+}

@@ -56,6 +56,25 @@ fn it_binds_address_port_and_relay_header() {
     assert_eq!(answers(&mut world, &peer(1), &hello), SERVER_HELLO);
 }
 
+/// Two joiners behind one relay cannot use each other's cookies.
+#[test]
+fn it_binds_every_octet_of_the_relay_header() {
+    let (mut world, mut hello) = second_hello();
+    let behind = |header: [u8; 20]| {
+        let relay_header = heapless::Vec::from_slice(&header).expect("room");
+        Peer { relay_header, ..peer(61630) }
+    };
+    assert_eq!(answers(&mut world, &behind([7; 20]), &hello), VERIFY);
+    let cookie = world.said.sent.last().expect("answer").1[28..].to_vec();
+    hello[61..77].copy_from_slice(&cookie);
+    for at in 0..20 {
+        let mut other = [7; 20];
+        other[at] ^= 1;
+        assert_eq!(answers(&mut world, &behind(other), &hello), VERIFY);
+    }
+    assert_eq!(answers(&mut world, &behind([7; 20]), &hello), SERVER_HELLO);
+}
+
 #[test]
 fn it_binds_the_hello() {
     let (mut world, hello) = second_hello();

@@ -45,3 +45,20 @@ fn payloads_out_of_order_are_delivered_once() {
     let got: Vec<_> = world.said.received.iter().map(|(_, _, octets)| octets[0]).collect();
     assert_eq!(got, [3, 1, 0, 9, 2, 4, 8, 7, 6, 5]);
 }
+
+/// ChangeCipherSpec is part of the flight: without it there is no session, on either side.
+#[test]
+fn without_change_cipher_spec() {
+    for towards_whom in [Towards::Server, Towards::Client] {
+        let mut world = World::joining(1, |_| {});
+        world.tap = Some(Box::new(move |towards, octets| {
+            (towards == towards_whom).then(|| {
+                let kept = records(octets, 4).into_iter().filter(|record| record.0 != 20);
+                vec![(millis(20), kept.flat_map(|record| record.3).collect())]
+            })
+        }));
+        world.run_for(secs(61));
+        assert!(world.nodes[0].established.is_empty());
+        assert_eq!(world.said.established.is_empty(), towards_whom == Towards::Server);
+    }
+}

@@ -103,3 +103,27 @@ fn a_reboot_in_the_middle_of_a_handshake() {
         world.expect_working();
     }
 }
+
+/// Answers to a former attempt keep arriving, before and after the genuine ones.
+#[test]
+fn answers_to_a_former_attempt() {
+    let mut world = World::joining(1, |_| {});
+    let (mut first, mut hellos) = (None::<Vec<u8>>, 0);
+    world.tap = Some(Box::new(move |towards, octets| match (towards, octets[13]) {
+        (Towards::Server, kind) => {
+            hellos += usize::from(kind == 1);
+            // Until the second attempt no key exchange arrives.
+            (kind == 16 && hellos < 2).then(Vec::new)
+        }
+        (Towards::Client, 2) => {
+            let stale = first.get_or_insert_with(|| octets.to_vec()).clone();
+            let genuine = (millis(20), octets.to_vec());
+            Some(vec![(millis(19), stale.clone()), genuine, (millis(21), stale)])
+        }
+        (Towards::Client, _) => None,
+    }));
+    world.run_for(secs(20));
+    world.expect_joined();
+    assert_eq!(world.said.started, 2, "one new attempt sufficed");
+    world.expect_working();
+}
