@@ -280,7 +280,7 @@ impl Client {
                 return self.early_hello(now, epoch, fragment);
             }
             (State::AwaitDone { .. } | State::AwaitFinished { .. }, MessageType::ServerHello)
-                if fragment.seq < self.next_receive && fragment.is_whole() =>
+                if fragment.seq <= self.hello_seq && fragment.is_whole() =>
             {
                 self.rewind(fragment.octets)?;
                 return self.early_hello(now, epoch, fragment);

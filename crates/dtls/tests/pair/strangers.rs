@@ -226,6 +226,76 @@ fn a_hello_changed_behind_its_cookie() {
     world.expect_working();
 }
 
+/// The server's flight with another random and, if `seq` says so, another number; alone or whole.
+fn forged_hello(genuine: &[u8], random: u8, seq: Option<u8>) -> Vec<u8> {
+    let mut forged = records(genuine, 0)[0].3.clone();
+    forged[30] ^= random;
+    forged[18] = seq.unwrap_or(forged[18]);
+    forged
+}
+
+/// A forged answer comes first, the genuine one still counts: no new attempt is needed.
+#[test]
+fn a_forged_answer_first() {
+    for seq in [None, Some(0)] {
+        for alone in [true, false] {
+            let mut world = World::joining(1, |_| {});
+            world.tap = Some(Box::new(move |towards, octets| {
+                (towards == Towards::Client && octets[13] == 2).then(|| {
+                    let mut forged = forged_hello(octets, 1, seq);
+                    if !alone {
+                        let mut done = records(octets, 0)[1].3.clone();
+                        done[18] = forged[18] + 1;
+                        forged.extend_from_slice(&done);
+                    }
+                    vec![(millis(15), forged), (millis(20), octets.to_vec())]
+                })
+            }));
+            world.run_for(millis(300));
+            world.expect_joined();
+            assert_eq!(world.said.started, 1);
+            world.expect_working();
+        }
+    }
+}
+
+/// More forged answers than are believed one after the other: a new attempt.
+#[test]
+fn many_forged_answers() {
+    let mut world = World::joining(1, |_| {});
+    let mut flooded = false;
+    world.tap = Some(Box::new(move |towards, octets| {
+        let hello = towards == Towards::Client && octets[13] == 2;
+        (hello && !core::mem::replace(&mut flooded, true)).then(|| {
+            let mut arrivals: Vec<_> =
+                (1..20).map(|i| (millis(1), forged_hello(octets, i, Some(0)))).collect();
+            arrivals.push((millis(20), octets.to_vec()));
+            arrivals
+        })
+    }));
+    world.run_for(secs(10));
+    world.expect_joined();
+    assert_eq!(world.said.started, 2);
+    world.expect_working();
+}
+
+/// A key exchange of somebody else's identity comes first: the genuine one still counts.
+#[test]
+fn a_forged_key_exchange_first() {
+    let mut world = World::joining(1, |_| {});
+    world.tap = Some(Box::new(|towards, octets| {
+        (towards == Towards::Server && octets[13] == 16).then(|| {
+            let mut forged = records(octets, 4)[0].3.clone();
+            *forged.last_mut().expect("identity") = b'7';
+            vec![(millis(15), forged), (millis(20), octets.to_vec())]
+        })
+    }));
+    world.run_for(millis(200));
+    world.expect_joined();
+    assert_eq!((world.said.started, &world.said.established[0].identity[..]), (1, &b"d1"[..]));
+    world.expect_working();
+}
+
 /// Relay headers are part of who a peer is: two joiners behind one relay do not disturb each other.
 #[test]
 fn joiners_behind_one_relay() {
