@@ -9,11 +9,10 @@ const ROW: usize = 20;
 /// Of each layer: class, title, how many octets.
 type Layer = (&'static str, &'static str, fn(&Octets) -> u32);
 
-const LAYERS: [Layer; 6] = [
+const LAYERS: [Layer; 5] = [
     ("l0", "802.15.4", |octets| octets.ieee802154),
     ("l1", "6LoWPAN", |octets| octets.sixlowpan),
     ("l2", "UDP", |octets| octets.udp),
-    ("l3", "Relay", |octets| octets.relay),
     ("l4", "DTLS", |octets| octets.dtls),
     ("l5", "Payload", |octets| octets.payload),
 ];
@@ -46,8 +45,9 @@ pub(super) fn section(report: &Report) -> String {
          <th scope=\"col\" class=\"n\">#</th><th scope=\"col\" class=\"n\">After</th>\
          <th scope=\"col\" class=\"lanes\"><div>{parties}</div></th><th scope=\"col\">Message</th>\
          <th scope=\"col\" class=\"n\">Hops</th><th scope=\"col\" class=\"n\">Frames</th>\
-         <th scope=\"col\" class=\"share\">Octets on one hop</th>{titles}\
-         <th scope=\"col\" class=\"n\">Total</th></tr></thead>\n<tbody>\n{rows}</tbody>\n\
+         <th scope=\"col\" class=\"share\">Octets on the first hop</th>{titles}\
+         <th scope=\"col\" class=\"n\">Total</th>\
+         <th scope=\"col\" class=\"n\">Relay, further hops</th></tr></thead>\n<tbody>\n{rows}</tbody>\n\
          <tfoot>{}</tfoot>\n</table>\n</div>\n</section>\n",
         words(report, join, start),
         sums(join)
@@ -57,7 +57,8 @@ pub(super) fn section(report: &Report) -> String {
 fn words(report: &Report, join: &Join, start: u64) -> String {
     let last = join.messages.last().map_or(start, |message| message.at_us);
     format!(
-        "<b>{}</b> began after {} and had its last message {} later.",
+        "<b>{}</b> began after {} and had its last message {} later. The relay puts its header and \
+         envelope around what goes on: so many octets more on every further hop.",
         name(report, join.device),
         seconds(start),
         seconds(last.saturating_sub(start))
@@ -124,7 +125,7 @@ fn numbers(octets: &Octets) -> String {
         format!("<td class=\"{class}\">{number}</td>")
     };
     let layers: String = LAYERS.iter().map(|(_, _, layer)| cell("n", layer(octets))).collect();
-    layers + &cell("n sum", octets.total())
+    layers + &cell("n sum", octets.total()) + &cell("n", octets.relay)
 }
 
 fn sums(join: &Join) -> String {

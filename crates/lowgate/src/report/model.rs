@@ -225,15 +225,15 @@ pub struct Message {
     pub name: String,
     /// What is worth knowing about it: "sent again after 0.75 s". May be empty.
     pub note: String,
-    /// 802.15.4 frames on one hop.
+    /// 802.15.4 frames on the first hop, repeated ones too.
     pub frames: u32,
     /// Hops it went over the air.
     pub hops: u32,
-    /// Where its octets went, on one hop.
+    /// Where its octets went, on the first hop.
     pub octets: Octets,
 }
 
-/// Octets of one message on one hop, all its frames together, without preambles and acknowledgements.
+/// Octets of one message on its first hop, all its frames together, without preambles and acknowledgements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Octets {
     /// MAC headers, MICs and check sequences.
@@ -242,7 +242,7 @@ pub struct Octets {
     pub sixlowpan: u32,
     /// UDP headers, compressed or not.
     pub udp: u32,
-    /// The relay's envelope.
+    /// The relay's header and envelope. The first hop goes without; every further one carries them on top.
     pub relay: u32,
     /// DTLS record headers, nonces and tags; of handshake messages their headers too.
     pub dtls: u32,
@@ -251,9 +251,9 @@ pub struct Octets {
 }
 
 impl Octets {
-    /// All layers.
+    /// All layers on the first hop: without the relay's envelope.
     pub const fn total(&self) -> u32 {
-        self.ieee802154 + self.sixlowpan + self.udp + self.relay + self.dtls + self.payload
+        self.ieee802154 + self.sixlowpan + self.udp + self.dtls + self.payload
     }
 }
 
