@@ -1,8 +1,8 @@
-//! The keys of a domain for people who read captures of their own network: everything that was ever in
-//! force, and the files that Wireshark and `lowgate decode` take it from.
+//! The keys of a domain for people who read captures of their own network: everything that was ever
+//! in force, and the files that Wireshark and `lowgate decode` take it from.
 //!
-//! A domain keeps no key that is void; a capture goes back to when it was not. So the book is written
-//! along with the store's batches, and only when somebody asked for keys.
+//! A domain keeps no key that is void; a capture goes back to when it was not. So the book is
+//! written along with the store's batches, and only when somebody asked for keys.
 //!
 //! **Invariant:** the same changes give the same files; nothing here prints a key but the files.
 
@@ -114,9 +114,11 @@ impl KeyBook {
         }
     }
 
-    /// The files to put into `folder`, for a capture at `capture`. `key_log` has a line per session.
+    /// The files to put into `folder`, for a capture at `capture`. `key_log` has a line per
+    /// session.
     ///
-    /// They make the folder one that Wireshark takes for its settings. Both paths are only written down.
+    /// They make the folder one that Wireshark takes for its settings. Both paths are only written
+    /// down.
     pub fn files(&self, folder: &Path, capture: &Path, key_log: &[String]) -> Vec<KeyFile> {
         let file = |name, content| KeyFile { name, content };
         vec![
@@ -203,7 +205,7 @@ impl KeyBook {
         let (folder, capture) =
             (quoted(&folder.to_string_lossy()), quoted(&capture.to_string_lossy()));
         let mut text = String::from(
-            "# This folder can be Wireshark's folder of settings; no key shows in the list of processes:\n",
+            "# With this folder as Wireshark's settings; no key shows in the list of processes:\n",
         );
         _ = writeln!(text, "WIRESHARK_CONFIG_DIR={folder} tshark -r {capture}\n");
         text.push_str("# The same with everything on the command line:\n");
@@ -266,4 +268,124 @@ fn prefix(octets: [u8; 8]) -> Ipv6Addr {
 /// One word for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_amikey::{CsbId, Generation, Rand, Tgk};
+    use lowgate_crypto::Secret;
+    use lowgate_manager::{DomainConfig, GroupRecord, KeyIndex};
+    use lowgate_testkit::hex as octets;
+    use lowgate_units::Channel;
+
+    const BORDER_ROUTER: ShortAddr = ShortAddr::new(0).expect("in range");
+
+    fn key(octet: u8) -> Key128 {
+        Key128::new([octet; 16])
+    }
+
+    /// The worked example of the wire page, as `tek_id`.
+    fn epoch(tek_id: TekId) -> GroupEpoch {
+        let array = |text: &str| -> [u8; 16] { octets(text).try_into().expect("16 octets") };
+        GroupEpoch {
+            csb_id: CsbId(0x5a17_c0de),
+            generation: Generation(1),
+            tek_id,
+            tgk: Tgk(Secret::new(array("000102030405060708090a0b0c0d0e0f"))),
+            rand: Rand(Secret::new(array("101112131415161718191a1b1c1d1e1f"))),
+        }
+    }
+
+    fn book() -> KeyBook {
+        let config = DomainConfig {
+            pan_id: PanId::new(0x1a43).expect("in range"),
+            channel: Channel::new(15).expect("in range"),
+            mesh_prefix: [0xfd, 0, 0, 1, 0, 2, 0, 3],
+            manager_addr: Ipv6Addr::LOCALHOST,
+        };
+        let link_key = |index: KeyIndex, octet| LinkKey { index, key: key(octet) };
+        let (first, group) = (KeyIndex::FIRST, GroupId(7));
+        let record = GroupRecord { id: group, name: "lights".into(), port: 61616 };
+        let router = |n| Eui64([2, 0, 0, 0, 0, 0, 0, n]);
+        let changes = [
+            Change::DomainCreated { config, link_key: link_key(first, 0x11) },
+            Change::GroupCreated { record, epoch: epoch(TekId::FIRST) },
+            Change::Admitted { eui64: router(1), short: BORDER_ROUTER },
+            Change::Revoked { eui64: router(1) },
+            Change::LinkKeyStaged(link_key(first.next(), 0x22)),
+            Change::GroupEpochStarted { group, epoch: epoch(TekId::FIRST.next()) },
+            Change::LinkKeyActivated { index: first.next() },
+            Change::Admitted { eui64: router(2), short: BORDER_ROUTER },
+        ];
+        let mut book = KeyBook::new();
+        changes.iter().for_each(|change| book.note(change));
+        book
+    }
+
+    #[track_caller]
+    fn check(name: &str, lines: &[&str]) {
+        let log = ["CLIENT_RANDOM aa bb".to_owned()];
+        let files = book().files(Path::new("my keys"), Path::new("it's.pcapng"), &log);
+        let file = files.iter().find(|file| file.name == name).expect("written");
+        let said: Vec<&str> = file.content.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(said, lines);
+    }
+
+    #[test]
+    fn link_keys_of_all_times() {
+        let (old, new) = ("11".repeat(16), "22".repeat(16));
+        let [old, new] =
+            [format!("\"{old}\",\"1\",\"No hash\""), format!("\"{new}\",\"2\",\"No hash\"")];
+        check(LINK_KEYS_FILE, &[&old, &new]);
+    }
+
+    #[test]
+    fn the_successor_has_the_address() {
+        check(STATIC_ADDRESSES_FILE, &["\"0000\",\"1a43\",0200000000000002"]);
+        check(
+            ADDRESSES_FILE,
+            &[
+                ADDRESSES_HEADER,
+                "0x1a43,fd00:1:2:3::,0x0000,02-00-00-00-00-00-00-01",
+                "0x1a43,fd00:1:2:3::,0x0000,02-00-00-00-00-00-00-02",
+            ],
+        );
+    }
+
+    #[test]
+    fn group_keys_of_every_epoch() {
+        let keys =
+            "6bcb43b74a2380b1ac0e6fd8c65235c7,53a384d2,b4bfaa03103e43bc5434985a591bc42b,eaba2823";
+        let [first, second] =
+            ["1", "2"].map(|epoch| format!("7,ff35:40:fd00:1:2:3:8000:7,61616,{epoch},{keys}"));
+        check(GROUPS_FILE, &[GROUPS_HEADER, &first, &second]);
+    }
+
+    #[test]
+    fn what_wireshark_is_told() {
+        check(KEY_LOG_FILE, &["CLIENT_RANDOM aa bb"]);
+        check(
+            PREFERENCES_FILE,
+            &[
+                "wpan.802154_sec_suite: AES-128 Encryption, 64-bit Integrity Protection",
+                "6lowpan.context0: fd00:1:2:3::/64",
+            ],
+        );
+        check(
+            DECODE_AS_FILE,
+            &[
+                "decode_as_entry: udp.port,61628,(none),DTLS",
+                "decode_as_entry: udp.port,61629,(none),DATA",
+            ],
+        );
+    }
+
+    #[test]
+    fn paths_are_one_word_each_and_no_key_prints() {
+        let files = book().files(Path::new("my keys"), Path::new("it's.pcapng"), &[]);
+        let commands = &files.last().expect("written").content;
+        assert!(commands.contains(r"WIRESHARK_CONFIG_DIR='my keys' tshark -r 'it'\''s.pcapng'"));
+        assert!(!format!("{:?} {files:?}", book()).contains("1111"));
+    }
 }

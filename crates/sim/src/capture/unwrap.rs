@@ -1,7 +1,8 @@
 //! The datagrams in relays' envelopes, as if joiner and domain manager spoke directly.
 //!
-//! A session begins in envelopes and goes on without them. An analyser that cannot open an envelope does not
-//! know then who of the two is the server; it does when it has seen the handshake to the manager's own port.
+//! A session begins in envelopes and goes on without them. An analyser that cannot open an envelope
+//! does not know then who of the two is the server; it does when it has seen the handshake to the
+//! manager's own port.
 //!
 //! **Invariant:** pure functions of octets; nobody in the world hears of these packets.
 
