@@ -83,7 +83,7 @@ impl Root {
         _now: Instant,
         _reporter: Ipv6Addr,
         _failed: Ipv6Addr,
-    ) -> Option<ShortAddr> {
+    ) -> bool {
         match *self {}
     }
 

@@ -76,7 +76,7 @@ pub enum Fault {
         /// Who.
         station: StationId,
     },
-    /// A secured frame was addressed to somebody who is no member.
+    /// A secured frame was addressed to somebody who never was a member.
     StrangerAddressed {
         /// Who sent it.
         station: StationId,
@@ -153,6 +153,7 @@ pub struct Checkers {
     counters: HashMap<(Eui64, u8, u32), u64>,
     opened: HashSet<(StationId, u64)>,
     admitted: BTreeSet<Eui64>,
+    ever_admitted: BTreeSet<Eui64>,
     records: backbone::Records,
     revocation: Option<Revocation>,
     findings: Vec<Finding>,
@@ -170,6 +171,7 @@ impl Checkers {
             counters: HashMap::new(),
             opened: HashSet::new(),
             admitted: BTreeSet::new(),
+            ever_admitted: BTreeSet::new(),
             records: backbone::Records::default(),
             revocation: None,
             findings: Vec::new(),
@@ -236,7 +238,7 @@ impl Checkers {
             }
         }
         if let (Some(dst), Some(_)) = (parsed.as_ref().and_then(extended_dst), secured) {
-            if !self.admitted.contains(&dst) {
+            if !self.ever_admitted.contains(&dst) {
                 self.find(now, Fault::StrangerAddressed { station, dst });
             }
         }
@@ -295,7 +297,10 @@ impl Checkers {
     pub fn committed(&mut self, batch: &Batch) {
         for change in &batch.changes {
             match change {
-                Change::Admitted { eui64, .. } => _ = self.admitted.insert(*eui64),
+                Change::Admitted { eui64, .. } => {
+                    self.admitted.insert(*eui64);
+                    self.ever_admitted.insert(*eui64);
+                }
                 Change::Revoked { eui64 } => _ = self.admitted.remove(eui64),
                 _ => {}
             }

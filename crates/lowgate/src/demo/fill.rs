@@ -168,9 +168,8 @@ fn events(play: &Play) -> Vec<Event> {
             What::PowerOn(station) => {
                 Some((station.index(), Change::State(State::Off), "gets power".to_owned()))
             }
-            What::Node(station, event) => {
-                node_event(play, building, event).map(|(change, note)| (station.index(), change, note))
-            }
+            What::Node(station, event) => node_event(play, building, event)
+                .map(|(change, note)| (station.index(), change, note)),
             What::Manager(event) => manager_event(building, event),
         };
         if let Some((device, change, note)) = found {

@@ -119,7 +119,9 @@ fn mismatches(
     let all = std::iter::once(&building.border_router).chain(&building.devices);
     let hanging: BTreeSet<_> = all.map(|device| device.eui64).collect();
     let unlisted = hanging.difference(&listed).map(|eui64| {
-        format!("{building_file}:1: eui64: {eui64} is not in {inventory_file}: add a line for it there")
+        format!(
+            "{building_file}:1: eui64: {eui64} is not in {inventory_file}: add a line for it there"
+        )
     });
     let homeless = listed.difference(&hanging).map(|eui64| {
         format!("{inventory_file}:1: eui64: {eui64} has no place in {building_file}: add it there")

@@ -322,9 +322,8 @@ impl Play {
     /// The joined device of a kind with the most hops.
     fn farthest(&self, kind: Kind) -> Option<StationId> {
         let joins = self.world.survey().joins();
-        let of_kind = |station: &StationId| {
-            self.record(*station).is_some_and(|record| record.kind == kind)
-        };
+        let of_kind =
+            |station: &StationId| self.record(*station).is_some_and(|record| record.kind == kind);
         self.world
             .honest()
             .filter(|station| joins[station.index()].took().is_some())
@@ -337,7 +336,9 @@ impl Play {
         let senders = self.world.honest().filter_map(|station| {
             let record = self.record(station).filter(|record| record.kind == Kind::Switch)?;
             let groups = record.groups.iter().filter(|(_, role)| role.sends());
-            groups.map(|(group, _)| (station, *group)).max_by_key(|(_, group)| self.listeners(*group).len())
+            groups
+                .map(|(group, _)| (station, *group))
+                .max_by_key(|(_, group)| self.listeners(*group).len())
         });
         senders.max_by_key(|(station, group)| (self.listeners(*group).len(), station.0))
     }
@@ -408,7 +409,8 @@ impl Play {
     }
 
     fn intrude(&mut self, out: &mut dyn Write, outcome: &mut Outcome) -> io::Result<()> {
-        self.teller.headline(out, "A stranger with a wrong key, and one who repeats what he heard")?;
+        self.teller
+            .headline(out, "A stranger with a wrong key, and one who repeats what he heard")?;
         let at = self.world.now();
         let begin = self.log.len();
         let stranger = self.world.station(self.stranger).eui64();
@@ -451,7 +453,9 @@ impl Play {
             .world
             .findings()
             .iter()
-            .filter(|finding| matches!(finding.fault, lowgate_sim::check::Fault::ReplayOpened { .. }))
+            .filter(|finding| {
+                matches!(finding.fault, lowgate_sim::check::Fault::ReplayOpened { .. })
+            })
             .count() as u64;
         let saw = format!("{sent} recorded frames sent again, {opened} opened");
         writeln!(out, "  The replayer: {saw}.")?;
@@ -498,12 +502,17 @@ impl Play {
             return Ok(());
         }
         let effective = |world: &World| {
-            world.checkers().revocation().is_some_and(|revoked| revoked.effective_at.is_some())
+            let effective_at =
+                world.checkers().revocation().and_then(|revoked| revoked.effective_at);
+            effective_at.is_some_and(|at| world.now() >= at)
         };
         let took_effect = self.run_until(out, REKEY_PATIENCE, effective)?;
         let took = self.world.now() - at;
         let progress = if took_effect {
-            format!("every other device had new keys {:.1} s after the decision", took.as_secs_f64())
+            format!(
+                "every other device had new keys {:.1} s after the decision",
+                took.as_secs_f64()
+            )
         } else {
             let missing = self.world.checkers().revocation().map_or(0, |r| r.waiting().len());
             format!("{missing} devices still use the old key")
@@ -526,9 +535,8 @@ impl Play {
         victim: StationId,
     ) -> io::Result<()> {
         let others = command.deliveries.iter().filter(|(member, _)| *member != victim);
-        let (heard, all) = others.fold((0, 0), |(heard, all), (_, took)| {
-            (heard + usize::from(took.is_some()), all + 1)
-        });
+        let (heard, all) = others
+            .fold((0, 0), |(heard, all), (_, took)| (heard + usize::from(took.is_some()), all + 1));
         let saw = format!("{heard} of {all} remaining members obeyed");
         writeln!(out, "  A command under the new keys: {saw}.")?;
         let enough = if self.loss == 0.0 { all } else { all * 9 / 10 };
@@ -578,9 +586,11 @@ impl Play {
         outcome.attempts.push(Attempt {
             who: format!("{}, revoked", self.name(victim)),
             at: since.0,
-            tried: "to listen, to send under its old keys, to forge group commands, to join again".into(),
+            tried: "to listen, to send under its old keys, to forge group commands, to join again"
+                .into(),
             got: "nothing: no frame, no group record, no way back".into(),
-            why: "link key, group keys and session were replaced; the inventory says revoked".into(),
+            why: "link key, group keys and session were replaced; the inventory says revoked"
+                .into(),
             counts: vec![
                 ("frames heard".into(), figures.frames_heard_after),
                 ("frames opened".into(), figures.frames_opened_after),
@@ -599,12 +609,18 @@ impl Play {
     fn conclude(&mut self, out: &mut dyn Write, outcome: &mut Outcome) -> io::Result<()> {
         let findings = self.world.findings();
         let saw = match findings.first() {
-            None => "no nonce used twice, no forged or repeated frame opened, nobody in who was not \
+            None => {
+                "no nonce used twice, no forged or repeated frame opened, nobody in who was not \
                      admitted"
-                .to_owned(),
+                    .to_owned()
+            }
             Some(first) => format!("{} findings, the first: {first}", findings.len()),
         };
-        outcome.check("The checkers that watched every frame found nothing", findings.is_empty(), saw);
+        outcome.check(
+            "The checkers that watched every frame found nothing",
+            findings.is_empty(),
+            saw,
+        );
         outcome.figures.frames_total = self.world.survey().frames();
         outcome.figures.virtual_s = self.world.now().as_secs_f64();
         outcome.figures.seed = self.seed;

@@ -83,7 +83,10 @@ impl Teller {
             }
             What::Node(station, Event::Stranded) => {
                 let name = self.name(*station);
-                writeln!(out, "{at:9.3} s  {name:<14} cannot read its neighbours any more, starts anew")?;
+                writeln!(
+                    out,
+                    "{at:9.3} s  {name:<14} cannot read its neighbours any more, starts anew"
+                )?;
             }
             What::Manager(event) => self.manager(event, at, out)?,
             What::Node(..) | What::PowerOn(_) => {}

@@ -113,9 +113,8 @@ impl Stack {
     /// Root: a hop did not take a packet.
     pub(super) fn route_error(&mut self, now: Instant, reporter: Ipv6Addr, failed: Ipv6Addr) {
         if let Role::Root(root) = &mut self.role
-            && let Some(device) = root.route_error(now, reporter, failed)
+            && root.route_error(now, reporter, failed)
         {
-            self.out.event(NetEvent::RouteLost { device });
             self.refresh_routes(now, failed);
         }
     }

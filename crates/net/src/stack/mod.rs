@@ -163,7 +163,9 @@ impl Stack {
             Role::Node(node) => node.due(),
             Role::Root(root) => root.due(),
         };
-        role.min(self.dio.due()).min(self.mpl.due()).min(self.link.due(now))
+        // With a full queue a flood waits for the next frame to leave, not for a time.
+        let flood = if self.link.room() > 0 { self.mpl.due() } else { Instant::FAR_FUTURE };
+        role.min(self.dio.due()).min(flood).min(self.link.due(now))
     }
 
     fn let_time_pass(&mut self, now: Instant) {

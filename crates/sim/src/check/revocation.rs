@@ -3,12 +3,16 @@
 
 use super::Fault;
 use crate::medium::{FrameId, StationId};
-use lowgate_units::{Eui64, Instant};
+use lowgate_units::{Duration, Eui64, Instant};
 use std::collections::BTreeSet;
+
+/// A frame that was sealed before its sender switched is repeated on the air for no longer than this.
+const LAST_FRAMES: Duration = Duration::from_millis(500);
 
 /// One revocation.
 ///
-/// It takes effect when the last member has switched to the new key. Before that a member that has not
+/// It takes effect when the last member has switched to the new key and has no frame under the old one on
+/// the air any more. Before that a member that has not
 /// heard of the switch still opens frames under the old key: that time is measured, not hidden.
 #[derive(Clone, Debug)]
 pub struct Revocation {
@@ -20,7 +24,7 @@ pub struct Revocation {
     pub decided_at: Instant,
     /// When the border router was told to switch.
     pub commanded_at: Option<Instant>,
-    /// When the last member had switched.
+    /// When it took effect: half a second after the last member switched.
     pub effective_at: Option<Instant>,
     /// Frames under the new key that its radio received, and that a member opened, while it held all its
     /// old keys.
@@ -105,7 +109,7 @@ impl Revocation {
 
     fn settle(&mut self, now: Instant) {
         if self.waiting.is_empty() && self.effective_at.is_none() {
-            self.effective_at = Some(now);
+            self.effective_at = Some(now + LAST_FRAMES);
         }
     }
 
