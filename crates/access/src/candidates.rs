@@ -78,11 +78,6 @@ impl Candidates {
         Some(self.heard.swap_remove(index))
     }
 
-    /// Whether any relay was heard, failed or not.
-    pub fn heard_any(&self) -> bool {
-        !self.heard.is_empty()
-    }
-
     /// A join through `relay` failed; with the table full the oldest failure is forgiven.
     pub fn fail(&mut self, relay: Eui64) {
         if self.failed.contains(&relay) {
@@ -129,7 +124,6 @@ mod tests {
         let mut table = Candidates::default();
         table.fail(Eui64([1; 8]));
         table.hear(candidate(1, 1, -50, 0));
-        assert!(table.heard_any());
         assert_eq!(table.take_best(), None);
         table.forget_failures();
         assert_eq!(table.take_best(), Some(candidate(1, 1, -50, 0)));

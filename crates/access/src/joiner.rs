@@ -35,6 +35,8 @@ pub const REST_MIN: Duration = Duration::from_millis(700);
 pub const REST_MAX: Duration = Duration::from_secs(10);
 /// The longest pause after relays were heard and every one of them failed.
 pub const REST_REFUSED_MAX: Duration = Duration::from_secs(300);
+/// A refusal counts like so many attempts in vain: the first pause after it is 11 s.
+const REFUSED_VAIN_MIN: u32 = 4;
 /// Octets of the largest record content that a joiner takes.
 pub const CONTENT_OCTETS_MAX: usize = JOIN_DATAGRAM_OCTETS_MAX;
 /// Messages of one record.
@@ -211,6 +213,8 @@ pub struct Joiner {
     storing: Option<Storing>,
     /// The device's own address works.
     direct: bool,
+    /// A relay was tried in vain since the last pause.
+    failed_since_rest: bool,
     client_until: Instant,
     outputs: Deque<JoinerOutput, 8>,
 }
@@ -237,6 +241,7 @@ impl Joiner {
             newest: None,
             storing: None,
             direct: false,
+            failed_since_rest: false,
             client_until: Instant::FAR_FUTURE,
             outputs: Deque::new(),
         }
@@ -383,9 +388,9 @@ impl Joiner {
         }
         // Relays that failed may have failed for a reason that passes: they get another chance,
         // after a pause that grows if the reason does not.
-        let refused = self.candidates.heard_any();
+        let longest = if self.failed_since_rest { REST_REFUSED_MAX } else { REST_MAX };
+        self.failed_since_rest = false;
         self.candidates.forget_failures();
-        let longest = if refused { REST_REFUSED_MAX } else { REST_MAX };
         self.state = State::Resting { until: now + self.pause(longest) };
     }
 
@@ -402,7 +407,15 @@ impl Joiner {
         self.end_session();
         self.event(JoinerEvent::Failed { path, cause });
         match path {
+            // The manager said no, authentically: no other relay has another manager.
+            Path::Relay(_) if matches!(cause, Failure::Refused(_)) => {
+                self.vain = self.vain.max(REFUSED_VAIN_MIN);
+                self.candidates.forget_failures();
+                let pause = self.pause(REST_REFUSED_MAX);
+                self.state = State::Resting { until: now + pause };
+            }
             Path::Relay(relay) => {
+                self.failed_since_rest = true;
                 self.candidates.fail(relay);
                 self.next_relay(now);
             }

@@ -53,6 +53,10 @@ pub const GROUPS_MAX: usize = 4;
 
 /// What a node is told.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each value lives for one loop turn; no allocation per packet"
+)]
 pub enum Input {
     /// It has power. Always the first.
     Start,
@@ -102,6 +106,10 @@ pub enum Input {
 
 /// What a node wants.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each value lives for one loop turn; no allocation per packet"
+)]
 pub enum Output {
     /// For the radio.
     Radio(RadioCommand),

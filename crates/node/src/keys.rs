@@ -7,6 +7,7 @@ use crate::api::{Event, GROUPS_MAX, Kind, Output};
 use crate::flash::{Record, RecordKey};
 use crate::groups::stored_messages;
 use crate::node::{Entering, Node};
+use alloc::boxed::Box;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
 use lowgate_amikey::{
@@ -53,6 +54,12 @@ impl Link {
     }
 }
 
+/// Messages of one record, stored and about to be put in force.
+pub(crate) struct NewKeys {
+    groups: FixedVec<(Mkd, Spd), GROUPS_MAX>,
+    cfg: Option<Cfg>,
+}
+
 /// What follows when storage confirms a ticket.
 pub(crate) enum Pending {
     FrameCounter {
@@ -68,10 +75,7 @@ pub(crate) enum Pending {
         below: u64,
     },
     /// The last record of one batch of key messages.
-    Keys {
-        groups: FixedVec<(Mkd, Spd), GROUPS_MAX>,
-        cfg: Option<Cfg>,
-    },
+    Keys(Box<NewKeys>),
     /// Nothing.
     Nothing,
 }
@@ -103,7 +107,7 @@ impl Node {
                     group.reserved(epoch, below);
                 }
             }
-            Pending::Keys { groups, cfg } => self.put_in_force(now, &groups, cfg),
+            Pending::Keys(keys) => self.put_in_force(now, *keys),
             Pending::Nothing => {}
         }
     }
@@ -153,7 +157,7 @@ impl Node {
             }
             (None, _) => None,
         };
-        let pending = Pending::Keys { groups, cfg: merged };
+        let pending = Pending::Keys(Box::new(NewKeys { groups, cfg: merged }));
         match record {
             Some(record) => self.store(record, pending),
             // Nothing but groups: the write of an empty batch would confirm them as well, but the
@@ -169,8 +173,9 @@ impl Node {
         }
     }
 
-    fn put_in_force(&mut self, now: Instant, groups: &[(Mkd, Spd)], cfg: Option<Cfg>) {
-        for (mkd, spd) in groups {
+    fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
+        let NewKeys { groups, cfg } = keys;
+        for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
         let first = cfg.is_some() && self.link.is_none();

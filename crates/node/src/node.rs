@@ -311,9 +311,9 @@ impl Node {
                     let pan_id = Some(candidate.pan_id);
                     self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short: None });
                 }
-                JoinerOutput::Datagram { path, octets } => self.to_manager(now, path, octets),
+                JoinerOutput::Datagram { path, octets } => self.send_to_manager(now, path, octets),
                 JoinerOutput::Keys(content) => self.keys(&content),
-                JoinerOutput::Application(content) => self.from_manager(now, &content),
+                JoinerOutput::Application(content) => self.take_from_manager(now, &content),
                 JoinerOutput::Event(event) => self.event(Event::Join(event)),
             }
             moved = true;

@@ -43,7 +43,7 @@ impl Node {
                 self.joiner.handle(now, JoinerInput::Datagram { path, octets });
             }
             (true, port) if datagram.dst.is_multicast() => {
-                self.from_group(now, datagram.dst, port, &mut datagram.payload);
+                self.take_from_group(now, datagram.dst, port, &mut datagram.payload);
             }
             (false | true, _) => self.event(Event::DatagramUnwanted { port: datagram.dst_port }),
         }
@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// A datagram of this node's own session.
-    pub(crate) fn to_manager(&mut self, now: Instant, path: Path, octets: Datagram) {
+    pub(crate) fn send_to_manager(&mut self, now: Instant, path: Path, octets: Datagram) {
         let payload = &octets[..];
         let src_port = JOINER_PORT;
         match (path, self.config.kind) {
@@ -110,7 +110,7 @@ impl Node {
     }
 
     /// Application data of the session.
-    pub(crate) fn from_manager(&mut self, now: Instant, octets: &[u8]) {
+    pub(crate) fn take_from_manager(&mut self, now: Instant, octets: &[u8]) {
         let (peer, addressed) = (CoapPeer::Manager, Addressed::ToUs);
         self.coap.handle(now, CoapInput::Datagram { peer, addressed, octets });
     }
@@ -123,7 +123,7 @@ impl Node {
         }
     }
 
-    fn from_group(&mut self, now: Instant, dst: Ipv6Addr, port: u16, record: &mut [u8]) {
+    fn take_from_group(&mut self, now: Instant, dst: Ipv6Addr, port: u16, record: &mut [u8]) {
         let ccm = self.config.ccm;
         let Some(group) = self.groups.by_address(dst, port) else {
             return;
@@ -163,7 +163,7 @@ impl Node {
         }
     }
 
-    fn to_group(&mut self, now: Instant, id: GroupId, octets: &[u8]) {
+    fn send_to_group(&mut self, now: Instant, id: GroupId, octets: &[u8]) {
         let ccm = self.config.ccm;
         let sealed = self.groups.by_id(id).and_then(|group: &mut Group| {
             let record = group.seal(ccm, octets).ok()?;
@@ -190,7 +190,7 @@ impl Node {
                 }
                 CoapOutput::Transmit { peer, octets } => match peer {
                     CoapPeer::Manager => drop(self.joiner.send(&octets)),
-                    CoapPeer::Group(id) => self.to_group(now, id, &octets),
+                    CoapPeer::Group(id) => self.send_to_group(now, id, &octets),
                     CoapPeer::Member(..) => {} // commands to a group are not answered
                 },
                 CoapOutput::Requested { exchange, peer, request, .. } => {
@@ -223,7 +223,7 @@ impl Node {
         match peer {
             // RFC 7252 section 8.2: a server may leave a multicast request unanswered. A command to
             // hundreds of lamps wants no answers.
-            CoapPeer::Member(..) | CoapPeer::Group(_) => drop(self.coap.ignore(exchange)),
+            CoapPeer::Member(..) | CoapPeer::Group(_) => self.coap.ignore(exchange),
             CoapPeer::Manager => self.respond(now, exchange, response),
         }
     }

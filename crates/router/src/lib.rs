@@ -10,4 +10,4 @@ mod backbone;
 mod router;
 
 pub use backbone::{Datagram, datagram, packet};
-pub use router::{Input, Output, Router, RouterConfig};
+pub use router::{Input, MEMBERS_MAX, Output, Router, RouterConfig};

@@ -19,7 +19,7 @@ use lowgate_mac::Psdu;
 use lowgate_manager::{Batch, Change, ManagerEvent};
 use lowgate_node::Event;
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Frames are forgotten this long after they began: no reception lasts so long.
@@ -149,9 +149,9 @@ pub struct Checkers {
     eui64s: Vec<Option<Eui64>>,
     recent: BTreeMap<FrameId, Aired>,
     /// Octets that honest stations sent.
-    sealed: HashSet<(u64, StationId)>,
-    counters: HashMap<(Eui64, u8, u32), u64>,
-    opened: HashSet<(StationId, u64)>,
+    sealed: BTreeSet<(u64, StationId)>,
+    counters: BTreeMap<(Eui64, u8, u32), u64>,
+    opened: BTreeSet<(StationId, u64)>,
     admitted: BTreeSet<Eui64>,
     ever_admitted: BTreeSet<Eui64>,
     records: backbone::Records,
@@ -167,9 +167,9 @@ impl Checkers {
             stations: BTreeMap::new(),
             eui64s: vec![None; honest],
             recent: BTreeMap::new(),
-            sealed: HashSet::new(),
-            counters: HashMap::new(),
-            opened: HashSet::new(),
+            sealed: BTreeSet::new(),
+            counters: BTreeMap::new(),
+            opened: BTreeSet::new(),
             admitted: BTreeSet::new(),
             ever_admitted: BTreeSet::new(),
             records: backbone::Records::default(),
@@ -237,10 +237,9 @@ impl Checkers {
                 self.find(now, Fault::FrameCounterReused { src, key, counter });
             }
         }
-        if let (Some(dst), Some(_)) = (parsed.as_ref().and_then(extended_dst), secured) {
-            if !self.ever_admitted.contains(&dst) {
-                self.find(now, Fault::StrangerAddressed { station, dst });
-            }
+        let dst = parsed.as_ref().and_then(extended_dst).filter(|_| secured.is_some());
+        if let Some(dst) = dst.filter(|dst| !self.ever_admitted.contains(dst)) {
+            self.find(now, Fault::StrangerAddressed { station, dst });
         }
     }
 

@@ -17,7 +17,7 @@ const FRAME_OCTETS_MIN: usize = 12;
 
 /// What a replayer does.
 #[derive(Debug)]
-pub enum Output {
+pub(crate) enum Output {
     /// For its radio.
     Phy(PhyCommand),
     /// Nothing before then.
@@ -29,7 +29,7 @@ pub enum Output {
 
 /// Records frames, then sends them again in random order, for ever.
 #[derive(Debug)]
-pub struct Replayer {
+pub(crate) struct Replayer {
     channel: Option<Channel>,
     recorded: Vec<Psdu>,
     state: State,
@@ -50,18 +50,18 @@ enum State {
 
 impl Replayer {
     /// A replayer that begins to listen.
-    pub fn new(now: Instant, channel: Channel, prng: Prng) -> Self {
+    pub(crate) fn new(now: Instant, channel: Channel, prng: Prng) -> Self {
         let state = State::Listening { until: now + LISTEN };
         Self { channel: Some(channel), recorded: Vec::new(), state, sent: 0, prng }
     }
 
     /// Frames sent so far.
-    pub const fn sent(&self) -> usize {
+    pub(crate) const fn sent(&self) -> usize {
         self.sent
     }
 
     /// Takes what its radio says.
-    pub fn handle(&mut self, now: Instant, event: PhyEvent) {
+    pub(crate) fn handle(&mut self, now: Instant, event: PhyEvent) {
         let state = std::mem::replace(&mut self.state, State::Sending);
         self.state = match (state, event) {
             (state, PhyEvent::Received { psdu, .. }) => {
@@ -83,7 +83,7 @@ impl Replayer {
     }
 
     /// The next thing to do.
-    pub fn poll(&mut self, now: Instant) -> Output {
+    pub(crate) fn poll(&mut self, now: Instant) -> Output {
         if let Some(channel) = self.channel.take() {
             return Output::Phy(PhyCommand::Tune { channel });
         }

@@ -2,6 +2,7 @@
 
 use super::join_trace;
 use super::play::{Outcome, Play};
+use super::tell::because;
 use crate::report::{
     Attempt, Change, Check, Delivery, Device, Event, Figure, Floor, GroupCommand, Join, Kind, Link,
     Report, State,
@@ -192,9 +193,10 @@ fn node_event(play: &Play, building: &Building, event: &NodeEvent) -> Option<(Ch
         NodeEvent::Join(JoinerEvent::Handshake(way)) => {
             (Change::State(State::Handshake), format!("shakes hands {}", path(way)))
         }
-        NodeEvent::Join(JoinerEvent::Failed { path: way, cause }) => {
-            (Change::State(State::Refused), format!("fails {}: {cause:?}", path(way)))
-        }
+        NodeEvent::Join(JoinerEvent::Failed { path: way, cause }) => (
+            Change::State(State::Refused),
+            format!("gets nowhere {}: {}", path(way), because(*cause)),
+        ),
         NodeEvent::Join(JoinerEvent::Member) => {
             (Change::State(State::Admitted), "holds its keys".into())
         }

@@ -265,8 +265,7 @@ impl Play {
         }
         self.run_until(out, JOIN_PATIENCE, Self::all_in)?;
         let joins = self.world.survey().joins()[1..].to_vec();
-        let took: Vec<f64> =
-            joins.iter().filter_map(|join| join.took()).map(|took| millis(took)).collect();
+        let took: Vec<f64> = joins.iter().filter_map(|join| join.took()).map(millis).collect();
         let figures = &mut outcome.figures;
         figures.devices_total = joins.len();
         figures.devices_joined = took.len();
@@ -651,7 +650,7 @@ fn count(log: &[Happening], matches: impl Fn(&What) -> bool) -> u64 {
 }
 
 /// For people.
-pub fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 

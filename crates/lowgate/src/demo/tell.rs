@@ -2,7 +2,8 @@
 
 use super::options::Site;
 use super::play::millis;
-use lowgate_access::joiner::JoinerEvent;
+use lowgate_access::joiner::{Failure, JoinerEvent, Path};
+use lowgate_dtls::{AlertDescription, CloseReason};
 use lowgate_manager::{Kind, ManagerEvent};
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
@@ -12,12 +13,31 @@ use lowgate_units::Eui64;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+/// Failures of one device that get a line of their own.
+const FAILURES_TOLD: usize = 3;
+
+/// Why an attempt led nowhere, in words.
+pub(super) fn because(cause: Failure) -> String {
+    match cause {
+        Failure::Closed(CloseReason::PeerAlert(AlertDescription::DECRYPT_ERROR)) => {
+            "its key is not the one the manager knows (decrypt_error)".into()
+        }
+        Failure::Closed(reason) => format!("the session ended ({reason:?})"),
+        Failure::Silence => "nobody answered".into(),
+        Failure::HandshakeTimeout => "the handshake took too long".into(),
+        Failure::KeysTimeout => "no keys came".into(),
+        Failure::Refused(error) => format!("the manager refused ({error:?})"),
+    }
+}
+
 /// Tells people.
 pub(super) struct Teller {
     names: Vec<String>,
     rooms: Vec<String>,
     stations: BTreeMap<Eui64, StationId>,
     told: BTreeSet<StationId>,
+    failures: BTreeMap<StationId, usize>,
+    refused: BTreeSet<Eui64>,
 }
 
 impl Teller {
@@ -29,6 +49,8 @@ impl Teller {
             rooms: Vec::new(),
             stations: BTreeMap::new(),
             told: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            refused: BTreeSet::new(),
         };
         let all = std::iter::once(&site.building.border_router).chain(&site.building.devices);
         for (index, device) in all.enumerate() {
@@ -78,8 +100,7 @@ impl Teller {
                 }
             }
             What::Node(station, Event::Join(JoinerEvent::Failed { path, cause })) => {
-                let name = self.name(*station);
-                writeln!(out, "{at:9.3} s  {name:<14} failed by {path:?}: {cause:?}")?;
+                self.failed(*station, *path, *cause, at, out)?;
             }
             What::Node(station, Event::Stranded) => {
                 let name = self.name(*station);
@@ -92,6 +113,34 @@ impl Teller {
             What::Node(..) | What::PowerOn(_) => {}
         }
         Ok(())
+    }
+
+    /// The first failures of a device, one by one; of the others only that there were some.
+    fn failed(
+        &mut self,
+        station: StationId,
+        path: Path,
+        cause: Failure,
+        at: f64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let told = self.failures.entry(station).or_default();
+        *told += 1;
+        let count = *told;
+        let name = self.name(station);
+        let way = match path {
+            Path::Relay(relay) => format!("through {}", self.name_of(relay)),
+            Path::Direct => "directly".into(),
+        };
+        match count {
+            ..=FAILURES_TOLD => {
+                writeln!(out, "{at:9.3} s  {name:<14} gets nowhere {way}: {}", because(cause))
+            }
+            _ if count == FAILURES_TOLD + 1 => {
+                writeln!(out, "{at:9.3} s  {name:<14} goes on trying, in vain")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn joined(
@@ -117,8 +166,9 @@ impl Teller {
         )
     }
 
-    fn manager(&self, event: &ManagerEvent, at: f64, out: &mut dyn Write) -> io::Result<()> {
+    fn manager(&mut self, event: &ManagerEvent, at: f64, out: &mut dyn Write) -> io::Result<()> {
         match event {
+            ManagerEvent::NotAuthorized { eui64, .. } if !self.refused.insert(*eui64) => Ok(()),
             ManagerEvent::NotAuthorized { eui64, why } => {
                 let name = self.name_of(*eui64);
                 writeln!(out, "{at:9.3} s  manager: {name} is not let in: {why:?}")

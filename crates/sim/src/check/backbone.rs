@@ -4,7 +4,7 @@ use super::{Fault, hash};
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_router::datagram;
 use lowgate_units::Ipv6Addr;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 const HEADER_OCTETS: usize = 13;
 const HANDSHAKE: u8 = 22;
@@ -25,9 +25,9 @@ pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
 #[derive(Default)]
 pub(super) struct Records {
     /// Handshakes begun on a path and sessions that moved there: keys change with each.
-    handshakes: HashMap<Vec<u8>, u32>,
+    handshakes: BTreeMap<Vec<u8>, u32>,
     /// What a number was used for.
-    used: HashMap<(Vec<u8>, u32, bool, u16, u64), u64>,
+    used: BTreeMap<(Vec<u8>, u32, bool, u16, u64), u64>,
 }
 
 impl Records {

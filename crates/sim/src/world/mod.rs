@@ -87,6 +87,7 @@ pub enum What {
     PowerOn(StationId),
 }
 
+#[expect(clippy::large_enum_variant, reason = "the queue holds a few dozen of them")]
 enum Due {
     Stored { station: StationId, boot: u32, ticket: u32, write: station::Write },
     ToRouter(Vec<u8>),
@@ -136,7 +137,7 @@ impl World {
         building.devices.extend(intruders.iter().map(Intruder::place));
         let links = building.links(&config.medium);
         let root = Prng::new(config.seed);
-        let medium = Medium::new(config.medium.clone(), &links, root.fork(1).next_u64());
+        let medium = Medium::new(config.medium, &links, root.fork(1).next_u64());
         let mut stations = Vec::new();
         for index in 0..honest {
             let id = StationId(index as u32);
