@@ -4,7 +4,7 @@
 
 use crate::event::RegistrationStatus;
 use crate::lollipop;
-use crate::route::{DaoVerdict, Path};
+use crate::route::{DaoVerdict, HopReport, Path};
 use crate::wire::nd::Earo;
 use crate::wire::rpl::Dao;
 use alloc::collections::BTreeMap;
@@ -15,11 +15,12 @@ use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, ShortAddr
 /// Devices a root may know.
 pub const DEVICES_MAX: usize = 1024;
 /// Reports of a broken hop, none of them older than [`ROUTE_ERROR_MEMORY`], after which everybody is asked
-/// for its route. The hop stays: a node that changes its parent tells at once, and most reports are of
-/// frames that collided.
+/// for its route. The hop stays at first: a node that changes its parent tells at once.
 const ROUTE_ERRORS_MAX: u8 = 3;
 /// A hop that carried packets for so long since a report is not broken.
 const ROUTE_ERROR_MEMORY: Duration = Duration::from_secs(5);
+/// A doubted hop of which nobody told anything for so long is dead.
+const ROUTE_SILENCE: Duration = Duration::from_secs(20);
 /// Everybody is asked for its route at most so often: the answers of a large mesh take a while.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 /// How often expired entries are looked for.
@@ -44,6 +45,7 @@ struct Route {
     until: Instant,
     errors: u8,
     error_at: Instant,
+    doubted_at: Option<Instant>,
 }
 
 /// The tables.
@@ -217,7 +219,8 @@ impl Root {
             _ => now + Duration::from_secs(lifetime),
         };
         let path_sequence = dao.path_sequence;
-        let route = Route { parent, path_sequence, until, errors: 0, error_at: now };
+        let (errors, error_at, doubted_at) = (0, now, None);
+        let route = Route { parent, path_sequence, until, errors, error_at, doubted_at };
         self.routes.insert(target, route);
         DaoVerdict::Accepted { changed }
     }
@@ -245,29 +248,39 @@ impl Root {
         Some(path)
     }
 
-    /// `reporter` could not reach its child `failed`; whether that happens too often.
+    /// `reporter` could not reach its child `failed`.
     pub(crate) fn route_error(
         &mut self,
         now: Instant,
         reporter: Ipv6Addr,
         failed: Ipv6Addr,
-    ) -> bool {
+    ) -> HopReport {
         let (Some(reporter), Some(failed)) = (self.short_of(reporter), self.short_of(failed))
         else {
-            return false;
+            return HopReport::Noted;
         };
         let route = self.routes.get_mut(&failed).filter(|route| route.parent == reporter);
-        let Some(route) = route else { return false };
+        let Some(route) = route else { return HopReport::Noted };
         if now - route.error_at > ROUTE_ERROR_MEMORY {
             route.errors = 0;
         }
         route.error_at = now;
         route.errors += 1;
         if route.errors < ROUTE_ERRORS_MAX {
-            return false;
+            return HopReport::Noted;
         }
         route.errors = 0;
-        true
+        match route.doubted_at {
+            Some(since) if now - since >= ROUTE_SILENCE => {
+                self.routes.remove(&failed);
+                HopReport::Dead(failed)
+            }
+            Some(_) => HopReport::Doubted,
+            None => {
+                route.doubted_at = Some(now);
+                HopReport::Doubted
+            }
+        }
     }
 
     /// When to sweep.
@@ -395,16 +408,22 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_reported_dead_again_and_again_is_worth_asking_for() {
+    fn a_hop_reported_dead_is_doubted_then_taken_out() {
         let mut root = root();
         root.dao(NOW, addr(1), &dao(1, 0, 240), 60);
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
-        assert!(!root.route_error(NOW, addr(3), addr(2)), "not its parent");
-        assert!(!root.route_error(NOW, addr(1), addr(2)));
-        assert!(!root.route_error(NOW, addr(1), addr(2)));
-        assert!(root.route_error(NOW, addr(1), addr(2)));
-        assert!(!root.route_error(NOW, addr(1), addr(2)));
+        assert_eq!(root.route_error(NOW, addr(3), addr(2)), HopReport::Noted, "not its parent");
+        let reports = |root: &mut Root, at| [0; 3].map(|_| root.route_error(at, addr(1), addr(2)));
+        let [HopReport::Noted, HopReport::Noted, HopReport::Doubted] = reports(&mut root, NOW)
+        else {
+            panic!("the third report is one too many");
+        };
         assert!(root.path(NOW, addr(2)).is_some());
+        let later = NOW + ROUTE_SILENCE;
+        assert_eq!(reports(&mut root, later)[2], HopReport::Dead(short(2)));
+        assert_eq!(root.path(later, addr(2)), None);
+        root.dao(later, addr(2), &dao(2, 1, 241), 60);
+        assert_eq!(reports(&mut root, later)[2], HopReport::Doubted, "it told its route since");
     }
 
     #[test]
@@ -414,7 +433,7 @@ mod tests {
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
         for seconds in [0, 10, 20, 30] {
             let at = NOW + Duration::from_secs(seconds);
-            assert!(!root.route_error(at, addr(1), addr(2)));
+            assert_eq!(root.route_error(at, addr(1), addr(2)), HopReport::Noted);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What stands in for the root's tables in a build without them: a type that has no value.
 
 use crate::event::RegistrationStatus;
-use crate::route::{DaoVerdict, Path};
+use crate::route::{DaoVerdict, HopReport, Path};
 use crate::wire::nd::Earo;
 use crate::wire::rpl::Dao;
 use lowgate_units::{Eui64, Instant, Ipv6Addr, ShortAddr};
@@ -83,7 +83,7 @@ impl Root {
         _now: Instant,
         _reporter: Ipv6Addr,
         _failed: Ipv6Addr,
-    ) -> bool {
+    ) -> HopReport {
         match *self {}
     }
 

@@ -2,10 +2,22 @@
 
 use crate::wire::srh::HOPS_MAX;
 use heapless::Vec;
-use lowgate_units::Ipv6Addr;
+use lowgate_units::{Ipv6Addr, ShortAddr};
 
 /// A way down: the first hop first, the goal last.
 pub(crate) type Path = Vec<Ipv6Addr, { HOPS_MAX + 1 }>;
+
+/// What a report of a broken hop comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "root"), expect(dead_code, reason = "only a root hears reports"))]
+pub(crate) enum HopReport {
+    /// Most reports are of frames that collided.
+    Noted,
+    /// There are many: everybody shall tell its route again.
+    Doubted,
+    /// There still are, and nobody told another route: the hop is taken out.
+    Dead(ShortAddr),
+}
 
 /// What the root says to a route announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

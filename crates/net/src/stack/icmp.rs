@@ -3,6 +3,7 @@
 use super::{Origin, Role, Stack};
 use crate::api::HOP_LIMIT_LINK_LOCAL;
 use crate::event::{NetDrop, NetEvent};
+use crate::route::HopReport;
 use crate::wire::icmpv6::{
     CODE_SOURCE_ROUTE, DESTINATION_UNREACHABLE, DUPLICATE_ADDRESS_CONFIRMATION,
     DUPLICATE_ADDRESS_REQUEST, ECHO_REPLY, ECHO_REQUEST, Echo, Icmpv6, MPL_CONTROL,
@@ -112,10 +113,11 @@ impl Stack {
 
     /// Root: a hop did not take a packet.
     pub(super) fn route_error(&mut self, now: Instant, reporter: Ipv6Addr, failed: Ipv6Addr) {
-        if let Role::Root(root) = &mut self.role
-            && root.route_error(now, reporter, failed)
-        {
-            self.refresh_routes(now, failed);
+        let Role::Root(root) = &mut self.role else { return };
+        match root.route_error(now, reporter, failed) {
+            HopReport::Noted => {}
+            HopReport::Doubted => self.refresh_routes(now, failed),
+            HopReport::Dead(device) => self.out.event(NetEvent::RouteLost { device }),
         }
     }
 
