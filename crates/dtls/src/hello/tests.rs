@@ -1,3 +1,5 @@
+//! The hellos: every fault of a message by its octets, and that parsing what was emitted gives it back.
+
 extern crate std;
 use super::*;
 use lowgate_testkit::hex;
