@@ -1,3 +1,5 @@
+//! Frames by their octets: the cases of 802.15.4-2003 and -2006, and what is refused.
+
 extern crate std;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Floods by hand: what is repeated, what is dropped, and what storage has to hold first.
+
 extern crate std;
 use super::*;
 use proptest::prelude::*;
