@@ -1,7 +1,7 @@
 //! `lowgate demo`: a building from an empty database to a working, secured network, and what strangers,
 //! replayers and revoked devices get from it.
 //!
-//! The demo plays ([`play`]), tells ([`tell`]) and reports; the world does everything else.
+//! The demo plays, tells and reports; the world does everything else.
 
 pub mod figures;
 mod fill;
