@@ -105,7 +105,7 @@ impl<const SECURED: usize, const UNSECURED: usize> Reassembler<SECURED, UNSECURE
         Self { secured: Pool::new(), unsecured: Pool::new(), abandoned: 0 }
     }
 
-    /// Takes one frame. `out` should have [`DATAGRAM_OCTETS_MAX`] octets; it holds the datagram
+    /// Takes one frame. `out` should have [`crate::DATAGRAM_OCTETS_MAX`] octets; it holds the datagram
     /// when one is complete and is scratch otherwise.
     pub fn handle(
         &mut self,
