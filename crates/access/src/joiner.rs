@@ -37,6 +37,8 @@ pub const REST_MAX: Duration = Duration::from_secs(10);
 pub const REST_REFUSED_MAX: Duration = Duration::from_secs(300);
 /// A refusal counts like so many attempts in vain: the first pause after it is 11 s.
 const REFUSED_VAIN_MIN: u32 = 4;
+/// Devices that kept their keys over a power cut make their sessions anew spread over this time.
+pub const RESUME_SPREAD: Duration = Duration::from_secs(10);
 /// Octets of the largest record content that a joiner takes.
 pub const CONTENT_OCTETS_MAX: usize = JOIN_DATAGRAM_OCTETS_MAX;
 /// Messages of one record.
@@ -78,7 +80,7 @@ pub enum Path {
 pub enum JoinerInput<'a> {
     /// Look for a network.
     Start,
-    /// The manager can be reached without a relay: a border router, or a device that kept its keys.
+    /// The manager can be reached without a relay: a border router.
     StartDirect,
     /// A beacon that says joining is open.
     BeaconHeard(Candidate),
@@ -91,7 +93,8 @@ pub enum JoinerInput<'a> {
     },
     /// What the last [`JoinerOutput::Keys`] carried is in storage and in force.
     Stored,
-    /// The device's own address works both ways: the session moves there.
+    /// The device's own address works both ways: the session moves there, or is made anew if the device
+    /// has none.
     Attached,
     /// The device lost the network: only what needs no relay goes on.
     Detached,
@@ -189,7 +192,7 @@ enum State {
     Member {
         path: Path,
     },
-    /// A member whose session ended; its keys go on working.
+    /// A member whose session ended, or went with a restart; its keys go on working.
     MemberAlone {
         retry_at: Instant,
     },
@@ -437,8 +440,14 @@ impl Joiner {
         match &mut self.state {
             State::Member { path } => *path = Path::Direct,
             State::MemberAlone { retry_at } => *retry_at = now,
-            State::Idle
-            | State::Scanning { .. }
+            // It kept its keys over a restart, not its session; a building that gets power back makes
+            // new ones one after the other.
+            State::Idle => {
+                let spread = u64::try_from(RESUME_SPREAD.as_micros()).unwrap_or(u64::MAX);
+                let retry_at = now + Duration::from_micros(self.prng.below(spread));
+                self.state = State::MemberAlone { retry_at };
+            }
+            State::Scanning { .. }
             | State::Resting { .. }
             | State::Handshaking { .. }
             | State::AwaitingKeys { .. } => {}
