@@ -3,6 +3,7 @@
 //! **Invariant:** the explicit nonce is the record number, so it repeats only if the caller repeats
 //! a number. Whoever holds a [`WriteKeys`] counts in it; it cannot be cloned.
 
+use crate::ContentType;
 use crate::noise::RecordDrop;
 use crate::record::{
     EXPLICIT_NONCE_OCTETS, HEADER_OCTETS, Record, RecordType, SEQ_MAX, TAG_OCTETS, TLS12_CID,
@@ -10,6 +11,7 @@ use crate::record::{
 };
 use crate::replay::ReplayWindow;
 use lowgate_crypto::{Ccm, Key128};
+use lowgate_units::planted::{Fault, planted};
 
 /// The epoch that the keys belong to: there is one handshake in a session, so one change of cipher.
 pub(crate) const EPOCH: u16 = 1;
@@ -127,7 +129,11 @@ impl WriteKeys {
             return Err(SealRefused::Exhausted);
         }
         let seq = self.next_seq;
-        self.next_seq += 1;
+        if kind != RecordType::Payload(ContentType::ApplicationData)
+            || !planted(Fault::RecordSequenceRepeats)
+        {
+            self.next_seq += 1;
+        }
         let outer = if cid.is_empty() { kind.octet() } else { TLS12_CID };
         let body_len = total - HEADER_OCTETS - cid.len();
         let head = (outer, VERSION_1_2);
@@ -216,7 +222,6 @@ fn strip_padding(inner: &[u8]) -> Result<(u8, &[u8]), RecordDrop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ContentType;
     use lowgate_crypto::SoftCcm;
     use proptest::prelude::*;
 

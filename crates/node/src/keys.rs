@@ -46,6 +46,11 @@ impl Link {
         self.cfg.manager
     }
 
+    /// Whether the configuration has the key, in force or staged.
+    fn holds(&self, key: KeyIndex) -> bool {
+        self.cfg.keys.iter().any(|held| held.index == key)
+    }
+
     /// The first octets of a hash over the PAN's manager: what beacons tell domains apart by.
     pub(crate) fn domain_hint(&self) -> [u8; 4] {
         let manager = self.cfg.manager.map_or([0; 16], |manager| manager.octets());
@@ -285,8 +290,7 @@ impl Node {
             self.event(Event::FrameOpened { src, key });
         }
         // RFC 9031 section 8.4.3.2: a node follows when it hears a frame under the new key.
-        if self.link.as_ref().is_some_and(|link| link.active != key) && !planted(Fault::OldKeyKept)
-        {
+        if self.link.as_ref().is_some_and(|link| link.active != key && link.holds(key)) {
             self.switch_to(now, key);
         }
     }

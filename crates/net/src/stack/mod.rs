@@ -24,6 +24,7 @@ use crate::trickle::{Trickle, TrickleParameters};
 use crate::wire::rpl::Configuration;
 use heapless::{Deque, Vec};
 use lowgate_sixlowpan::{ContextId, ContextUse, Prefix};
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, Prng, Rssi};
 
 pub use view::{NeighbourView, RouteView};
@@ -114,6 +115,7 @@ impl Stack {
             }
             NetInput::Expelled { eui64 } => {
                 if let Role::Root(root) = &mut self.role
+                    && !planted(Fault::RegistrationKept)
                     && let Some(device) = root.expel(eui64)
                 {
                     self.out.event(NetEvent::RouteLost { device });
