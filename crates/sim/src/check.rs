@@ -18,7 +18,7 @@ use lowgate_ieee802154::{AddressedFrame, Content, Format, Frame, KeyId};
 use lowgate_mac::Psdu;
 use lowgate_manager::{Batch, Change, ManagerEvent};
 use lowgate_node::Event;
-use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst};
+use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -26,6 +26,11 @@ use std::fmt;
 const FRAME_MEMORY: Duration = Duration::from_secs(1);
 /// Findings kept; one is too many already.
 const FINDINGS_MAX: usize = 100;
+/// Who hears the key in force uses it after this time: what is left of a hop's queue, or the time in which
+/// a node notices that a change passed it by, and a join.
+const KEY_CURRENT_WITHIN: Duration = Duration::from_secs(120);
+/// When the whole mesh is told to switch, the border router was told long ago whom it must not route to.
+const ROUTED_AFTER_MAX: Duration = Duration::from_secs(2);
 
 /// Something that must never happen, and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +159,12 @@ pub struct Checkers {
     opened: BTreeSet<(StationId, u64)>,
     admitted: BTreeSet<Eui64>,
     ever_admitted: BTreeSet<Eui64>,
+    /// Addresses, each one device's for good.
+    owners: BTreeMap<ShortAddr, Eui64>,
+    /// The link key in force, since the first switch.
+    key: Option<u8>,
+    /// When each station first heard it.
+    heard_key: BTreeMap<StationId, Instant>,
     records: backbone::Records,
     revocation: Option<Revocation>,
     findings: Vec<Finding>,
@@ -172,6 +183,9 @@ impl Checkers {
             opened: BTreeSet::new(),
             admitted: BTreeSet::new(),
             ever_admitted: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            key: None,
+            heard_key: BTreeMap::new(),
             records: backbone::Records::default(),
             revocation: None,
             findings: Vec::new(),
@@ -184,6 +198,11 @@ impl Checkers {
             self.stations.insert(eui64, station);
             self.eui64s[station.index()] = Some(eui64);
         }
+    }
+
+    /// A station lost its power: what it heard is forgotten.
+    pub fn powered_off(&mut self, station: StationId) {
+        self.heard_key.remove(&station);
     }
 
     /// How many stations are honest.
@@ -232,20 +251,42 @@ impl Checkers {
         }
         self.sealed.insert((hash, station));
         if let Some((src, key, counter)) = secured {
+            self.key_used(now, station, key);
             let before = self.counters.insert((src, key, counter), hash);
             if before.is_some_and(|before| before != hash) {
                 self.find(now, Fault::FrameCounterReused { src, key, counter });
             }
         }
-        let dst = parsed.as_ref().and_then(extended_dst).filter(|_| secured.is_some());
-        if let Some(dst) = dst.filter(|dst| !self.ever_admitted.contains(dst)) {
+        if let (Some(dst), Some(_)) = (parsed.as_ref().and_then(extended_dst), secured)
+            && !self.ever_admitted.contains(&dst)
+        {
             self.find(now, Fault::StrangerAddressed { station, dst });
+        }
+    }
+
+    /// A member that hears the key in force and goes on with another has missed the switch.
+    fn key_used(&mut self, now: Instant, station: StationId, key: u8) {
+        let eui64 = self.eui64s.get(station.index()).copied().flatten();
+        let admitted = eui64.is_some_and(|eui64| self.admitted.contains(&eui64));
+        if self.key == Some(key) {
+            self.heard_key.remove(&station);
+        } else if let Some(since) = self.heard_key.get(&station)
+            && admitted
+            && now - *since > KEY_CURRENT_WITHIN
+        {
+            self.heard_key.remove(&station);
+            self.find(now, Fault::KeyNotCurrent { station });
         }
     }
 
     /// A radio heard a frame, whether its node can open it or not.
     pub fn heard(&mut self, now: Instant, station: StationId, frame: Option<FrameId>) {
         let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
+        if let Some(aired) = aired.filter(|aired| aired.key.is_some() && aired.key == self.key)
+            && self.is_honest(aired.station)
+        {
+            self.heard_key.entry(station).or_insert(now);
+        }
         if let (Some(revocation), Some(aired), Some(frame)) = (&mut self.revocation, aired, frame) {
             revocation.heard(now, station, frame, aired.key);
         }
@@ -296,7 +337,8 @@ impl Checkers {
     pub fn committed(&mut self, batch: &Batch) {
         for change in &batch.changes {
             match change {
-                Change::Admitted { eui64, .. } => {
+                Change::Admitted { eui64, short } => {
+                    self.owners.insert(*short, *eui64);
                     self.admitted.insert(*eui64);
                     self.ever_admitted.insert(*eui64);
                 }
@@ -322,6 +364,8 @@ impl Checkers {
             }
             ManagerEvent::SessionMoved { peer, .. } => self.records.moved(peer.addr, peer.port),
             ManagerEvent::KeySwitched { index } => {
+                self.key = Some(index.raw());
+                self.heard_key.clear();
                 if let Some(revocation) = &mut self.revocation {
                     revocation.commanded(now, index.raw());
                 }
@@ -333,6 +377,21 @@ impl Checkers {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// To whom the border router knows a way, looked at now and then.
+    pub fn routed(&mut self, now: Instant, devices: impl Iterator<Item = ShortAddr>) {
+        let Some(revocation) = &mut self.revocation else { return };
+        let eui64 = revocation.eui64;
+        let over = |at: Instant| now >= at + ROUTED_AFTER_MAX;
+        let mut owners = devices.filter_map(|device| self.owners.get(&device));
+        if revocation.commanded_at.is_some_and(over)
+            && !revocation.routed
+            && owners.any(|owner| *owner == eui64)
+        {
+            revocation.routed = true;
+            self.find(now, Fault::RevokedRouted { eui64 });
         }
     }
 
@@ -390,3 +449,6 @@ fn hash(octets: &[u8]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = Sha256::of(octets);
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,14 @@
-//! An attacker without keys: hears every frame, and sends what it heard again.
+//! An attacker without keys: hears every frame, and makes others of what it heard.
 //!
 //! It obeys no protocol but the channel: it listens before it talks, because a frame that collides
 //! proves nothing.
 
+mod trick;
+
+pub use trick::Trick;
+
 use lowgate_mac::{PhyCommand, PhyEvent, Psdu};
-use lowgate_units::{Channel, Duration, Instant, Prng};
+use lowgate_units::{Channel, Duration, Eui64, Instant, Prng};
 
 /// Frames remembered.
 const FRAMES_MAX: usize = 400;
@@ -15,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// Acknowledgements are this long; replaying them proves nothing.
 const FRAME_OCTETS_MIN: usize = 12;
 
-/// What a replayer does.
+/// What an eavesdropper does.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// For its radio.
@@ -27,9 +31,11 @@ pub(crate) enum Output {
     },
 }
 
-/// Records frames, then sends them again in random order, for ever.
+/// Records frames, then plays its trick on them in random order, for ever.
 #[derive(Debug)]
-pub(crate) struct Replayer {
+pub(crate) struct Eavesdropper {
+    eui64: Eui64,
+    trick: Trick,
     channel: Option<Channel>,
     recorded: Vec<Psdu>,
     state: State,
@@ -48,11 +54,18 @@ enum State {
     Sending,
 }
 
-impl Replayer {
-    /// A replayer that begins to listen.
-    pub(crate) fn new(now: Instant, channel: Channel, prng: Prng) -> Self {
+impl Eavesdropper {
+    /// One that begins to listen; `eui64` is what it calls itself where it must.
+    pub(crate) fn new(
+        now: Instant,
+        channel: Channel,
+        eui64: Eui64,
+        trick: Trick,
+        prng: Prng,
+    ) -> Self {
         let state = State::Listening { until: now + LISTEN };
-        Self { channel: Some(channel), recorded: Vec::new(), state, sent: 0, prng }
+        let (channel, recorded) = (Some(channel), Vec::new());
+        Self { eui64, trick, channel, recorded, state, sent: 0, prng }
     }
 
     /// Frames sent so far.
@@ -90,7 +103,10 @@ impl Replayer {
         match std::mem::replace(&mut self.state, State::Sending) {
             State::Listening { until } if now >= until => {
                 let choice = self.prng.below(self.recorded.len() as u64) as usize;
-                if let Some(psdu) = self.recorded.get(choice).cloned() {
+                let made = self.recorded.get(choice);
+                if let Some(psdu) =
+                    made.and_then(|heard| self.trick.play(self.eui64, heard, &mut self.prng))
+                {
                     self.state = State::Sensing(psdu);
                     return Output::Phy(PhyCommand::Cca);
                 }

@@ -7,7 +7,7 @@ use lowgate_manager::{DeviceRecord, GroupId, Kind, ManagerEvent, Reply, Request,
 use lowgate_node::Event;
 use lowgate_sim::building::{Building, Device};
 use lowgate_sim::medium::StationId;
-use lowgate_sim::world::{Happening, Intruder, What, World, WorldConfig};
+use lowgate_sim::world::{Happening, Intruder, Trick, What, World, WorldConfig};
 use lowgate_store::SqliteStore;
 use lowgate_units::{Duration, Eui64, Instant};
 use std::io::{self, Write};
@@ -447,7 +447,7 @@ impl Play {
         outcome: &mut Outcome,
         at: Instant,
     ) -> io::Result<()> {
-        let sent = self.world.station(self.replayer).replayed().unwrap_or(0) as u64;
+        let sent = self.world.station(self.replayer).intrusions().unwrap_or(0) as u64;
         let opened = self
             .world
             .findings()
@@ -662,7 +662,7 @@ fn intruders(building: &Building) -> Vec<Intruder> {
     let psk = lowgate_dtls::Psk::new(b"not the key of the inventory").expect("1 to 64 octets");
     vec![
         Intruder::Stranger { place: beside(first, STRANGER), psk },
-        Intruder::Replayer { place: beside(middle, REPLAYER) },
+        Intruder::Eavesdropper { place: beside(middle, REPLAYER), trick: Trick::Repeat },
     ]
 }
 

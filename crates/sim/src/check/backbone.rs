@@ -26,7 +26,7 @@ pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
 pub(super) struct Records {
     /// Handshakes begun on a path and sessions that moved there: keys change with each.
     handshakes: BTreeMap<Vec<u8>, u32>,
-    /// What a number was used for.
+    /// What a number was used for, on a path or under a connection ID.
     used: BTreeMap<(Vec<u8>, u32, bool, u16, u64), u64>,
 }
 
@@ -75,7 +75,11 @@ impl Records {
             }
             let handshake = self.handshakes.get(path).copied().unwrap_or(0);
             let value = hash(record);
-            let key = ([path, cid].concat(), handshake, upward, epoch, number);
+            // A connection ID is one session's, wherever that goes on.
+            let key = match cid {
+                [] => (path.to_vec(), handshake, upward, epoch, number),
+                cid => (cid.to_vec(), 0, upward, epoch, number),
+            };
             if self.used.insert(key, value).is_some_and(|before| before != value) {
                 let peer = path.iter().map(|octet| format!("{octet:02x}")).collect();
                 faults.push(Fault::RecordNumberReused { peer, epoch, number });

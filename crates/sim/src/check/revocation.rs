@@ -44,6 +44,8 @@ pub struct Revocation {
     pub group_records_accepted_after: u64,
     /// The index of the new key, once it is known.
     pub key: Option<u8>,
+    /// That the border router routes to it was found.
+    pub(super) routed: bool,
     waiting: BTreeSet<StationId>,
     switched: BTreeSet<(StationId, u8)>,
     gave_up: bool,
@@ -72,6 +74,7 @@ impl Revocation {
             group_records_forged: 0,
             group_records_accepted_after: 0,
             key: None,
+            routed: false,
             waiting: members,
             switched: BTreeSet::new(),
             gave_up: false,

@@ -10,6 +10,7 @@ mod backbone;
 mod captured;
 mod station;
 
+pub use crate::intruder::Trick;
 pub use station::{Intruder, StationKind};
 
 use crate::building::{Building, Device};
@@ -36,8 +37,10 @@ pub const MANAGER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff,
 pub const ROUTER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 2);
 /// From one end of the backbone to the other: a building's Ethernet and two operating systems.
 const BACKBONE_DELAY: Duration = Duration::from_micros(700);
-/// How long the manager's store takes for a batch: a flush of a good disk.
+/// How long the manager's store takes for a batch, unless told otherwise: a flush of a good disk.
 const COMMIT_DELAY: Duration = Duration::from_millis(4);
+/// How often the checkers look at what nothing tells them.
+const INSPECTION: Duration = Duration::from_secs(1);
 
 /// Steps without time passing after which some machine is in a loop: a bug.
 const STEPS_AT_ONCE_MAX: u32 = 100_000;
@@ -56,6 +59,8 @@ pub struct WorldConfig {
     pub key_log: bool,
     /// The cipher of every node: a seam for tests.
     pub ccm: &'static dyn Ccm,
+    /// How long the manager's store takes for a batch.
+    pub commit_delay: Duration,
 }
 
 impl WorldConfig {
@@ -63,7 +68,8 @@ impl WorldConfig {
     pub fn new(seed: u64) -> Self {
         let channel = Channel::new(15).expect("in the band");
         let medium = MediumConfig::default();
-        Self { seed, medium, channel, capture: false, key_log: false, ccm: &SoftCcm }
+        let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
+        Self { seed, medium, channel, capture, key_log, ccm: &SoftCcm, commit_delay }
     }
 }
 
@@ -93,6 +99,7 @@ enum Due {
     ToRouter(Vec<u8>),
     ToManager(Vec<u8>),
     Commit(Batch),
+    Inspect,
 }
 
 /// The world.
@@ -186,6 +193,7 @@ impl World {
             world.checkers.know(id, station.eui64());
             world.survey.know(id, station.eui64());
         }
+        world.due.push(world.now + INSPECTION, Due::Inspect);
         world.drain_manager();
         world
     }
@@ -266,6 +274,7 @@ impl World {
     /// Takes a station's power away, between two events: what was not written is lost.
     pub fn power_off(&mut self, id: StationId) {
         self.stations[id.index()].power_off();
+        self.checkers.powered_off(id);
         self.medium.tune(self.now, id, None);
         self.wakes.set(id.index(), Instant::FAR_FUTURE);
     }
@@ -373,6 +382,15 @@ impl World {
             }
             Due::ToManager(packet) => self.packet_to_manager(&packet),
             Due::Commit(batch) => self.commit(&batch),
+            Due::Inspect => self.inspect(),
+        }
+    }
+
+    /// What no frame and no event tells.
+    fn inspect(&mut self) {
+        self.due.push(self.now + INSPECTION, Due::Inspect);
+        if let Some(router) = self.stations[self.router.index()].node() {
+            self.checkers.routed(self.now, router.net().routes().map(|route| route.device));
         }
     }
 
@@ -480,7 +498,7 @@ impl World {
                 self.packet_from_manager(dst, dst_port, src_port, &octets);
             }
             ManagerOutput::Commit(batch) => {
-                self.due.push(self.now + COMMIT_DELAY, Due::Commit(batch));
+                self.due.push(self.now + self.config.commit_delay, Due::Commit(batch));
             }
             ManagerOutput::Reply { id, reply } => drop(self.replies.insert(id, reply)),
             ManagerOutput::Event(event) => {

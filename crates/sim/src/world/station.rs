@@ -5,7 +5,7 @@
 
 use super::{MANAGER_ADDR, ROUTER_ADDR, WorldConfig};
 use crate::building::Device;
-use crate::intruder::Replayer;
+use crate::intruder::{Eavesdropper, Trick};
 use crate::medium::StationId;
 use lowgate_amikey::{GroupId, Membership};
 use lowgate_dtls::Psk;
@@ -25,8 +25,8 @@ const WRITE_MICROS: (u64, u64) = (1_500, 1_500);
 pub enum StationKind {
     /// A device, honest or not, that runs our code.
     Device(Kind),
-    /// Records frames and sends them again.
-    Replayer,
+    /// Somebody without keys, and what he does with the frames he hears.
+    Eavesdropper(Trick),
 }
 
 /// Somebody whom the installer did not invite.
@@ -39,17 +39,19 @@ pub enum Intruder {
         /// Not the one of the inventory.
         psk: Psk,
     },
-    /// Records frames and sends them again.
-    Replayer {
+    /// Hears every frame and makes others of them.
+    Eavesdropper {
         /// Where it hangs.
         place: Device,
+        /// What it makes of them.
+        trick: Trick,
     },
 }
 
 impl Intruder {
     pub(super) const fn place(&self) -> Device {
         match self {
-            Self::Stranger { place, .. } | Self::Replayer { place } => *place,
+            Self::Stranger { place, .. } | Self::Eavesdropper { place, .. } => *place,
         }
     }
 }
@@ -58,7 +60,7 @@ enum Host {
     Off,
     Node(Box<Node>),
     Router(Box<Router>),
-    Replayer(Box<Replayer>),
+    Eavesdropper(Box<Eavesdropper>),
 }
 
 /// A record on its way into the flash; `None` deletes.
@@ -136,8 +138,8 @@ impl Station {
                 let kind = StationKind::Device(Kind::Light);
                 Self::new(id, eui64, kind, Some(config), world, prng)
             }
-            Intruder::Replayer { .. } => {
-                Self::new(id, eui64, StationKind::Replayer, None, world, prng)
+            Intruder::Eavesdropper { trick, .. } => {
+                Self::new(id, eui64, StationKind::Eavesdropper(trick), None, world, prng)
             }
         }
     }
@@ -186,7 +188,7 @@ impl Station {
         match &self.host {
             Host::Node(node) => Some(node),
             Host::Router(router) => Some(router.node()),
-            Host::Off | Host::Replayer(_) => None,
+            Host::Off | Host::Eavesdropper(_) => None,
         }
     }
 
@@ -194,14 +196,14 @@ impl Station {
     pub fn router(&self) -> Option<&Router> {
         match &self.host {
             Host::Router(router) => Some(router),
-            Host::Off | Host::Node(_) | Host::Replayer(_) => None,
+            Host::Off | Host::Node(_) | Host::Eavesdropper(_) => None,
         }
     }
 
-    /// What it recorded and sent again, if it is a replayer: frames.
-    pub fn replayed(&self) -> Option<usize> {
+    /// Frames that it made of recorded ones and sent, if it is an eavesdropper.
+    pub fn intrusions(&self) -> Option<usize> {
         match &self.host {
-            Host::Replayer(replayer) => Some(replayer.sent()),
+            Host::Eavesdropper(eavesdropper) => Some(eavesdropper.sent()),
             Host::Off | Host::Node(_) | Host::Router(_) => None,
         }
     }
@@ -235,9 +237,11 @@ impl Station {
                 node.handle(now, Input::Start);
                 Host::Node(Box::new(node))
             }
-            (StationKind::Replayer | StationKind::Device(_), _) => {
-                Host::Replayer(Box::new(Replayer::new(now, self.channel, prng)))
+            (StationKind::Eavesdropper(trick), _) => {
+                let eavesdropper = Eavesdropper::new(now, self.channel, self.eui64, trick, prng);
+                Host::Eavesdropper(Box::new(eavesdropper))
             }
+            (StationKind::Device(_), None) => unreachable!("a device has a configuration"),
         };
     }
 
@@ -248,7 +252,7 @@ impl Station {
     pub(super) fn phy(&mut self, now: Instant, event: PhyEvent) {
         match &mut self.host {
             Host::Off => {}
-            Host::Replayer(replayer) => replayer.handle(now, event),
+            Host::Eavesdropper(eavesdropper) => eavesdropper.handle(now, event),
             Host::Node(_) | Host::Router(_) => self.link.handle(now, LinkInput::Phy(event)),
         }
     }
@@ -274,7 +278,7 @@ impl Station {
         match &mut self.host {
             Host::Node(node) => node.handle(now, Input::Stored { ticket }),
             Host::Router(router) => router.handle(now, RouterInput::Stored { ticket }),
-            Host::Off | Host::Replayer(_) => {}
+            Host::Off | Host::Eavesdropper(_) => {}
         }
         true
     }
@@ -282,7 +286,7 @@ impl Station {
     pub(super) fn try_group_record(&mut self, group: GroupId, record: &[u8]) -> bool {
         match &mut self.host {
             Host::Node(node) => node.try_group_record(group, record),
-            Host::Off | Host::Router(_) | Host::Replayer(_) => false,
+            Host::Off | Host::Router(_) | Host::Eavesdropper(_) => false,
         }
     }
 
@@ -290,7 +294,7 @@ impl Station {
         loop {
             let step = match &mut self.host {
                 Host::Off => return Output::Wait { until: Instant::FAR_FUTURE },
-                Host::Replayer(replayer) => return replayer_output(replayer.poll(now)),
+                Host::Eavesdropper(it) => return eavesdropper_output(it.poll(now)),
                 Host::Node(node) => Step::of_node(node.poll(now)),
                 Host::Router(router) => Step::of_router(router.poll(now)),
             };
@@ -304,7 +308,7 @@ impl Station {
                     LinkOutput::Event(event) => match &mut self.host {
                         Host::Node(node) => node.handle(now, Input::Radio(event)),
                         Host::Router(router) => router.handle(now, RouterInput::Radio(event)),
-                        Host::Off | Host::Replayer(_) => {}
+                        Host::Off | Host::Eavesdropper(_) => {}
                     },
                     LinkOutput::Wait { until } => {
                         return Output::Wait { until: until.min(host_until) };
@@ -362,7 +366,7 @@ impl Step {
     }
 }
 
-fn replayer_output(output: crate::intruder::Output) -> Output {
+fn eavesdropper_output(output: crate::intruder::Output) -> Output {
     match output {
         crate::intruder::Output::Phy(command) => Output::Phy(command),
         crate::intruder::Output::Wait { until } => Output::Wait { until },
