@@ -45,6 +45,8 @@ fn test() -> Result<(), String> {
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
         .run()?;
     cargo(&["test", "--workspace"]).run()?;
+    // Apart: the mistakes it plants must be in no other test's program.
+    cargo(&["test", "-p", "lowgate-tests", "--features", "planted", "--test", "planted"]).run()?;
     cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
