@@ -337,8 +337,8 @@ impl Manager {
             }
             Consequence::DeviceRevoked(eui64) => {
                 self.event(ManagerEvent::Revoked { eui64 });
-                self.router.changed(eui64, None);
                 if !planted(Fault::RevocationForgetsOne) {
+                    self.router.changed(eui64, None);
                     self.end_session_of(now, eui64);
                 }
             }

@@ -11,6 +11,7 @@ use crate::interface::{Lacks, ManagerEvent};
 use crate::manager::Manager;
 use crate::session::{Owed, Purpose, Stage};
 use lowgate_amikey::KeyIndex;
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant};
 use std::collections::BTreeSet;
 
@@ -32,8 +33,11 @@ impl Manager {
     /// The staged key, if there is one, is to reach every member.
     pub(crate) fn begin_rollover(&mut self, now: Instant) {
         let Some(index) = self.domain.staged_key().map(|key| key.index) else { return };
-        let open: BTreeSet<Eui64> =
+        let mut open: BTreeSet<Eui64> =
             self.domain.members().map(|(device, _)| device.record.eui64).collect();
+        if planted(Fault::RevocationForgetsOne) {
+            open.extend(self.by_device.keys());
+        }
         for state in self.sessions.values_mut() {
             state.owes_key = Owed::Key;
         }
