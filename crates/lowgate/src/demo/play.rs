@@ -651,7 +651,7 @@ fn count(log: &[Happening], matches: impl Fn(&What) -> bool) -> u64 {
 
 /// For people.
 pub(super) fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    duration.as_micros() as f64 / 1000.0
 }
 
 /// A stranger beside the first device, posing as the last one, and a replayer in the middle.
