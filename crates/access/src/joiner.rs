@@ -43,6 +43,8 @@ pub const RESUME_SPREAD: Duration = Duration::from_secs(10);
 pub const CONTENT_OCTETS_MAX: usize = JOIN_DATAGRAM_OCTETS_MAX;
 /// Messages of one record.
 const CONFIRMED_MAX: usize = 12;
+/// Records handed out and not yet stored; of more, the oldest is forgotten and comes again.
+const STORING_MAX: usize = 4;
 /// Before anything is known of the mesh: a relay in the middle of a building.
 const HOPS_ASSUMED: u8 = 3;
 
@@ -91,8 +93,11 @@ pub enum JoinerInput<'a> {
         /// The octets.
         octets: &'a mut [u8],
     },
-    /// What the last [`JoinerOutput::Keys`] carried is in storage and in force.
-    Stored,
+    /// What the [`JoinerOutput::Keys`] of this ticket carried is in storage and in force.
+    Stored {
+        /// As given.
+        ticket: u32,
+    },
     /// The device's own address works both ways: the session moves there, or is made anew if the device
     /// has none.
     Attached,
@@ -116,7 +121,12 @@ pub enum JoinerOutput {
     },
     /// Key management messages of an authentic record: store them, put them in force, and say
     /// [`JoinerInput::Stored`]. All parse.
-    Keys(Content),
+    Keys {
+        /// Comes back.
+        ticket: u32,
+        /// The messages.
+        content: Content,
+    },
     /// Application data of an authentic record.
     Application(Content),
     /// Something happened.
@@ -212,8 +222,10 @@ pub struct Joiner {
     prng: Prng,
     /// The newest message that was put in force in this session.
     newest: Option<MsgId>,
-    /// Messages handed out and not yet stored.
-    storing: Option<Storing>,
+    /// Messages of this session that were handed out and are not yet stored, the oldest first.
+    storing: Vec<Storing, STORING_MAX>,
+    /// Never given twice, so that what an earlier session began confirms nothing in this one.
+    next_ticket: u32,
     /// The device's own address works.
     direct: bool,
     /// A relay was tried in vain since the last pause.
@@ -225,6 +237,7 @@ pub struct Joiner {
 type Ids = Vec<MsgId, CONFIRMED_MAX>;
 
 struct Storing {
+    ticket: u32,
     ids: Ids,
     configured: bool,
 }
@@ -242,7 +255,8 @@ impl Joiner {
             seed,
             prng,
             newest: None,
-            storing: None,
+            storing: Vec::new(),
+            next_ticket: 0,
             direct: false,
             failed_since_rest: false,
             client_until: Instant::FAR_FUTURE,
@@ -295,7 +309,7 @@ impl Joiner {
                 }
             }
             JoinerInput::Datagram { path, octets } => self.datagram(now, path, octets),
-            JoinerInput::Stored => self.stored(now),
+            JoinerInput::Stored { ticket } => self.stored(now, ticket),
             JoinerInput::Attached => self.attached(now),
             JoinerInput::Detached => self.direct = false,
         }
@@ -373,7 +387,7 @@ impl Joiner {
         client.handle(now, ClientInput::Start);
         self.client = Some(client);
         self.newest = None;
-        self.storing = None;
+        self.storing.clear();
         self.state = State::Handshaking {
             path,
             silent_at: now + SILENCE_MAX,
@@ -432,7 +446,7 @@ impl Joiner {
     fn end_session(&mut self) {
         self.client = None;
         self.newest = None;
-        self.storing = None;
+        self.storing.clear();
     }
 
     fn attached(&mut self, now: Instant) {
@@ -583,19 +597,25 @@ impl Joiner {
         }
         if !fresh {
             self.confirm(&ids);
-        } else if self.storing.as_ref().is_none_or(|storing| storing.ids != ids) {
-            self.storing = Some(Storing { ids, configured });
-            self.push(JoinerOutput::Keys(content));
+        } else if self.storing.iter().all(|storing| storing.ids != ids) {
+            let ticket = self.next_ticket;
+            self.next_ticket = self.next_ticket.wrapping_add(1);
+            if self.storing.is_full() {
+                self.storing.remove(0);
+            }
+            let storing = Storing { ticket, ids, configured };
+            assert!(self.storing.push(storing).is_ok(), "room was made");
+            self.push(JoinerOutput::Keys { ticket, content });
         }
     }
 
-    fn stored(&mut self, now: Instant) {
-        let Some(storing) = self.storing.take() else {
-            return; // a session ended meanwhile
+    fn stored(&mut self, now: Instant, ticket: u32) {
+        let Some(at) = self.storing.iter().position(|storing| storing.ticket == ticket) else {
+            return; // its session ended meanwhile
         };
-        let newest =
-            storing.ids.iter().copied().reduce(|a, b| if b.is_newer_than(a) { b } else { a });
-        self.newest = newest.or(self.newest);
+        let storing = self.storing.remove(at);
+        let newest = |a: MsgId, b: MsgId| if b.is_newer_than(a) { b } else { a };
+        self.newest = storing.ids.iter().copied().chain(self.newest).reduce(newest);
         self.confirm(&storing.ids);
         if let (State::AwaitingKeys { path, .. }, true) = (&self.state, storing.configured) {
             self.state = State::Member { path: *path };

@@ -61,6 +61,8 @@ impl Link {
 
 /// Messages of one record, stored and about to be put in force.
 pub(crate) struct NewKeys {
+    /// The joiner's, to confirm them with.
+    ticket: u32,
     groups: FixedVec<(Mkd, Spd), GROUPS_MAX>,
     cfg: Option<Cfg>,
 }
@@ -125,7 +127,7 @@ impl Node {
     }
 
     /// One record of messages from the manager, all of which parse.
-    pub(crate) fn keys(&mut self, content: &[u8]) {
+    pub(crate) fn keys(&mut self, ticket: u32, content: &[u8]) {
         let mut groups: FixedVec<(Mkd, Spd), GROUPS_MAX> = FixedVec::new();
         let mut mkds: FixedVec<Mkd, GROUPS_MAX> = FixedVec::new();
         let mut cfg = self.link.as_ref().map(|link| link.cfg.clone());
@@ -162,7 +164,7 @@ impl Node {
             }
             (None, _) => None,
         };
-        let pending = Pending::Keys(Box::new(NewKeys { groups, cfg: merged }));
+        let pending = Pending::Keys(Box::new(NewKeys { ticket, groups, cfg: merged }));
         match record {
             Some(record) => self.store(record, pending),
             // Nothing but groups: the write of an empty batch would confirm them as well, but the
@@ -179,7 +181,7 @@ impl Node {
     }
 
     fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
-        let NewKeys { groups, cfg } = keys;
+        let NewKeys { ticket, groups, cfg } = keys;
         for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
@@ -188,7 +190,7 @@ impl Node {
             self.configure(now, cfg);
         }
         // The acknowledgement leaves by the way that the messages came, before the way changes.
-        self.joiner.handle(now, JoinerInput::Stored);
+        self.joiner.handle(now, JoinerInput::Stored { ticket });
         if first {
             let hint = self.link.as_ref().and_then(|link| link.hint);
             self.entering = Some(Entering { hint });

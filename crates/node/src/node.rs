@@ -312,7 +312,7 @@ impl Node {
                     self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short: None });
                 }
                 JoinerOutput::Datagram { path, octets } => self.send_to_manager(now, path, octets),
-                JoinerOutput::Keys(content) => self.keys(&content),
+                JoinerOutput::Keys { ticket, content } => self.keys(ticket, &content),
                 JoinerOutput::Application(content) => self.take_from_manager(now, &content),
                 JoinerOutput::Event(event) => self.event(Event::Join(event)),
             }
