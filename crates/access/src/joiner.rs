@@ -105,8 +105,7 @@ pub enum JoinerInput<'a> {
     Detached,
 }
 
-/// What a joiner wants.
-#[derive(Debug)]
+/// What a joiner wants. It does not print: what it passes on holds keys.
 pub enum JoinerOutput {
     /// Send a beacon request and report the beacons.
     RequestBeacons,
@@ -340,6 +339,9 @@ impl Joiner {
 
     fn seal(&mut self, content_type: ContentType, content: &[u8]) -> Result<(), SendRefused> {
         let path = self.path().ok_or(SendRefused::NotEstablished)?;
+        if self.outputs.is_full() {
+            return Err(SendRefused::QueueFull);
+        }
         let client = self.client.as_mut().ok_or(SendRefused::NotEstablished)?;
         let mut octets = Datagram::new();
         octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");

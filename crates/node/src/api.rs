@@ -120,7 +120,7 @@ pub enum Output {
         /// The record.
         record: Record,
     },
-    /// Delete a record. Nothing waits for it.
+    /// Delete a record, after the writes that were asked for before. Nothing waits for it.
     Erase(RecordKey),
     /// Border router: a datagram of this node's session with the domain manager.
     ToManager(Datagram),

@@ -26,8 +26,8 @@ pub enum RecordKey {
     GroupSequence(GroupId),
 }
 
-/// One record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One record. It prints its name only: what it holds are keys.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Record {
     /// The configuration in force, with every link key that opens frames.
     Network {
@@ -64,6 +64,12 @@ pub enum Record {
         /// The first number not reserved.
         below: u64,
     },
+}
+
+impl core::fmt::Debug for Record {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Record({:?})", self.key())
+    }
 }
 
 impl Record {

@@ -6,12 +6,13 @@
 use crate::api::{Event, GROUPS_MAX, Kind, Output};
 use crate::flash::{Record, RecordKey};
 use crate::groups::stored_messages;
-use crate::node::{Entering, Node};
+use crate::node::{Entering, Node, Unopened};
 use alloc::boxed::Box;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
 use lowgate_amikey::{
-    Activation, Cfg, GroupId, KeyIndex, KeyUsage, LinkKey, Message, Messages, Mkd, Spd, TekId,
+    Activation, Cfg, GroupId, KEYS_MAX, KeyIndex, KeyUsage, LinkKey, Message, Messages, Mkd, Spd,
+    TekId,
 };
 use lowgate_crypto::Sha256;
 use lowgate_mac::{FrameCounter, MacEvent, MacInput};
@@ -24,6 +25,10 @@ use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 const STRANDED_FRAMES: u16 = 8;
 /// See [`STRANDED_FRAMES`].
 const STRANDED_AFTER: Duration = Duration::from_secs(45);
+/// For the manager's answer when a node doubts that it is still in the network.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// Configurations that one record may hold: the network's, and one that stages a key.
+const UPDATES_MAX: usize = 4;
 /// Keys whose counters are remembered: those a network uses at a time, and those before.
 pub(crate) const FLOORS_MAX: usize = 8;
 /// The version a DODAG begins with (RFC 6550 section 7.2).
@@ -40,6 +45,12 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn join_open(&self) -> bool {
         self.cfg.join_rate.is_some_and(|rate| rate > 0)
+    }
+
+    /// Whether `key` was staged after the one in force.
+    pub(crate) fn follows(&self, key: KeyIndex) -> bool {
+        let position = |wanted| self.cfg.keys.iter().position(|held| held.index == wanted);
+        position(key) > position(self.active)
     }
 
     pub(crate) const fn manager(&self) -> Option<Ipv6Addr> {
@@ -64,7 +75,9 @@ pub(crate) struct NewKeys {
     /// The joiner's, to confirm them with.
     ticket: u32,
     groups: FixedVec<(Mkd, Spd), GROUPS_MAX>,
-    cfg: Option<Cfg>,
+    updates: FixedVec<Cfg, UPDATES_MAX>,
+    /// What the flash holds of the network since.
+    stored: Option<Cfg>,
 }
 
 /// What follows when storage confirms a ticket.
@@ -83,6 +96,8 @@ pub(crate) enum Pending {
     },
     /// The last record of one batch of key messages.
     Keys(Box<NewKeys>),
+    /// A change of link key: the counters of the keys before it are no longer needed.
+    Switched(FixedVec<KeyIndex, KEYS_MAX>),
     /// Nothing.
     Nothing,
 }
@@ -115,6 +130,11 @@ impl Node {
                 }
             }
             Pending::Keys(keys) => self.put_in_force(now, *keys),
+            Pending::Switched(retired) => {
+                for index in retired {
+                    self.push(Output::Erase(RecordKey::FrameCounter(index)));
+                }
+            }
             Pending::Nothing => {}
         }
     }
@@ -127,14 +147,13 @@ impl Node {
     }
 
     /// One record of messages from the manager, all of which parse.
-    pub(crate) fn keys(&mut self, ticket: u32, content: &[u8]) {
+    pub(crate) fn keys(&mut self, now: Instant, ticket: u32, content: &[u8]) {
         let mut groups: FixedVec<(Mkd, Spd), GROUPS_MAX> = FixedVec::new();
         let mut mkds: FixedVec<Mkd, GROUPS_MAX> = FixedVec::new();
-        let mut cfg = self.link.as_ref().map(|link| link.cfg.clone());
-        let mut configured = false;
+        let mut updates: FixedVec<Cfg, UPDATES_MAX> = FixedVec::new();
         for message in Messages::new(content).flatten() {
+            // What passes the bounds was not asked for; the manager knows them too.
             match message {
-                // More groups than were asked for are not stored, and not acknowledged either.
                 Message::Mkd(mkd) => drop(mkds.push(mkd)),
                 Message::Spd(spd) => {
                     let mkd = mkds.iter().find(|mkd| mkd.csb_id == spd.csb_id).cloned();
@@ -142,58 +161,60 @@ impl Node {
                         drop(groups.push((mkd, spd)));
                     }
                 }
-                Message::Cfg { cfg: update, .. } => {
-                    cfg = Some(merge(cfg, update));
-                    configured = true;
-                }
+                Message::Cfg { cfg, .. } => drop(updates.push(cfg)),
                 Message::Ack { .. } | Message::Req(_) | Message::Err { .. } => {}
             }
         }
-        for (mkd, spd) in &groups {
-            let (mkd_message, spd_message) = (Message::Mkd(mkd.clone()), Message::Spd(spd.clone()));
-            if let Some(record) = Record::group(mkd.group, mkd_message, spd_message) {
-                self.store(record, Pending::Nothing);
-            }
+        let mut records: FixedVec<Record, { GROUPS_MAX + 1 }> = FixedVec::new();
+        groups.retain(|(mkd, spd)| {
+            let messages = (Message::Mkd(mkd.clone()), Message::Spd(spd.clone()));
+            let record = Record::group(mkd.group, messages.0, messages.1);
+            record.is_some_and(|record| records.push(record).is_ok())
+        });
+        let mut stored = None;
+        if let Some((active, cfg)) = self.network_after(&updates) {
+            stored = Some(cfg.clone());
+            drop(records.push(Record::Network { active, cfg }));
         }
-        let merged = cfg.filter(|_| configured);
-        let record = match (&merged, &self.link) {
-            (Some(cfg), link) => {
-                let first = cfg.keys.first().map(|key| key.index);
-                let active = link.as_ref().map(|link| link.active).or(first);
-                active.map(|active| Record::Network { active, cfg: cfg.clone() })
-            }
-            (None, _) => None,
-        };
-        let pending = Pending::Keys(Box::new(NewKeys { ticket, groups, cfg: merged }));
-        match record {
-            Some(record) => self.store(record, pending),
-            // Nothing but groups: the write of an empty batch would confirm them as well, but the
-            // last group's own record does.
-            None => self.confirm_with_last(pending),
+        let last = records.pop();
+        for record in records {
+            self.store(record, Pending::Nothing);
+        }
+        let keys = Box::new(NewKeys { ticket, groups, updates, stored });
+        match last {
+            Some(record) => self.store(record, Pending::Keys(keys)),
+            None => self.put_in_force(now, *keys),
         }
     }
 
-    /// Hangs `pending` on the ticket that was given last.
-    fn confirm_with_last(&mut self, pending: Pending) {
-        if let Some((_, last @ Pending::Nothing)) = self.pending.last_mut() {
-            *last = pending;
-        }
+    /// What the network's configuration will be; `None` if nothing changes, or there is no key.
+    fn network_after(&self, updates: &[Cfg]) -> Option<(KeyIndex, Cfg)> {
+        let (first, rest) = updates.split_first()?;
+        let (mut cfg, active) = match &self.link {
+            Some(link) => (link.cfg.clone(), link.active),
+            None => (first.clone(), first.keys.first()?.index),
+        };
+        let rest = if self.link.is_some() { updates } else { rest };
+        rest.iter().for_each(|update| merge(&mut cfg, active, update));
+        Some((active, cfg))
     }
 
     fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
-        let NewKeys { ticket, groups, cfg } = keys;
+        let NewKeys { ticket, groups, updates, stored } = keys;
         for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
-        let first = cfg.is_some() && self.link.is_none();
-        if let Some(cfg) = cfg {
-            self.configure(now, cfg);
+        let first = self.link.is_none();
+        updates.into_iter().for_each(|update| self.configure(now, update));
+        // The network may have moved on while the flash was busy.
+        if let Some(link) = self.link.as_ref().filter(|link| Some(&link.cfg) != stored.as_ref()) {
+            let record = Record::Network { active: link.active, cfg: link.cfg.clone() };
+            self.store(record, Pending::Nothing);
         }
         // The acknowledgement leaves by the way that the messages came, before the way changes.
         self.joiner.handle(now, JoinerInput::Stored { ticket });
-        if first {
-            let hint = self.link.as_ref().and_then(|link| link.hint);
-            self.entering = Some(Entering { hint });
+        if let Some(link) = self.link.as_ref().filter(|_| first) {
+            self.entering = Some(Entering { hint: link.hint });
         }
     }
 
@@ -224,33 +245,32 @@ impl Node {
         }
     }
 
-    fn configure(&mut self, now: Instant, cfg: Cfg) {
-        let hint = self.joiner.relay();
-        self.relay.set_rate(now, cfg.join_rate.unwrap_or(0));
-        for key in &cfg.keys {
-            let floor = FrameCounter(cfg.counter_floor.unwrap_or(0));
-            self.install_key(now, key, floor);
-        }
-        match self.link.as_mut() {
-            None => {
-                let Some(active) = cfg.keys.first().map(|key| key.index) else {
-                    return; // a configuration without key configures nothing
-                };
-                self.link = Some(Link { cfg, active, hint });
-                self.enter_network(now, active);
-            }
-            Some(link) => {
-                let newest = cfg.keys.last().map(|key| key.index);
-                let at_once = match cfg.activation {
-                    Activation::Switch { .. } => true,
-                    Activation::ByRole => self.config.kind == Kind::BorderRouter,
-                    Activation::Stage => false,
-                };
-                link.cfg = cfg;
-                if let Some(newest) = newest.filter(|newest| at_once && *newest != link.active) {
-                    self.switch_to(now, newest);
-                }
-            }
+    fn configure(&mut self, now: Instant, update: Cfg) {
+        let floor = FrameCounter(update.counter_floor.unwrap_or(0));
+        let Some(link) = self.link.as_mut() else {
+            let Some(active) = update.keys.first().map(|key| key.index) else {
+                return; // a configuration without key configures nothing
+            };
+            update.keys.iter().for_each(|key| self.install_key(now, key, floor));
+            self.relay.set_rate(now, update.join_rate.unwrap_or(0));
+            self.link = Some(Link { cfg: update, active, hint: self.joiner.relay() });
+            return self.enter_network(now, active);
+        };
+        merge(&mut link.cfg, link.active, &update);
+        let rate = link.cfg.join_rate.unwrap_or(0);
+        let wanted = update.keys.last().map(|key| key.index);
+        let at_once = match update.activation {
+            Activation::Switch { .. } => true,
+            Activation::ByRole => self.config.kind == Kind::BorderRouter,
+            Activation::Stage => false,
+        };
+        let follow = wanted.filter(|wanted| at_once && link.follows(*wanted));
+        let keys: FixedVec<LinkKey, KEYS_MAX> =
+            update.keys.into_iter().filter(|key| link.holds(key.index)).collect();
+        self.relay.set_rate(now, rate);
+        keys.iter().for_each(|key| self.install_key(now, key, floor));
+        if let Some(follow) = follow {
+            self.switch_to(now, follow);
         }
     }
 
@@ -285,37 +305,37 @@ impl Node {
 
     /// A frame was opened: the network is there; and if the key is a staged one, its time has come.
     pub(crate) fn opened(&mut self, now: Instant, src: LinkAddr, index: lowgate_mac::KeyIndex) {
-        self.unopened.count = 0;
-        self.unopened.since = now;
+        self.unopened = Unopened { count: 0, since: now, asked_at: None };
         let Some(key) = KeyIndex::new(index.raw()) else { return };
         if let LinkAddr::Extended(src) = src {
             self.event(Event::FrameOpened { src, key });
         }
         // RFC 9031 section 8.4.3.2: a node follows when it hears a frame under the new key.
-        if self.link.as_ref().is_some_and(|link| link.active != key && link.holds(key)) {
+        if self.link.as_ref().is_some_and(|link| link.follows(key)) {
             self.switch_to(now, key);
         }
     }
 
+    /// Seals with `new` from now on. The keys before it are gone; those staged after it stay.
     fn switch_to(&mut self, now: Instant, new: KeyIndex) {
         let Some(link) = self.link.as_mut() else { return };
-        let (retired, kept): (FixedVec<LinkKey, 4>, FixedVec<LinkKey, 4>) = (
-            link.cfg.keys.iter().filter(|key| key.index != new).cloned().collect(),
-            link.cfg.keys.iter().filter(|key| key.index == new).cloned().collect(),
-        );
+        let at = link.cfg.keys.iter().position(|key| key.index == new).unwrap_or(0);
+        let retired: FixedVec<KeyIndex, KEYS_MAX> =
+            link.cfg.keys[..at].iter().map(|key| key.index).collect();
+        link.cfg.keys = link.cfg.keys[at..].iter().cloned().collect();
         link.active = new;
-        link.cfg.keys = kept;
         let record = Record::Network { active: new, cfg: link.cfg.clone() };
         if let Some(index) = mac_index(new) {
             self.mac.handle(now, MacInput::ActivateKey { index });
         }
-        self.store(record, Pending::Nothing);
-        for key in retired {
-            if let Some(index) = mac_index(key.index).filter(|_| !planted(Fault::OldKeyKept)) {
+        for index in retired.iter().filter_map(|index| mac_index(*index)) {
+            if !planted(Fault::OldKeyKept) {
                 self.mac.handle(now, MacInput::RetireKey { index });
             }
-            self.push(Output::Erase(RecordKey::FrameCounter(key.index)));
         }
+        // Their counters go when the flash says that they are history, or a power cut would bring a key
+        // back without its counter.
+        self.store(record, Pending::Switched(retired));
         self.net.handle(now, NetInput::Announce);
         self.event(Event::LinkKeySwitched(new));
     }
@@ -325,10 +345,28 @@ impl Node {
             self.unopened.count = self.unopened.count.saturating_add(1);
             let alone = now - self.unopened.since >= STRANDED_AFTER;
             if self.unopened.count >= STRANDED_FRAMES && alone {
-                self.leave(now);
+                self.doubt(now);
             }
         }
         self.event(Event::Mac(event));
+    }
+
+    /// Others seem to use a key that this node does not have. Anybody can send such frames, so the network
+    /// is asked: if it is still there, its answer is a frame that opens.
+    fn doubt(&mut self, now: Instant) {
+        match (self.config.kind, self.unopened.asked_at) {
+            // The root hears no answer of a mesh that it is the root of; its session tells it.
+            (Kind::BorderRouter, _) => {}
+            (Kind::Light | Kind::Switch | Kind::Sensor, None) => {
+                self.unopened.asked_at = Some(now);
+                self.greet_manager(now);
+                self.net.handle(now, NetInput::Announce);
+            }
+            (Kind::Light | Kind::Switch | Kind::Sensor, Some(at)) if now - at >= ANSWER_WITHIN => {
+                self.leave(now);
+            }
+            (Kind::Light | Kind::Switch | Kind::Sensor, Some(_)) => {}
+        }
     }
 
     /// A change of key passed this node by: only its own credential can bring it back.
@@ -336,13 +374,18 @@ impl Node {
         self.event(Event::Stranded);
         self.link = None;
         self.entering = None;
-        self.groups.clear();
+        self.pending.retain(|(_, pending)| !matches!(pending, Pending::Keys(_)));
         // The counters stay: the manager may give the same key again.
         self.push(Output::Erase(RecordKey::Network));
+        let groups: FixedVec<GroupId, GROUPS_MAX> = self.groups.iter().map(|g| g.id).collect();
+        for group in groups {
+            self.push(Output::Erase(RecordKey::Group(group)));
+        }
+        self.groups.clear();
         self.mac.handle(now, MacInput::ForgetAll);
         self.net.handle(now, NetInput::Detach);
         self.relay.set_rate(now, 0);
-        self.unopened.count = 0;
+        self.unopened = Unopened { count: 0, since: now, asked_at: None };
         self.joiner.handle(now, JoinerInput::Detached);
         self.joiner.handle(now, JoinerInput::Start);
     }
@@ -356,15 +399,25 @@ impl Node {
 
     /// Puts back what storage held at boot.
     pub(crate) fn restore(&mut self, now: Instant, records: &[Record]) {
-        for record in records {
-            let Record::FrameCounter { index, below } = record else { continue };
-            let below = if planted(Fault::CounterRepeats) { 0 } else { *below };
-            self.note_floor(*index, FrameCounter(below));
+        let live = records.iter().find_map(|record| match record {
+            Record::Network { cfg, .. } => Some(&cfg.keys[..]),
+            _ => None,
+        });
+        let is_live = |index| live.unwrap_or(&[]).iter().any(|key| key.index == index);
+        // The table forgets what was noted first: the counters of keys in use come last.
+        for in_use in [false, true] {
+            for record in records {
+                let Record::FrameCounter { index, below } = record else { continue };
+                if is_live(*index) == in_use {
+                    let below = if planted(Fault::CounterRepeats) { 0 } else { *below };
+                    self.note_floor(*index, FrameCounter(below));
+                }
+            }
         }
         for record in records {
             let Record::Network { active, cfg } = record else { continue };
             for key in &cfg.keys {
-                self.install_key(now, key, FrameCounter(0));
+                self.install_key(now, key, FrameCounter(cfg.counter_floor.unwrap_or(0)));
             }
             self.link = Some(Link { cfg: cfg.clone(), active: *active, hint: None });
             self.relay.set_rate(now, cfg.join_rate.unwrap_or(0));
@@ -396,26 +449,36 @@ impl Node {
     }
 }
 
-/// The configuration after an update: what the update does not mention stays; keys add up.
-fn merge(old: Option<Cfg>, update: Cfg) -> Cfg {
-    let Some(mut merged) = old else { return update };
-    for key in update.keys {
-        merged.keys.retain(|known| known.index != key.index);
-        if merged.keys.is_full() {
-            merged.keys.remove(0);
+/// Brings an update in: what it does not mention stays. Keys that came before the active one are over and
+/// do not come back; a key that is held keeps its place.
+fn merge(cfg: &mut Cfg, active: KeyIndex, update: &Cfg) {
+    for key in &update.keys {
+        if let Some(held) = cfg.keys.iter_mut().find(|held| held.index == key.index) {
+            *held = key.clone();
+        } else if !is_before(key.index, active) {
+            if cfg.keys.is_full() {
+                // The active key is never the last one of a full set.
+                cfg.keys.pop();
+            }
+            drop(cfg.keys.push(key.clone()));
         }
-        merged.keys.push(key).expect("room was made");
     }
-    merged.short = update.short.or(merged.short);
-    merged.lease_hours = update.lease_hours.or(merged.lease_hours);
-    merged.manager = update.manager.or(merged.manager);
-    merged.join_rate = update.join_rate.or(merged.join_rate);
-    merged.counter_floor = update.counter_floor.or(merged.counter_floor);
-    merged.pan_id = update.pan_id.or(merged.pan_id);
-    merged.channel = update.channel.or(merged.channel);
-    merged.prefix = update.prefix.or(merged.prefix);
-    merged.activation = update.activation;
-    merged
+    cfg.short = update.short.or(cfg.short);
+    cfg.lease_hours = update.lease_hours.or(cfg.lease_hours);
+    cfg.manager = update.manager.or(cfg.manager);
+    cfg.join_rate = update.join_rate.or(cfg.join_rate);
+    cfg.counter_floor = update.counter_floor.or(cfg.counter_floor);
+    cfg.pan_id = update.pan_id.or(cfg.pan_id);
+    cfg.channel = update.channel.or(cfg.channel);
+    cfg.prefix = update.prefix.or(cfg.prefix);
+    cfg.activation = update.activation;
+}
+
+/// Whether a key index was given before another: they count 1 to 254 and begin again.
+fn is_before(index: KeyIndex, other: KeyIndex) -> bool {
+    const INDICES: u16 = 254;
+    let ahead = (INDICES + u16::from(index.raw()) - u16::from(other.raw())) % INDICES;
+    ahead > INDICES / 2
 }
 
 fn mac_index(index: KeyIndex) -> Option<lowgate_mac::KeyIndex> {

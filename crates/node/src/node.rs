@@ -71,6 +71,8 @@ pub struct Node {
 pub(crate) struct Unopened {
     pub(crate) count: u16,
     pub(crate) since: Instant,
+    /// The network was asked for a sign.
+    pub(crate) asked_at: Option<Instant>,
 }
 
 /// A first parent to try, if one is known.
@@ -114,7 +116,7 @@ impl Node {
             floors: heapless::Vec::new(),
             pending: Vec::new(),
             next_ticket: 0,
-            unopened: Unopened { count: 0, since: now },
+            unopened: Unopened { count: 0, since: now, asked_at: None },
             frames_out: 0,
             entering: None,
             channel_turn: 0,
@@ -312,7 +314,7 @@ impl Node {
                     self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short: None });
                 }
                 JoinerOutput::Datagram { path, octets } => self.send_to_manager(now, path, octets),
-                JoinerOutput::Keys { ticket, content } => self.keys(ticket, &content),
+                JoinerOutput::Keys { ticket, content } => self.keys(now, ticket, &content),
                 JoinerOutput::Application(content) => self.take_from_manager(now, &content),
                 JoinerOutput::Event(event) => self.event(Event::Join(event)),
             }

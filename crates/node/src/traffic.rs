@@ -189,7 +189,12 @@ impl Node {
                     return moved;
                 }
                 CoapOutput::Transmit { peer, octets } => match peer {
-                    CoapPeer::Manager => drop(self.joiner.send(&octets)),
+                    CoapPeer::Manager => {
+                        // Refused without a session: CoAP repeats what matters. The joiner is drained
+                        // before the next one.
+                        let _ = self.joiner.send(&octets);
+                        return true;
+                    }
                     CoapPeer::Group(id) => self.send_to_group(now, id, &octets),
                     CoapPeer::Member(..) => {} // commands to a group are not answered
                 },

@@ -72,6 +72,8 @@ pub struct Router {
     backbone_addr: Ipv6Addr,
     manager_addr: Ipv6Addr,
     members: BTreeMap<Eui64, ShortAddr>,
+    /// The newest revision of the domain that was heard of.
+    revision: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -89,6 +91,7 @@ impl Router {
             backbone_addr: config.backbone_addr,
             manager_addr: config.manager_addr,
             members: BTreeMap::new(),
+            revision: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -173,6 +176,11 @@ impl Router {
     }
 
     fn admitted(&mut self, now: Instant, set: &AdmittedSet) -> Code {
+        // A request that was under way for long must not bring back whom a later one expelled.
+        if set.revision < self.revision {
+            return Code::CONFLICT;
+        }
+        self.revision = set.revision;
         let gone: Vec<Eui64> = match &set.removed {
             Removed::Listed(listed) => listed.to_vec(),
             Removed::AllOthers => {

@@ -95,7 +95,7 @@ pub enum What {
 
 #[expect(clippy::large_enum_variant, reason = "the queue holds a few dozen of them")]
 enum Due {
-    Stored { station: StationId, boot: u32, ticket: u32, write: station::Write },
+    Stored { station: StationId, boot: u32, write: station::Write },
     ToRouter(Vec<u8>),
     ToManager(Vec<u8>),
     Commit(Batch),
@@ -371,8 +371,8 @@ impl World {
 
     fn perform(&mut self, due: Due) {
         match due {
-            Due::Stored { station, boot, ticket, write } => {
-                if self.stations[station.index()].stored(self.now, boot, ticket, write) {
+            Due::Stored { station, boot, write } => {
+                if self.stations[station.index()].stored(self.now, boot, write) {
                     self.pump(station, None);
                 }
             }
@@ -443,8 +443,8 @@ impl World {
             let output = self.stations[id.index()].poll(self.now);
             match output {
                 station::Output::Phy(command) => self.medium.perform(self.now, id, command),
-                station::Output::Store { boot, ticket, write, after } => {
-                    let due = Due::Stored { station: id, boot, ticket, write };
+                station::Output::Store { boot, write, after } => {
+                    let due = Due::Stored { station: id, boot, write };
                     self.due.push(self.now + after, due);
                 }
                 station::Output::Backbone(packet) => self.packet_from_router(packet),

@@ -63,12 +63,25 @@ enum Host {
     Eavesdropper(Box<Eavesdropper>),
 }
 
-/// A record on its way into the flash; `None` deletes.
-pub(super) type Write = (RecordKey, RecordOctets);
+/// What the flash is asked to do.
+#[expect(clippy::large_enum_variant, reason = "a handful wait at a time")]
+pub(super) enum Write {
+    /// Write a record.
+    Record {
+        /// Comes back to the host.
+        ticket: u32,
+        /// Its name.
+        key: RecordKey,
+        /// Its octets.
+        octets: RecordOctets,
+    },
+    /// Delete a record.
+    Erase(RecordKey),
+}
 
 pub(super) enum Output {
     Phy(PhyCommand),
-    Store { boot: u32, ticket: u32, write: Write, after: Duration },
+    Store { boot: u32, write: Write, after: Duration },
     Backbone(Vec<u8>),
     Event(Event),
     Wait { until: Instant },
@@ -270,11 +283,20 @@ impl Station {
     }
 
     /// A write is complete; whether the host that asked for it still runs.
-    pub(super) fn stored(&mut self, now: Instant, boot: u32, ticket: u32, write: Write) -> bool {
+    pub(super) fn stored(&mut self, now: Instant, boot: u32, write: Write) -> bool {
         if boot != self.boots || matches!(self.host, Host::Off) {
             return false;
         }
-        self.flash.insert(write.0, write.1);
+        let ticket = match write {
+            Write::Record { ticket, key, octets } => {
+                self.flash.insert(key, octets);
+                ticket
+            }
+            Write::Erase(key) => {
+                self.flash.remove(&key);
+                return false;
+            }
+        };
         match &mut self.host {
             Host::Node(node) => node.handle(now, Input::Stored { ticket }),
             Host::Router(router) => router.handle(now, RouterInput::Stored { ticket }),
@@ -301,7 +323,7 @@ impl Station {
             match step {
                 Step::Radio(command) => self.link.handle(now, LinkInput::Command(command)),
                 Step::Store(ticket, record) => return self.write(now, ticket, &record),
-                Step::Erase(key) => drop(self.flash.remove(&key)),
+                Step::Erase(key) => return self.erase(now, key),
                 Step::Out(output) => return output,
                 Step::Wait(host_until) => match self.link.poll(now) {
                     LinkOutput::Phy(command) => return Output::Phy(command),
@@ -319,10 +341,19 @@ impl Station {
     }
 
     fn write(&mut self, now: Instant, ticket: u32, record: &Record) -> Output {
+        let write = Write::Record { ticket, key: record.key(), octets: record.emit() };
+        self.flash_operation(now, write)
+    }
+
+    fn erase(&mut self, now: Instant, key: RecordKey) -> Output {
+        self.flash_operation(now, Write::Erase(key))
+    }
+
+    /// A flash does one thing after the other, in the order it was asked.
+    fn flash_operation(&mut self, now: Instant, write: Write) -> Output {
         let takes = WRITE_MICROS.0 + self.prng.below(WRITE_MICROS.1);
         self.flash_free_at = self.flash_free_at.max(now) + Duration::from_micros(takes);
-        let after = self.flash_free_at - now;
-        Output::Store { boot: self.boots, ticket, write: (record.key(), record.emit()), after }
+        Output::Store { boot: self.boots, write, after: self.flash_free_at - now }
     }
 }
 
