@@ -140,12 +140,12 @@ impl Node {
         }
     }
 
-    /// Takes a group record past the link layer; whether it opens. For trying what the group's own keys
-    /// keep out when the link layer does not.
-    pub fn try_group_record(&mut self, id: GroupId, record: &[u8]) -> bool {
+    /// Takes a group record past the link layer; whether it opens, `None` if this node is not in the group.
+    /// For trying what the group's own keys keep out when the link layer does not.
+    pub fn try_group_record(&mut self, id: GroupId, record: &[u8]) -> Option<bool> {
         let mut octets = record.to_vec();
         let ccm = self.config.ccm;
-        self.groups.by_id(id).is_some_and(|group| group.open(ccm, &mut octets).is_ok())
+        self.groups.by_id(id).map(|group| group.open(ccm, &mut octets).is_ok())
     }
 
     pub(crate) fn press(&mut self, now: Instant, on: bool) {

@@ -102,12 +102,12 @@ impl Revocation {
     }
 
     pub(super) fn switched(&mut self, now: Instant, station: StationId, key: u8) {
+        // Which key it is about, the manager's command tells.
         self.switched.insert((station, key));
-        if self.key == Some(key) || self.key.is_none() {
-            self.key = Some(key);
+        if self.key == Some(key) {
             self.waiting.remove(&station);
+            self.settle(now);
         }
-        self.settle(now);
     }
 
     fn settle(&mut self, now: Instant) {

@@ -113,8 +113,9 @@ impl World {
 
     fn hand_to_members(&mut self, revoked: StationId, group: GroupId, record: &[u8]) {
         for member in self.honest().filter(|member| *member != revoked) {
-            let opened = self.stations[member.index()].try_group_record(group, record);
-            self.checkers.group_forged(self.now, member, opened);
+            if let Some(opened) = self.stations[member.index()].try_group_record(group, record) {
+                self.checkers.group_forged(self.now, member, opened);
+            }
         }
     }
 }

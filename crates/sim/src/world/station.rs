@@ -305,10 +305,10 @@ impl Station {
         true
     }
 
-    pub(super) fn try_group_record(&mut self, group: GroupId, record: &[u8]) -> bool {
+    pub(super) fn try_group_record(&mut self, group: GroupId, record: &[u8]) -> Option<bool> {
         match &mut self.host {
             Host::Node(node) => node.try_group_record(group, record),
-            Host::Off | Host::Router(_) | Host::Eavesdropper(_) => false,
+            Host::Off | Host::Router(_) | Host::Eavesdropper(_) => None,
         }
     }
 
