@@ -35,6 +35,7 @@ pub use api::{
     UdpReceived, UdpSend,
 };
 pub use event::{NetDrop, NetEvent, RegistrationStatus};
+pub use lollipop::next as next_dodag_version;
 pub use mpl::{MPL_MESSAGES_MAX, MPL_PACKET_OCTETS_MAX, MPL_SEEDS_MAX};
 pub use neighbours::NEIGHBOURS_MAX;
 pub use registrations::REGISTRATIONS_MAX;

@@ -7,8 +7,8 @@ use core::cmp::Ordering;
 pub(crate) const START: u8 = 240;
 const SEQUENCE_WINDOW: u8 = 16;
 
-/// The counter after `counter`.
-pub(crate) const fn next(counter: u8) -> u8 {
+/// The counter after `counter` (RFC 6550 section 7.2), a DODAG's version for example.
+pub const fn next(counter: u8) -> u8 {
     match counter {
         127 | 255 => 0,
         other => other + 1,

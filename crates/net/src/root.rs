@@ -85,7 +85,6 @@ impl Root {
         self.version
     }
 
-    /// Somebody tells a DODAG version that we know nothing of: ours becomes the next.
     pub(crate) fn dtsn(&self) -> u8 {
         self.dtsn
     }
@@ -101,6 +100,7 @@ impl Root {
         true
     }
 
+    /// Somebody tells a DODAG version that we know nothing of: ours becomes the next.
     pub(crate) fn overtake(&mut self, version: u8) {
         self.version = lollipop::next(version);
     }

@@ -20,6 +20,8 @@ pub enum RecordKey {
     FrameCounter(KeyIndex),
     /// [`Record::MplSequence`].
     MplSequence,
+    /// [`Record::DodagVersion`].
+    DodagVersion,
     /// [`Record::Group`] of one group.
     Group(GroupId),
     /// [`Record::GroupSequence`] of one group.
@@ -47,6 +49,11 @@ pub enum Record {
     MplSequence {
         /// The last number reserved.
         through: u8,
+    },
+    /// Border router: the DODAG's version since this boot.
+    DodagVersion {
+        /// The version.
+        version: u8,
     },
     /// A group's key and epoch: its MKD and SPD as the manager sent them.
     Group {
@@ -79,6 +86,7 @@ impl Record {
             Self::Network { .. } => RecordKey::Network,
             Self::FrameCounter { index, .. } => RecordKey::FrameCounter(*index),
             Self::MplSequence { .. } => RecordKey::MplSequence,
+            Self::DodagVersion { .. } => RecordKey::DodagVersion,
             Self::Group { group, .. } => RecordKey::Group(*group),
             Self::GroupSequence { group, .. } => RecordKey::GroupSequence(*group),
         }
@@ -104,6 +112,7 @@ impl Record {
             }
             Self::FrameCounter { below, .. } => out.extend_from_slice(&below.to_be_bytes()).is_ok(),
             Self::MplSequence { through } => out.push(*through).is_ok(),
+            Self::DodagVersion { version } => out.push(*version).is_ok(),
             Self::Group { messages, .. } => out.extend_from_slice(messages).is_ok(),
             Self::GroupSequence { epoch, below, .. } => {
                 out.extend_from_slice(&epoch.raw().to_be_bytes()).is_ok()
@@ -130,6 +139,10 @@ impl Record {
             RecordKey::MplSequence => {
                 let [through] = octets.try_into().ok()?;
                 Self::MplSequence { through }
+            }
+            RecordKey::DodagVersion => {
+                let [version] = octets.try_into().ok()?;
+                Self::DodagVersion { version }
             }
             RecordKey::Group(group) => {
                 Messages::new(octets).all(|message| message.is_ok()).then_some(())?;
@@ -166,6 +179,7 @@ mod tests {
         check(Record::Network { active: index, cfg });
         check(Record::FrameCounter { index, below: 1024 });
         check(Record::MplSequence { through: 15 });
+        check(Record::DodagVersion { version: 241 });
         check(Record::GroupSequence { group: GroupId(1), epoch: TekId::FIRST, below: 1 << 39 });
     }
 
@@ -183,6 +197,7 @@ mod tests {
                 RecordKey::Network,
                 RecordKey::FrameCounter(KeyIndex::FIRST),
                 RecordKey::MplSequence,
+                RecordKey::DodagVersion,
                 RecordKey::Group(GroupId(1)),
                 RecordKey::GroupSequence(GroupId(1)),
             ] {

@@ -31,8 +31,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const UPDATES_MAX: usize = 4;
 /// Keys whose counters are remembered: those a network uses at a time, and those before.
 pub(crate) const FLOORS_MAX: usize = 8;
-/// The version a DODAG begins with (RFC 6550 section 7.2).
-const DODAG_VERSION_FIRST: u8 = 240;
 
 /// The configuration in force.
 pub(crate) struct Link {
@@ -94,6 +92,8 @@ pub(crate) enum Pending {
         epoch: TekId,
         below: u64,
     },
+    /// A border router may begin.
+    DodagVersion,
     /// The last record of one batch of key messages.
     Keys(Box<NewKeys>),
     /// A change of link key: the counters of the keys before it are no longer needed.
@@ -135,6 +135,7 @@ impl Node {
                     self.push(Output::Erase(RecordKey::FrameCounter(index)));
                 }
             }
+            Pending::DodagVersion => self.begin(now),
             Pending::Nothing => {}
         }
     }
@@ -392,7 +393,7 @@ impl Node {
 
     pub(crate) fn attach_root(&mut self, now: Instant, short: ShortAddr) {
         if let Some(prefix) = self.link.as_ref().and_then(|link| link.cfg.prefix) {
-            let root = AttachRoot { short, prefix, version: DODAG_VERSION_FIRST };
+            let root = AttachRoot { short, prefix, version: self.dodag_version };
             self.net.handle(now, NetInput::AttachRoot(root));
         }
     }

@@ -19,7 +19,9 @@ use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, RequestFlags};
 use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint};
 use lowgate_crypto::{Secret, hkdf_sha256};
 use lowgate_mac::{FrameCounter, Mac, MacConfig, MacInput, MacOutput, Security};
-use lowgate_net::{Attach, Frame, NetEvent, NetInput, NetOutput, SendDone, Stack, StackConfig};
+use lowgate_net::{
+    Attach, Frame, NetEvent, NetInput, NetOutput, SendDone, Stack, StackConfig, next_dodag_version,
+};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, LinkAddr, Prng};
 
@@ -27,6 +29,9 @@ use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, LinkAddr, P
 const BEACON_INTERVAL: Duration = Duration::from_millis(150);
 /// Neighbours that hear the same request answer spread over this time.
 const BEACON_JITTER_MICROS: u64 = 120_000;
+
+/// The version a DODAG begins with (RFC 6550 section 7.2).
+const DODAG_VERSION_FIRST: u8 = 240;
 
 /// Whom CoAP is spoken with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +59,8 @@ pub struct Node {
     pub(crate) pending: Vec<(u32, Pending)>,
     pub(crate) next_ticket: u32,
     pub(crate) unopened: Unopened,
+    /// Border router: the DODAG's version since this boot.
+    pub(crate) dodag_version: u8,
     pub(crate) prng: Prng,
     /// Frames given to the link layer that have not ended.
     frames_out: u16,
@@ -116,6 +123,7 @@ impl Node {
             floors: heapless::Vec::new(),
             pending: Vec::new(),
             next_ticket: 0,
+            dodag_version: next_dodag_version_of(&records),
             unopened: Unopened { count: 0, since: now, asked_at: None },
             frames_out: 0,
             entering: None,
@@ -194,6 +202,18 @@ impl Node {
     }
 
     fn start(&mut self, now: Instant) {
+        match self.config.kind {
+            // RFC 6550 section 7.2: a root that lost its tables begins another version, which has
+            // everybody register and announce again. It is stored before anybody hears of it.
+            Kind::BorderRouter => {
+                let version = self.dodag_version;
+                self.store(Record::DodagVersion { version }, Pending::DodagVersion);
+            }
+            Kind::Light | Kind::Switch | Kind::Sensor => self.begin(now),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, now: Instant) {
         match (&self.link, self.config.kind) {
             (Some(_), _) => self.resume(now),
             (None, Kind::BorderRouter) => self.joiner.handle(now, JoinerInput::StartDirect),
@@ -401,10 +421,23 @@ fn first_mpl_sequence(records: &[Record]) -> u8 {
         Record::MplSequence { through } => Some(*through),
         Record::Network { .. }
         | Record::FrameCounter { .. }
+        | Record::DodagVersion { .. }
         | Record::Group { .. }
         | Record::GroupSequence { .. } => None,
     });
     through.map_or(0, |through| through.wrapping_add(1))
+}
+
+fn next_dodag_version_of(records: &[Record]) -> u8 {
+    let before = records.iter().find_map(|record| match record {
+        Record::DodagVersion { version } => Some(*version),
+        Record::Network { .. }
+        | Record::FrameCounter { .. }
+        | Record::MplSequence { .. }
+        | Record::Group { .. }
+        | Record::GroupSequence { .. } => None,
+    });
+    before.map_or(DODAG_VERSION_FIRST, next_dodag_version)
 }
 
 /// Whether a relay of this link address is meant.
