@@ -3,8 +3,9 @@
 //! ```text
 //! [revision, [[eui64, short]*], [eui64*] / null]
 //! ```
-//! The second element is added; the third is removed, and null removes everybody not added. Several
-//! bodies of one revision may follow each other; the answer 2.04 confirms each.
+//! The second element is added; the third is removed. Null removes everybody who was not added since the
+//! border router's session began: a new session tells all members, in as many bodies as it takes, and
+//! the last of these has the null. The answer 2.04 confirms each body.
 //!
 //! **Invariant:** pure functions of octets.
 
@@ -38,7 +39,7 @@ pub struct AdmittedSet {
 pub enum Removed {
     /// These.
     Listed(Vec<Eui64, ADMITTED_ENTRIES_MAX>),
-    /// Whoever is not among the added.
+    /// Whoever was not added since the session began.
     AllOthers,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Present {
 /// What the border router knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Knows {
-    /// What it knew before its session began; the next offer replaces that.
+    /// Also what it knew before its session began; the offer with the last of the members ends that.
     Unsure,
     /// Part of the set.
     Some,
@@ -48,7 +48,7 @@ enum Knows {
 #[derive(Debug)]
 enum Exchange {
     Idle { not_before: Instant },
-    Out { request: CoapRequestId, offered: Entries, revision: u64 },
+    Out { request: CoapRequestId, offered: Entries, revision: u64, ends_doubt: bool },
 }
 
 /// How an offer went.
@@ -58,6 +58,13 @@ pub(crate) enum Answer {
     Confirmed,
     /// The router refused it, or did not answer.
     Failed,
+}
+
+impl Present {
+    /// Whether the next offer has the last of the members, so that the router can forget all others.
+    fn ends_doubt(&self) -> bool {
+        self.knows == Knows::Unsure && self.pending.len() <= ADMITTED_ENTRIES_MAX
+    }
 }
 
 impl RouterLink {
@@ -128,7 +135,7 @@ impl RouterLink {
             return None;
         }
         let entries = present.pending.iter().take(ADMITTED_ENTRIES_MAX);
-        let removed = if present.knows == Knows::Unsure {
+        let removed = if present.ends_doubt() {
             Removed::AllOthers
         } else {
             let gone = entries.clone().filter(|(_, short)| short.is_none());
@@ -141,12 +148,13 @@ impl RouterLink {
     /// The offer is out as `request`.
     pub(crate) fn sent(&mut self, request: CoapRequestId, revision: u64) {
         if let Self::Present(present) = self {
+            let ends_doubt = present.ends_doubt();
             let mut offered = std::mem::take(&mut present.pending);
             let beyond = offered.keys().nth(ADMITTED_ENTRIES_MAX).copied();
             if let Some(first) = beyond {
                 present.pending = offered.split_off(&first);
             }
-            present.exchange = Exchange::Out { request, offered, revision };
+            present.exchange = Exchange::Out { request, offered, revision, ends_doubt };
         }
     }
 
@@ -170,12 +178,14 @@ impl RouterLink {
     pub(crate) fn answered(&mut self, now: Instant, answer: Answer) -> Option<u64> {
         let Self::Present(present) = self else { return None };
         let idle = Exchange::Idle { not_before: Instant::ZERO };
-        let Exchange::Out { offered, revision, .. } =
+        let Exchange::Out { offered, revision, ends_doubt, .. } =
             std::mem::replace(&mut present.exchange, idle)
         else {
             return None;
         };
+        let unsure = present.knows == Knows::Unsure && !ends_doubt;
         match answer {
+            Answer::Confirmed if unsure => None,
             Answer::Confirmed if present.pending.is_empty() => {
                 present.knows = Knows::All { revision };
                 Some(revision)

@@ -2,6 +2,7 @@
 
 use crate::backbone::{Datagram, datagram, packet};
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
+use lowgate_access::joiner::JoinerEvent;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
 use lowgate_coap::{Code, Method, Request, Response};
 use lowgate_mac::{RadioCommand, RadioEvent};
@@ -9,7 +10,7 @@ use lowgate_net::Packet;
 use lowgate_node::flash::{Record, RecordKey};
 use lowgate_node::{Event, Input as NodeInput, Node, NodeConfig, Output as NodeOutput};
 use lowgate_units::{Entropy, Eui64, Instant, Ipv6Addr, Prng, ShortAddr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Members that one border router registers.
 pub const MEMBERS_MAX: usize = 1024;
@@ -72,6 +73,8 @@ pub struct Router {
     backbone_addr: Ipv6Addr,
     manager_addr: Ipv6Addr,
     members: BTreeMap<Eui64, ShortAddr>,
+    /// Of them, those that the manager named in its present session.
+    named: BTreeSet<Eui64>,
     /// The newest revision of the domain that was heard of.
     revision: u64,
     outputs: VecDeque<Output>,
@@ -91,6 +94,7 @@ impl Router {
             backbone_addr: config.backbone_addr,
             manager_addr: config.manager_addr,
             members: BTreeMap::new(),
+            named: BTreeSet::new(),
             revision: 0,
             outputs: VecDeque::new(),
         }
@@ -126,7 +130,12 @@ impl Router {
                 NodeOutput::Radio(command) => return Output::Radio(command),
                 NodeOutput::Store { ticket, record } => return Output::Store { ticket, record },
                 NodeOutput::Erase(key) => return Output::Erase(key),
-                NodeOutput::Event(event) => return Output::Event(event),
+                NodeOutput::Event(event) => {
+                    if matches!(event, Event::Join(JoinerEvent::Authenticated(_))) {
+                        self.named.clear();
+                    }
+                    return Output::Event(event);
+                }
                 NodeOutput::Wait { until } => return Output::Wait { until },
                 NodeOutput::ToBackbone(packet) => return Output::Backbone(packet.to_vec()),
                 NodeOutput::ToManager(octets) => return Output::Backbone(self.to_manager(&octets)),
@@ -181,24 +190,87 @@ impl Router {
             return Code::CONFLICT;
         }
         self.revision = set.revision;
-        let gone: Vec<Eui64> = match &set.removed {
-            Removed::Listed(listed) => listed.to_vec(),
-            Removed::AllOthers => {
-                let stays = |eui64: &Eui64| set.added.iter().any(|(added, _)| added == eui64);
-                self.members.keys().filter(|eui64| !stays(eui64)).copied().collect()
-            }
-        };
-        for eui64 in gone {
-            self.members.remove(&eui64);
-            self.node.handle(now, NodeInput::Expelled { eui64 });
-        }
         for (eui64, short) in &set.added {
             if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(eui64) {
                 return Code::SERVICE_UNAVAILABLE;
             }
             self.members.insert(*eui64, *short);
+            self.named.insert(*eui64);
             self.node.handle(now, NodeInput::Admitted { eui64: *eui64, short: *short });
         }
+        let gone: Vec<Eui64> = match &set.removed {
+            Removed::Listed(listed) => listed.to_vec(),
+            Removed::AllOthers => {
+                self.members.keys().filter(|eui64| !self.named.contains(eui64)).copied().collect()
+            }
+        };
+        for eui64 in gone {
+            self.members.remove(&eui64);
+            self.named.remove(&eui64);
+            self.node.handle(now, NodeInput::Expelled { eui64 });
+        }
         Code::CHANGED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
+    use lowgate_crypto::SoftCcm;
+    use lowgate_dtls::Psk;
+    use lowgate_node::Kind;
+    use lowgate_units::{Channel, SeededEntropy};
+
+    fn router() -> Router {
+        let node = NodeConfig {
+            eui64: Eui64([9; 8]),
+            psk: Psk::new(&[1; 16]).expect("16 octets"),
+            kind: Kind::BorderRouter,
+            groups: heapless::Vec::new(),
+            channels: Channel::new(15).into_iter().collect(),
+            ccm: &SoftCcm,
+            key_log: false,
+        };
+        let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+        let config = RouterConfig { node, backbone_addr, manager_addr };
+        Router::new(Instant::ZERO, config, [], &mut SeededEntropy::new(1), Prng::new(1))
+    }
+
+    fn set(revision: u64, added: std::ops::Range<u16>, removed: Removed) -> AdmittedSet {
+        let entry = |n: u16| (eui64(n), ShortAddr::new(n).expect("small"));
+        AdmittedSet { revision, added: added.map(entry).collect(), removed }
+    }
+
+    fn eui64(n: u16) -> Eui64 {
+        let [high, low] = n.to_be_bytes();
+        Eui64([2, 0, 0, 0, 0, 0, high, low])
+    }
+
+    #[test]
+    fn a_new_session_tells_all_in_several_bodies_and_nobody_is_lost_between() {
+        let (mut router, now) = (router(), Instant::ZERO);
+        let most = ADMITTED_ENTRIES_MAX as u16;
+        let none = || Removed::Listed(heapless::Vec::new());
+        assert_eq!(router.admitted(now, &set(5, 1..most + 1, none())), Code::CHANGED);
+        assert_eq!(router.admitted(now, &set(5, 100..101, Removed::AllOthers)), Code::CHANGED);
+        assert_eq!(router.members().len(), usize::from(most) + 1);
+        // Another session; meanwhile number 100 was expelled.
+        router.named.clear();
+        assert_eq!(router.admitted(now, &set(6, 1..3, none())), Code::CHANGED);
+        assert_eq!(router.members().len(), usize::from(most) + 1, "nobody goes before the end");
+        assert_eq!(router.admitted(now, &set(6, 3..most + 1, Removed::AllOthers)), Code::CHANGED);
+        assert!(!router.members().contains_key(&eui64(100)));
+        assert_eq!(router.members().len(), usize::from(most));
+    }
+
+    #[test]
+    fn an_old_set_brings_nobody_back() {
+        let (mut router, now) = (router(), Instant::ZERO);
+        let gone = Removed::Listed([eui64(1)].into_iter().collect());
+        router.admitted(now, &set(7, 1..3, Removed::AllOthers));
+        router.admitted(now, &set(8, 0..0, gone));
+        assert_eq!(router.admitted(now, &set(7, 1..3, Removed::AllOthers)), Code::CONFLICT);
+        assert!(!router.members().contains_key(&eui64(1)));
     }
 }

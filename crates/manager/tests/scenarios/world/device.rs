@@ -51,6 +51,8 @@ pub(crate) struct Device {
     pub(crate) confirmed: u32,
     /// The border router's table.
     pub(crate) admitted: BTreeMap<Eui64, ShortAddr>,
+    /// A border router's: whom the manager named in this session.
+    named: BTreeSet<Eui64>,
     pub(crate) admitted_revision: u64,
     client: Option<Client>,
     coap: Endpoint<u8>,
@@ -95,6 +97,7 @@ impl Device {
             handshakes: 0,
             confirmed: 0,
             admitted: BTreeMap::new(),
+            named: BTreeSet::new(),
             admitted_revision: 0,
             client: None,
             coap: Endpoint::new(Config::default(), prng.fork(1)),
@@ -235,8 +238,8 @@ impl Device {
                 self.client_until = until;
                 return false;
             }
-            ClientOutput::KeyLog(_) | ClientOutput::Established { .. } | ClientOutput::Event(_) => {
-            }
+            ClientOutput::Established { .. } => self.named.clear(),
+            ClientOutput::KeyLog(_) | ClientOutput::Event(_) => {}
         }
         true
     }
@@ -268,13 +271,15 @@ impl Device {
     }
 
     fn admit(&mut self, set: &AdmittedSet) {
+        self.admitted.extend(set.added.iter().copied());
+        self.named.extend(set.added.iter().map(|(eui64, _)| *eui64));
         match &set.removed {
-            Removed::AllOthers => self.admitted.clear(),
+            Removed::AllOthers => self.admitted.retain(|eui64, _| self.named.contains(eui64)),
             Removed::Listed(removed) => {
                 self.admitted.retain(|eui64, _| !removed.contains(eui64));
+                self.named.retain(|eui64| !removed.contains(eui64));
             }
         }
-        self.admitted.extend(set.added.iter().copied());
         assert!(set.revision >= self.admitted_revision, "revisions never go back");
         self.admitted_revision = set.revision;
     }
