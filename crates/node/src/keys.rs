@@ -20,8 +20,8 @@ use lowgate_net::{AttachRoot, NetInput};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 
-/// So many frames under an unknown key, and none that could be opened for [`STRANDED_AFTER`], and a
-/// node concludes that a change of key passed it by.
+/// So many frames under an unknown key, and for [`STRANDED_AFTER`] none that could be opened while there
+/// was a way to the root, and a node concludes that a change of key passed it by.
 const STRANDED_FRAMES: u16 = 8;
 /// See [`STRANDED_FRAMES`].
 const STRANDED_AFTER: Duration = Duration::from_secs(45);
@@ -296,6 +296,7 @@ impl Node {
 
     fn enter_network(&mut self, now: Instant, active: KeyIndex) {
         let Some(link) = &self.link else { return };
+        self.unopened = Unopened { count: 0, since: now, asked_at: None };
         let (pan_id, short) = (link.cfg.pan_id, link.cfg.short);
         let channel = self.channel();
         self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short });
@@ -306,7 +307,11 @@ impl Node {
 
     /// A frame was opened: the network is there; and if the key is a staged one, its time has come.
     pub(crate) fn opened(&mut self, now: Instant, src: LinkAddr, index: lowgate_mac::KeyIndex) {
-        self.unopened = Unopened { count: 0, since: now, asked_at: None };
+        // Those whom a change of key passed by open each other's frames: only while there is a way to
+        // the root are they the network.
+        if self.net.is_attached() {
+            self.unopened = Unopened { count: 0, since: now, asked_at: None };
+        }
         let Some(key) = KeyIndex::new(index.raw()) else { return };
         if let LinkAddr::Extended(src) = src {
             self.event(Event::FrameOpened { src, key });
