@@ -94,11 +94,11 @@ fn interop() -> Result<(), String> {
 }
 
 /// Without the advisories: their database is a git repository, and the machines that run this
-/// reach crates.io and nothing else.
+/// reach the package registry and nothing else.
 fn deny() -> Result<(), String> {
     if cargo(&["deny", "--version"]).output().is_err() {
         cargo(&["install", "cargo-deny", "--locked"]).run()?;
     }
-    println!("xtask: advisories are not checked, their database is not on crates.io");
+    println!("xtask: advisories are not checked, their database is not in the package registry");
     cargo(&["deny", "check", "bans", "licenses", "sources"]).run()
 }
