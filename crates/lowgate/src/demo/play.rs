@@ -287,6 +287,7 @@ impl Play {
             figures.hops_max,
             figures.join_ms.p50 / 1000.0,
         );
+        self.teller.missing(&self.world, out)?;
         self.teller.tree(&self.world, out)?;
         outcome.check("Every device of the inventory joins", took.len() == joins.len(), saw);
         Ok(())

@@ -161,7 +161,7 @@ impl Teller {
         let took = join.took().map_or(0.0, millis);
         writeln!(
             out,
-            "{at:9.3} s  {name:<14} {room:<20} relay {relay:<14} {hops} hops  {took:6.0} ms  {} messages",
+            "{at:9.3} s  {name:<14} {room:<20} in by {relay:<14} {hops} hops  {took:6.0} ms  {} messages",
             join.messages,
         )
     }
@@ -190,6 +190,23 @@ impl Teller {
             ManagerEvent::StoreFailed => writeln!(out, "{at:9.3} s  manager: the store failed"),
             _ => Ok(()),
         }
+    }
+
+    /// Who is not in, and how far it came.
+    pub(super) fn missing(&self, world: &World, out: &mut dyn Write) -> io::Result<()> {
+        let at = world.now().as_secs_f64();
+        let stations =
+            world.honest().map(|station| (station, &world.survey().joins()[station.index()]));
+        for (station, join) in stations.filter(|(_, join)| join.took().is_none()) {
+            let step = match (join.member, join.attempts) {
+                (Some(_), _) => "has keys, but no working address",
+                (None, 0) => "hears no network that is open",
+                (None, _) => "shook hands in vain",
+            };
+            let (name, room) = (self.name(station), &self.rooms[station.index()]);
+            writeln!(out, "{at:9.3} s  {name:<14} {room:<20} is not in: it {step}")?;
+        }
+        Ok(())
     }
 
     /// The mesh as it stands: who sends upward through whom.
