@@ -10,8 +10,8 @@ use lowgate_access::relay::RelayDrop;
 use lowgate_amikey::{GroupId, KeyIndex, Membership};
 use lowgate_coap::{ExchangeId, Request, Response};
 use lowgate_crypto::Ccm;
-use lowgate_dtls::Psk;
 use lowgate_dtls::group::{GroupDrop, SenderId};
+use lowgate_dtls::{IDENTITY_OCTETS_MAX, Psk};
 use lowgate_mac::{MacEvent, RadioCommand, RadioEvent};
 use lowgate_net::{NetEvent, Packet, SendRefused};
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, ShortAddr};
@@ -32,8 +32,11 @@ pub enum Kind {
 /// Who a node is: what its maker wrote into it.
 #[derive(Clone)]
 pub struct NodeConfig {
-    /// The maker's address; also the PSK identity.
+    /// The maker's address.
     pub eui64: Eui64,
+    /// What it calls itself in the handshake: the inventory knows it by that. By default the octets of its
+    /// EUI-64.
+    pub identity: FixedVec<u8, IDENTITY_OCTETS_MAX>,
     /// Known to the domain manager too, and to nobody else.
     pub psk: Psk,
     /// What it does.

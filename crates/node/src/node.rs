@@ -400,7 +400,7 @@ const PING_IDENTIFIER: u16 = 0x4c47;
 fn joiner_config(config: &NodeConfig) -> JoinerConfig {
     let request = GroupRequest {
         flags: RequestFlags::SPOKEN,
-        node_id: heapless::Vec::from_slice(&config.eui64.0).expect("8 of 128 octets"),
+        node_id: config.identity.clone(),
         groups: config.groups.iter().copied().collect(),
     };
     let mut group_request = heapless::Vec::new();
@@ -409,7 +409,7 @@ fn joiner_config(config: &NodeConfig) -> JoinerConfig {
     group_request.truncate(len);
     JoinerConfig {
         ccm: config.ccm,
-        identity: heapless::Vec::from_slice(&config.eui64.0).expect("8 of 128 octets"),
+        identity: config.identity.clone(),
         psk: config.psk.clone(),
         group_request,
         key_log: config.key_log,

@@ -225,6 +225,7 @@ mod tests {
     fn router() -> Router {
         let node = NodeConfig {
             eui64: Eui64([9; 8]),
+            identity: [9; 8].into_iter().collect(),
             psk: Psk::new(&[1; 16]).expect("16 octets"),
             kind: Kind::BorderRouter,
             groups: heapless::Vec::new(),

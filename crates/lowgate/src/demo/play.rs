@@ -3,13 +3,13 @@
 use super::figures::{Figures, GroupCommand, JoinMs, Revoked, percentile};
 use super::options::{Options, Site};
 use super::tell::Teller;
-use lowgate_manager::{DeviceRecord, GroupId, Kind, ManagerEvent, Reply, Request, Store};
+use lowgate_manager::{DeviceRecord, GroupId, Identity, Kind, ManagerEvent, Reply, Request, Store};
 use lowgate_node::Event;
 use lowgate_sim::building::{Building, Device};
 use lowgate_sim::medium::StationId;
 use lowgate_sim::world::{Happening, Intruder, Trick, What, World, WorldConfig};
 use lowgate_store::SqliteStore;
-use lowgate_units::{Duration, Eui64, Instant};
+use lowgate_units::{Duration, Eui64, Iid, Instant};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -413,16 +413,20 @@ impl Play {
             .headline(out, "A stranger with a wrong key, and one who repeats what he heard")?;
         let at = self.world.now();
         let begin = self.log.len();
-        let stranger = self.world.station(self.stranger).eui64();
+        let claimed_by_it = posed_as(&self.site.building);
+        let own_iid = Iid::from(STRANGER).0;
         self.world.power_on(self.stranger);
         self.run(out, INTRUSION)?;
         let log = &self.log[begin..];
         let failed = count(log, |what| {
             matches!(what, What::Manager(ManagerEvent::HandshakeFailed { claimed: Some(claimed), .. })
-                if claimed.octets() == stranger.0)
+                if *claimed == claimed_by_it)
         });
         let let_in = count(log, |what| match what {
-            What::Manager(ManagerEvent::Admitted { eui64, .. }) => *eui64 == stranger,
+            // The relay's header tells whose datagrams it passed on.
+            What::Manager(ManagerEvent::Authenticated { peer, .. }) => {
+                peer.relay_header.windows(own_iid.len()).any(|octets| octets == own_iid)
+            }
             What::Node(who, Event::Join(lowgate_access::joiner::JoinerEvent::Member)) => {
                 *who == self.stranger
             }
@@ -432,7 +436,7 @@ impl Play {
         writeln!(out, "  The stranger: {saw}.")?;
         outcome.check("A stranger with a wrong PSK gets nothing", let_in == 0 && failed > 0, saw);
         outcome.attempts.push(Attempt {
-            who: "A stranger who knows an EUI-64 of the inventory".into(),
+            who: "A stranger who poses as a device of the inventory".into(),
             at,
             tried: "DTLS handshakes through relays, with another pre-shared key".into(),
             got: "nothing: no key, no address".into(),
@@ -655,16 +659,22 @@ pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-/// A stranger beside the first device, posing as the last one, and a replayer in the middle.
+/// A stranger beside the first device, which poses as the last one, and a replayer in the middle.
 fn intruders(building: &Building) -> Vec<Intruder> {
     let beside = |device: &Device, eui64: Eui64| Device { eui64, x: device.x + 0.5, ..*device };
     let first = building.devices.first().unwrap_or(&building.border_router);
     let middle = building.devices.get(building.devices.len() / 2).unwrap_or(first);
     let psk = lowgate_dtls::Psk::new(b"not the key of the inventory").expect("1 to 64 octets");
+    let identity = posed_as(building);
     vec![
-        Intruder::Stranger { place: beside(first, STRANGER), psk },
+        Intruder::Stranger { place: beside(first, STRANGER), identity, psk },
         Intruder::Eavesdropper { place: beside(middle, REPLAYER), trick: Trick::Repeat },
     ]
+}
+
+/// Whom the stranger claims to be: the last device of the building.
+fn posed_as(building: &Building) -> Identity {
+    building.devices.last().unwrap_or(&building.border_router).eui64.into()
 }
 
 const STRANGER: Eui64 = Eui64([0x02, 0xba, 0xd0, 0, 0, 0, 0, 1]);

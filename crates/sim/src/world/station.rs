@@ -10,7 +10,7 @@ use crate::medium::StationId;
 use lowgate_amikey::{GroupId, Membership};
 use lowgate_dtls::Psk;
 use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, RadioCommand};
-use lowgate_manager::{DeviceRecord, Kind as InventoryKind};
+use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
 use lowgate_router::{Input as RouterInput, Output as RouterOutput, Router, RouterConfig};
@@ -32,10 +32,12 @@ pub enum StationKind {
 /// Somebody whom the installer did not invite.
 #[derive(Clone, Debug)]
 pub enum Intruder {
-    /// A device with our code and an EUI-64 from the inventory, and another key.
+    /// A device with our code that poses as one of the inventory, and has another key.
     Stranger {
-        /// Where it hangs, and as whom it poses.
+        /// Where it hangs, with an EUI-64 of its own.
         place: Device,
+        /// As whom it poses.
+        identity: Identity,
         /// Not the one of the inventory.
         psk: Psk,
     },
@@ -120,6 +122,7 @@ impl Station {
         let groups = record.groups.iter();
         let config = NodeConfig {
             eui64: record.eui64,
+            identity: record.identity.octets().iter().copied().collect(),
             psk: Psk::new(record.psk.expose()).expect("an inventory's key has 16 to 64 octets"),
             kind,
             groups: groups.map(|(group, role)| Membership { group: *group, role: *role }).collect(),
@@ -138,9 +141,10 @@ impl Station {
     ) -> Self {
         let eui64 = intruder.place().eui64;
         match intruder {
-            Intruder::Stranger { psk, .. } => {
+            Intruder::Stranger { identity, psk, .. } => {
                 let config = NodeConfig {
                     eui64,
+                    identity: identity.octets().iter().copied().collect(),
                     psk,
                     kind: Kind::Light,
                     groups: [].into_iter().collect(),
