@@ -114,9 +114,10 @@ impl Manager {
             return self.drop_input(ManagerDrop::NoSession);
         };
         let eui64 = state.eui64;
-        let direct = peer.relay_header.is_empty();
+        // A border router never comes by a relay: where it is heard tells nothing.
+        let from_mesh = peer.relay_header.is_empty() && self.domain.border_router() != Some(eui64);
         self.event(ManagerEvent::SessionMoved { eui64, peer });
-        if direct {
+        if from_mesh {
             // It is heard over the secured mesh, so it has the key and the address.
             self.configuration_confirmed(now, session);
         }

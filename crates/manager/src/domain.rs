@@ -272,7 +272,9 @@ impl Domain {
 
     /// The index of the next link-layer key: all the others take their turn before one repeats.
     pub(crate) fn key_index_next(&self) -> KeyIndex {
-        self.staged.as_ref().unwrap_or(&self.link_key).index.next()
+        let next = self.staged.as_ref().unwrap_or(&self.link_key).index.next();
+        // Keys staged one after the other without a switch must not come round to the one in force.
+        if next == self.link_key.index { next.next() } else { next }
     }
 
     /// Changes that rebuild this state.

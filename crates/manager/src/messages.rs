@@ -117,7 +117,12 @@ fn group_unit(domain: &Domain, group: &Group, session: &mut Session) -> Vec<Mess
         msg_id: session.number(),
         csb_id: epoch.csb_id,
         tek_id: epoch.tek_id,
-        sender_id: group.sender_ids.get(&session.eui64).copied(),
+        // Who comes again as a listener only must not go on under the id it sent with.
+        sender_id: session
+            .granted
+            .get(&record.id)
+            .filter(|role| role.sends())
+            .and_then(|_| group.sender_ids.get(&session.eui64).copied()),
         rand: epoch.rand.clone(),
         // Every new epoch here comes with a new TGK; nobody accepts the old one any longer.
         old_epoch: OldEpoch::Wipe,

@@ -61,9 +61,12 @@ pub(crate) enum Answer {
 }
 
 impl Present {
-    /// Whether the next offer has the last of the members, so that the router can forget all others.
+    /// Whether the next offer has the last of the members, so that the router can forget all others. Who
+    /// was named in this session and went since must be listed first.
     fn ends_doubt(&self) -> bool {
-        self.knows == Knows::Unsure && self.pending.len() <= ADMITTED_ENTRIES_MAX
+        self.knows == Knows::Unsure
+            && self.pending.len() <= ADMITTED_ENTRIES_MAX
+            && self.pending.values().all(Option::is_some)
     }
 }
 

@@ -121,9 +121,13 @@ impl Delivery {
         self.confirm_where(|message| message.msg_id() == msg_id)
     }
 
-    /// The device showed by its doings that it follows the configuration.
+    /// The device showed by its doings that it follows the configuration of its join. An address can be
+    /// feigned: of a key that is staged, or of the command to switch, it proves nothing.
     pub(crate) fn confirm_configuration(&mut self) -> bool {
-        self.confirm_where(|message| matches!(message, Message::Cfg { .. }))
+        self.purpose == Purpose::Join
+            && self.confirm_where(
+                |message| matches!(message, Message::Cfg { cfg, .. } if cfg.short.is_some()),
+            )
     }
 
     fn confirm_where(&mut self, confirmed: impl Fn(&Message) -> bool) -> bool {
