@@ -107,17 +107,17 @@ impl Manager {
         if delivery.out().is_some() {
             self.send_record(now, session);
         } else {
-            self.delivered(session);
+            self.delivered(now, session);
         }
     }
 
     /// Everything of a delivery is confirmed.
-    fn delivered(&mut self, session: SessionId) {
+    fn delivered(&mut self, now: Instant, session: SessionId) {
         let Some((eui64, delivery)) = self.take_delivery(session) else { return };
         self.event(ManagerEvent::KeysConfirmed { eui64 });
         if let (Some(index), Purpose::Join | Purpose::Update) = (delivery.carries, delivery.purpose)
         {
-            self.staged_key_confirmed(eui64, index);
+            self.staged_key_confirmed(now, eui64, index);
         }
         match delivery.purpose {
             Purpose::Join if self.is_border_router(eui64) => {

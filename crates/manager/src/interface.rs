@@ -18,7 +18,7 @@ pub struct ManagerConfig {
     pub retransmission: Retransmission,
     /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
     pub cookie: bool,
-    /// How long a new link-layer key waits for devices that do not confirm it.
+    /// How long a new link-layer key waits for devices that do not confirm it, since the last that did.
     pub rollover_deadline: Duration,
     /// Octets of join traffic per second that a relay may pass.
     pub join_rate: u32,

@@ -3,8 +3,8 @@
 //! Members keep sending with the old key until they hear an authentic frame under the new one
 //! (RFC 9031 section 8.4.3), so that the border router's switch carries the whole mesh along.
 //!
-//! **Invariant:** the router is told to switch only when every member confirmed the key or the
-//! deadline passed; who did not confirm is named, and joins again by itself.
+//! **Invariant:** the router is told to switch only when every member confirmed the key, or none did for
+//! as long as the configuration says; who did not confirm is named, and joins again by itself.
 
 use crate::change::Change;
 use crate::interface::{Lacks, ManagerEvent};
@@ -47,12 +47,14 @@ impl Manager {
     }
 
     /// A member holds the key of that index.
-    pub(crate) fn staged_key_confirmed(&mut self, eui64: Eui64, index: KeyIndex) {
+    pub(crate) fn staged_key_confirmed(&mut self, now: Instant, eui64: Eui64, index: KeyIndex) {
         let Some(rollover) = self.rollover.as_mut().filter(|rollover| rollover.index == index)
         else {
             return;
         };
         if rollover.open.remove(&eui64) {
+            // A large domain takes long to serve; only where nothing moves any more, somebody is late.
+            rollover.deadline = now + self.config.rollover_deadline;
             let progress = ManagerEvent::RekeyProgress {
                 done: rollover.of - rollover.open.len(),
                 of: rollover.of,

@@ -23,8 +23,10 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 /// How long stranger and replayer may try.
 const INTRUSION: Duration = Duration::from_secs(45);
-/// For every member to have the new keys.
+/// For every member to have the new keys; a large building may take [`REKEY_EACH`] for each device.
 const REKEY_PATIENCE: Duration = Duration::from_secs(90);
+/// See [`REKEY_PATIENCE`].
+const REKEY_EACH: Duration = Duration::from_millis(1500);
 /// How long a revoked device is watched with its old keys.
 const WATCH: Duration = Duration::from_secs(20);
 /// How long it may try to get in again.
@@ -510,7 +512,9 @@ impl Play {
                 world.checkers().revocation().and_then(|revoked| revoked.effective_at);
             effective_at.is_some_and(|at| world.now() >= at)
         };
-        let took_effect = self.run_until(out, REKEY_PATIENCE, effective)?;
+        let devices = self.site.building.devices.len() as u32;
+        let patience = REKEY_PATIENCE.max(REKEY_EACH * devices);
+        let took_effect = self.run_until(out, patience, effective)?;
         let took = self.world.now() - at;
         let progress = if took_effect {
             format!(
