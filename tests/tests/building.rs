@@ -124,13 +124,15 @@ fn one_seed_decides_everything() {
     assert!(first != capture(6).0);
 }
 
-/// Criteria: a generated building of 60 devices works like the office.
+/// Criteria: generated buildings of 60 and of 200 devices work like the office.
 #[test]
-fn a_larger_building() {
-    let options = Options { nodes: Some(60), ..options(1, 0.0) };
-    let (_, outcome) = perform(&options);
-    for check in &outcome.checks {
-        assert!(check.held, "{}: {}", check.what, check.saw);
+fn larger_buildings() {
+    for (nodes, seed) in [(60, 1), (200, 1), (200, 2)] {
+        let options = Options { nodes: Some(nodes), ..options(seed, 0.0) };
+        let (_, outcome) = perform(&options);
+        for check in &outcome.checks {
+            assert!(check.held, "{nodes} devices, seed {seed}: {}: {}", check.what, check.saw);
+        }
+        assert_eq!(outcome.figures.devices_joined, nodes);
     }
-    assert_eq!(outcome.figures.devices_joined, 60);
 }

@@ -16,6 +16,10 @@ pub(crate) const HINTED_ATTEMPTS: u8 = 2;
 /// After the first offer, others are awaited for so long.
 pub(crate) const SETTLE: Duration = Duration::from_millis(300);
 
+/// Answers to a question to the whole mesh are spread over so long: each goes all the way up, and its
+/// acknowledgement all the way down.
+pub(crate) const ANSWER_SPREAD: Duration = Duration::from_secs(10);
+
 /// Attempts before another parent is tried.
 pub(crate) const ATTEMPTS_MAX: u8 = 5;
 /// Registration lifetime asked for, minutes.
@@ -65,8 +69,10 @@ pub(crate) struct Node {
     pub(crate) tid: u8,
     pub(crate) path_sequence: u8,
     pub(crate) dao_sequence: u8,
-    /// The parent's DTSN that the last announcement answered.
+    /// The DTSN we tell.
     pub(crate) dtsn: u8,
+    /// The parent's, as last heard.
+    pub(crate) parent_dtsn: u8,
     pub(crate) registered: bool,
     pub(crate) attached: bool,
     pub(crate) hops: Option<u8>,
@@ -114,7 +120,8 @@ impl Node {
             tid: lollipop::START,
             path_sequence: lollipop::START,
             dao_sequence: lollipop::START,
-            dtsn: 0,
+            dtsn: lollipop::START,
+            parent_dtsn: lollipop::START,
             registered: false,
             attached: false,
             hops: None,

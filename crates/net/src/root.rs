@@ -14,15 +14,18 @@ use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, ShortAddr
 
 /// Devices a root may know.
 pub const DEVICES_MAX: usize = 1024;
-/// Reports of a broken hop, none of them older than [`ROUTE_ERROR_MEMORY`], after which everybody is asked
-/// for its route. The hop stays at first: a node that changes its parent tells at once.
+/// Reports of a broken hop, none of them older than [`ROUTE_ERROR_MEMORY`], after which it is doubted.
+/// It stays at first: most reports are of frames that collided, and a node that changes its parent tells
+/// at once.
 const ROUTE_ERRORS_MAX: u8 = 3;
 /// A hop that carried packets for so long since a report is not broken.
 const ROUTE_ERROR_MEMORY: Duration = Duration::from_secs(5);
 /// A doubted hop of which nobody told anything for so long is dead.
 const ROUTE_SILENCE: Duration = Duration::from_secs(20);
-/// Everybody is asked for its route at most so often: the answers of a large mesh take a while.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+/// Everybody is asked for its route at most so often, and half as often each time it did not help:
+/// the answers of a large mesh fill the air, and who meets a full air tells of broken hops.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+const REFRESH_INTERVAL_MAX: Duration = Duration::from_secs(16 * 60);
 /// How often expired entries are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -55,7 +58,8 @@ pub(crate) struct Root {
     prefix: [u8; 8],
     version: u8,
     dtsn: u8,
-    refresh_allowed_at: Instant,
+    /// When everybody was last asked for its route, and for how long nobody is asked again.
+    refreshed: Option<(Instant, Duration)>,
     devices: BTreeMap<Eui64, Device>,
     owners: BTreeMap<ShortAddr, Eui64>,
     routes: BTreeMap<ShortAddr, Route>,
@@ -69,7 +73,7 @@ impl Root {
             prefix,
             version,
             dtsn: lollipop::START,
-            refresh_allowed_at: Instant::ZERO,
+            refreshed: None,
             devices: BTreeMap::new(),
             owners: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -92,10 +96,12 @@ impl Root {
     /// A way down is missing: everybody shall tell its own again (RFC 6550 section 9.6). Whether the
     /// time has come to ask.
     pub(crate) fn refresh(&mut self, now: Instant) -> bool {
-        if now < self.refresh_allowed_at {
-            return false;
-        }
-        self.refresh_allowed_at = now + REFRESH_INTERVAL;
+        let interval = match self.refreshed {
+            Some((at, interval)) if now < at + interval => return false,
+            Some((at, interval)) if now < at + interval * 2 => interval * 2,
+            Some(_) | None => REFRESH_INTERVAL,
+        };
+        self.refreshed = Some((now, interval.min(REFRESH_INTERVAL_MAX)));
         self.dtsn = lollipop::next(self.dtsn);
         true
     }
@@ -270,17 +276,11 @@ impl Root {
             return HopReport::Noted;
         }
         route.errors = 0;
-        match route.doubted_at {
-            Some(since) if now - since >= ROUTE_SILENCE => {
-                self.routes.remove(&failed);
-                HopReport::Dead(failed)
-            }
-            Some(_) => HopReport::Doubted,
-            None => {
-                route.doubted_at = Some(now);
-                HopReport::Doubted
-            }
+        if now - *route.doubted_at.get_or_insert(now) < ROUTE_SILENCE {
+            return HopReport::Noted;
         }
+        self.routes.remove(&failed);
+        HopReport::Dead(failed)
     }
 
     /// When to sweep.
@@ -414,16 +414,17 @@ mod tests {
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
         assert_eq!(root.route_error(NOW, addr(3), addr(2)), HopReport::Noted, "not its parent");
         let reports = |root: &mut Root, at| [0; 3].map(|_| root.route_error(at, addr(1), addr(2)));
-        let [HopReport::Noted, HopReport::Noted, HopReport::Doubted] = reports(&mut root, NOW)
-        else {
-            panic!("the third report is one too many");
-        };
+        assert_eq!(
+            reports(&mut root, NOW),
+            [HopReport::Noted; 3],
+            "the third report is one too many"
+        );
         assert!(root.path(NOW, addr(2)).is_some());
         let later = NOW + ROUTE_SILENCE;
         assert_eq!(reports(&mut root, later)[2], HopReport::Dead(short(2)));
         assert_eq!(root.path(later, addr(2)), None);
         root.dao(later, addr(2), &dao(2, 1, 241), 60);
-        assert_eq!(reports(&mut root, later)[2], HopReport::Doubted, "it told its route since");
+        assert_eq!(reports(&mut root, later)[2], HopReport::Noted, "it told its route since");
     }
 
     #[test]
@@ -442,7 +443,11 @@ mod tests {
         let mut root = root();
         let before = root.dtsn();
         assert!(root.refresh(NOW) && !root.refresh(NOW));
-        assert!(root.refresh(NOW + REFRESH_INTERVAL));
+        let again = NOW + REFRESH_INTERVAL;
+        assert!(root.refresh(again), "what did not help is asked once more");
         assert_eq!(root.dtsn(), lollipop::next(lollipop::next(before)));
+        assert!(!root.refresh(again + REFRESH_INTERVAL), "but then less often");
+        let calm = again + REFRESH_INTERVAL * 4;
+        assert!(root.refresh(calm) && root.refresh(calm + REFRESH_INTERVAL), "it helped for long");
     }
 }

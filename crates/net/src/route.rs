@@ -13,9 +13,7 @@ pub(crate) type Path = Vec<Ipv6Addr, { HOPS_MAX + 1 }>;
 pub(crate) enum HopReport {
     /// Most reports are of frames that collided.
     Noted,
-    /// There are many: everybody shall tell its route again.
-    Doubted,
-    /// There still are, and nobody told another route: the hop is taken out.
+    /// There were many for long, and nobody told another route: the hop is taken out.
     Dead(ShortAddr),
 }
 

@@ -22,11 +22,28 @@ use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 
 /// So many frames under an unknown key, and for [`STRANDED_AFTER`] none that could be opened while there
 /// was a way to the root, and a node concludes that a change of key passed it by.
-const STRANDED_FRAMES: u16 = 8;
+const STRANDED_FRAMES: u16 = 3;
 /// See [`STRANDED_FRAMES`].
 const STRANDED_AFTER: Duration = Duration::from_secs(45);
 /// For the manager's answer when a node doubts that it is still in the network.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+impl Unopened {
+    /// A frame was opened, or there is no key yet.
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { count: 0, since: now, asked_at: None }
+    }
+
+    /// When a node that hears nothing it can open doubts that it is still in the network, or gives up.
+    pub(crate) fn due(&self) -> Instant {
+        match self.asked_at {
+            _ if self.count < STRANDED_FRAMES => Instant::FAR_FUTURE,
+            None => self.since + STRANDED_AFTER,
+            Some(at) => at + ANSWER_WITHIN,
+        }
+    }
+}
+
 /// Configurations that one record may hold: the network's, and one that stages a key.
 const UPDATES_MAX: usize = 4;
 /// Keys whose counters are remembered: those a network uses at a time, and those before.
@@ -296,7 +313,7 @@ impl Node {
 
     fn enter_network(&mut self, now: Instant, active: KeyIndex) {
         let Some(link) = &self.link else { return };
-        self.unopened = Unopened { count: 0, since: now, asked_at: None };
+        self.unopened = Unopened::new(now);
         let (pan_id, short) = (link.cfg.pan_id, link.cfg.short);
         let channel = self.channel();
         self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short });
@@ -310,7 +327,7 @@ impl Node {
         // Those whom a change of key passed by open each other's frames: only while there is a way to
         // the root are they the network.
         if self.net.is_attached() {
-            self.unopened = Unopened { count: 0, since: now, asked_at: None };
+            self.unopened = Unopened::new(now);
         }
         let Some(key) = KeyIndex::new(index.raw()) else { return };
         if let LinkAddr::Extended(src) = src {
@@ -346,33 +363,27 @@ impl Node {
         self.event(Event::LinkKeySwitched(new));
     }
 
-    pub(crate) fn mac_event(&mut self, now: Instant, event: MacEvent) {
-        if matches!(event, MacEvent::UnknownKey { .. }) && self.link.is_some() {
+    pub(crate) fn mac_event(&mut self, event: MacEvent) {
+        // The root hears no answer of a mesh that it is the root of; its session tells it.
+        let may_doubt = self.link.is_some() && self.config.kind != Kind::BorderRouter;
+        if matches!(event, MacEvent::UnknownKey { .. }) && may_doubt {
             self.unopened.count = self.unopened.count.saturating_add(1);
-            let alone = now - self.unopened.since >= STRANDED_AFTER;
-            if self.unopened.count >= STRANDED_FRAMES && alone {
-                self.doubt(now);
-            }
         }
         self.event(Event::Mac(event));
     }
 
     /// Others seem to use a key that this node does not have. Anybody can send such frames, so the network
     /// is asked: if it is still there, its answer is a frame that opens.
-    fn doubt(&mut self, now: Instant) {
-        match (self.config.kind, self.unopened.asked_at) {
-            // The root hears no answer of a mesh that it is the root of; its session tells it.
-            (Kind::BorderRouter, _) => {}
-            (Kind::Light | Kind::Switch | Kind::Sensor, None) => {
-                self.unopened.asked_at = Some(now);
-                self.greet_manager(now);
-                self.net.handle(now, NetInput::Announce);
-            }
-            (Kind::Light | Kind::Switch | Kind::Sensor, Some(at)) if now - at >= ANSWER_WITHIN => {
-                self.leave(now);
-            }
-            (Kind::Light | Kind::Switch | Kind::Sensor, Some(_)) => {}
+    pub(crate) fn doubt_if_due(&mut self, now: Instant) {
+        if now < self.unopened.due() {
+            return;
         }
+        if self.unopened.asked_at.is_some() {
+            return self.leave(now);
+        }
+        self.unopened.asked_at = Some(now);
+        self.greet_manager(now);
+        self.net.handle(now, NetInput::Announce);
     }
 
     /// A change of key passed this node by: only its own credential can bring it back.
@@ -391,7 +402,7 @@ impl Node {
         self.mac.handle(now, MacInput::ForgetAll);
         self.net.handle(now, NetInput::Detach);
         self.relay.set_rate(now, 0);
-        self.unopened = Unopened { count: 0, since: now, asked_at: None };
+        self.unopened = Unopened::new(now);
         self.joiner.handle(now, JoinerInput::Detached);
         self.joiner.handle(now, JoinerInput::Start);
     }

@@ -124,7 +124,7 @@ impl Node {
             pending: Vec::new(),
             next_ticket: 0,
             dodag_version: next_dodag_version_of(&records),
-            unopened: Unopened { count: 0, since: now, asked_at: None },
+            unopened: Unopened::new(now),
             frames_out: 0,
             entering: None,
             channel_turn: 0,
@@ -190,7 +190,7 @@ impl Node {
 
     fn wake_at(&self) -> Instant {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
-        self.wakes.iter().copied().fold(beacon, Instant::min)
+        self.wakes.iter().copied().fold(beacon.min(self.unopened.due()), Instant::min)
     }
 
     pub(crate) fn push(&mut self, output: Output) {
@@ -227,6 +227,7 @@ impl Node {
     fn settle(&mut self, now: Instant) {
         loop {
             self.send_beacon_if_due(now);
+            self.doubt_if_due(now);
             let moved = self.drain_mac(now)
                 | self.drain_net(now)
                 | self.drain_joiner(now)
@@ -279,7 +280,7 @@ impl Node {
                 self.net.handle(now, NetInput::SendDone(done));
             }
             MacOutput::ReserveCounter { index, below } => self.reserve_counter(index, below),
-            MacOutput::Event(event) => self.mac_event(now, event),
+            MacOutput::Event(event) => self.mac_event(event),
             MacOutput::Wait { .. } => unreachable!("the caller keeps it"),
         }
     }

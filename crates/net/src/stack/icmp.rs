@@ -116,7 +116,6 @@ impl Stack {
         let Role::Root(root) = &mut self.role else { return };
         match root.route_error(now, reporter, failed) {
             HopReport::Noted => {}
-            HopReport::Doubted => self.refresh_routes(now, failed),
             HopReport::Dead(device) => self.out.event(NetEvent::RouteLost { device }),
         }
     }

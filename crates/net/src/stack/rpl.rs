@@ -8,7 +8,7 @@ use crate::errand::{Errand, jittered, within};
 use crate::event::{NetDrop, NetEvent};
 use crate::lollipop;
 use crate::neighbours::LinkNews;
-use crate::node::{ATTEMPTS_MAX, Ask, PROBE_AFTER, PROBE_AGAIN, SETTLE};
+use crate::node::{ANSWER_SPREAD, ATTEMPTS_MAX, Ask, PROBE_AFTER, PROBE_AGAIN, SETTLE};
 use crate::route::{DaoVerdict, STATUS_NOT_REGISTERED, STATUS_STALE};
 use crate::trickle::Trickle;
 use crate::wire::ALL_RPL_NODES;
@@ -161,10 +161,11 @@ impl Stack {
         if let (Some(neighbour), Some(sender)) = (self.neighbours.find_mut(near.from), dio.sender) {
             neighbour.short = short_of(sender);
         }
-        if keep == Some(near.from) && dio.rank != INFINITE_RANK && dio.dtsn != node.dtsn {
+        if keep == Some(near.from) && dio.rank != INFINITE_RANK && dio.dtsn != node.parent_dtsn {
             // RFC 6550 section 9.6: the root wants to hear everybody's DAO again.
-            node.dtsn = dio.dtsn;
-            node.announce.want(now + within(Duration::from_secs(1), &mut self.prng));
+            node.parent_dtsn = dio.dtsn;
+            node.dtsn = lollipop::next(node.dtsn);
+            node.announce.want(now + within(ANSWER_SPREAD, &mut self.prng));
             self.dio.reset(now, &mut self.prng);
         }
         self.settle(now, near.from);
@@ -205,7 +206,7 @@ impl Stack {
         node.suspects_parent = false;
         node.probe_at = now + jittered(PROBE_AFTER, &mut self.prng);
         if let Some(heard) = self.neighbours.find(parent).and_then(|parent| parent.heard) {
-            node.dtsn = heard.dtsn;
+            node.parent_dtsn = heard.dtsn;
         }
         self.dio.reset(now, &mut self.prng);
         if node.network.is_none() {
@@ -213,11 +214,8 @@ impl Stack {
         } else if !node.registered {
             node.register = Errand::Due { at: now, attempt: 0 };
         } else {
-            // The way first, then the new router's cache.
             let soon = now + within(Duration::from_millis(100), &mut self.prng);
             node.announce = Errand::Due { at: soon, attempt: 0 };
-            let later = now + jittered(Duration::from_secs(2), &mut self.prng);
-            node.register = Errand::Due { at: later, attempt: 0 };
         }
     }
 
