@@ -64,7 +64,9 @@ pub(crate) enum Choice {
 pub(crate) enum DioNews {
     /// Of this DODAG and version, or not usable: nothing of note.
     Consistent,
-    /// Somebody lags behind or lost the root: tell soon.
+    /// Somebody lost the root. It asks when it wants an offer.
+    Poison,
+    /// Somebody lags behind: tell soon.
     Inconsistent,
     /// The root began a new version: ranks before are void.
     NewVersion,
@@ -142,7 +144,7 @@ impl Dodag {
         if let Some(configuration) = dio.configuration {
             self.configuration = configuration;
         }
-        if dio.rank == INFINITE_RANK { DioNews::Inconsistent } else { DioNews::Consistent }
+        if dio.rank == INFINITE_RANK { DioNews::Poison } else { DioNews::Consistent }
     }
 
     /// Our rank through `neighbour`, if it may be a parent at all.

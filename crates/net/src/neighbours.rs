@@ -9,15 +9,18 @@ pub const NEIGHBOURS_MAX: usize = 40;
 
 /// One transmission, in units of the link metric (RFC 6551 section 4.3.2: ETX times 128).
 pub(crate) const ETX_ONE: u16 = 128;
-/// RFC 6719 section 5, MAX_LINK_METRIC: ETX 4. There, links above are not used; here no link costs
-/// more, so that the only way to the root is kept however bad. Who does not answer at all is gone.
-pub(crate) const LINK_METRIC_MAX: u16 = 512;
-/// What a frame that was never acknowledged counts for.
-const ETX_FAILED: u16 = 8 * ETX_ONE;
-/// Failures in a row after which a neighbour is taken for gone.
+/// Where RFC 6719 section 5 does not use links above MAX_LINK_METRIC, here no link costs more than this,
+/// so that the only way to the root is kept however bad. Who does not answer at all is gone.
+pub(crate) const LINK_METRIC_MAX: u16 = 8 * ETX_ONE;
+/// Failures in a row, over [`FAILING`], after which a neighbour is taken for gone. A shorter row is a full
+/// air, and to look for another way would fill it more.
 const FAILURES_MAX: u8 = 3;
+/// See [`FAILURES_MAX`].
+const FAILING: Duration = Duration::from_secs(6);
 /// How long a neighbour that failed us is not chosen again.
 const PENALTY: Duration = Duration::from_secs(10);
+/// Who was not tried for so long is given some of its trust back when it is heard.
+const TRUST_AGAIN: Duration = Duration::from_secs(60);
 
 /// At this strength and above a link is taken for good before it was measured.
 const RSSI_GOOD: i16 = -80;
@@ -45,7 +48,9 @@ pub(crate) struct Neighbour {
     rssi: i16,
     /// From transmissions, once there were any.
     measured: Option<u16>,
+    measured_at: Instant,
     failures: u8,
+    failing_since: Instant,
     avoid_until: Instant,
 }
 
@@ -138,7 +143,9 @@ impl Neighbours {
                 heard_at: now,
                 rssi: i16::from(rssi.0),
                 measured: None,
+                measured_at: now,
                 failures: 0,
+                failing_since: now,
                 avoid_until: Instant::ZERO,
             };
             if self.entries.is_full() && !self.evict(&fresh, heard.rank, keep) {
@@ -151,6 +158,12 @@ impl Neighbours {
         if let Some(entry) = self.find_mut(eui64) {
             entry.heard = (heard.rank != u16::MAX).then_some(heard);
             entry.heard_at = now;
+            if let Some(measured) = &mut entry.measured
+                && now - entry.measured_at >= TRUST_AGAIN
+            {
+                *measured = (*measured * 7 + metric_of(entry.rssi)) / 8;
+                entry.measured_at = now;
+            }
         }
         true
     }
@@ -199,22 +212,25 @@ impl Neighbours {
         let Some(entry) = self.find_link(dst).filter(|_| attempts > 0) else {
             return LinkNews::Nothing;
         };
-        let sample = if acked { u16::from(attempts) * ETX_ONE } else { ETX_FAILED };
-        let sample = sample.min(ETX_FAILED);
+        let sample = if acked { u16::from(attempts) * ETX_ONE } else { LINK_METRIC_MAX };
         let before = entry.measured.unwrap_or_else(|| entry.link_metric());
-        entry.measured = Some((before * 7 + sample) / 8);
+        entry.measured = Some((before * 7 + sample.min(LINK_METRIC_MAX)) / 8);
+        entry.measured_at = now;
         if acked {
             entry.failures = 0;
             entry.heard_at = now;
             return LinkNews::Moved(entry.eui64);
         }
-        entry.failures += 1;
-        if entry.failures < FAILURES_MAX {
+        if entry.failures == 0 {
+            entry.failing_since = now;
+        }
+        entry.failures = entry.failures.saturating_add(1);
+        if entry.failures < FAILURES_MAX || now - entry.failing_since < FAILING {
             return LinkNews::Failed(entry.eui64);
         }
-        // Silent for so long, it starts again as a stranger when it is heard.
+        // Chosen before it answered anything, it would fail us again.
         entry.failures = 0;
-        entry.measured = None;
+        entry.measured = Some(LINK_METRIC_MAX);
         entry.heard = None;
         entry.avoid_until = now + PENALTY;
         LinkNews::Gone(entry.eui64)
@@ -238,7 +254,7 @@ mod tests {
         assert_eq!(metric_of(-50), METRIC_GOOD);
         assert_eq!(metric_of(-80), METRIC_GOOD);
         assert!(metric_of(-90) > metric_of(-85));
-        assert_eq!(metric_of(-128), LINK_METRIC_MAX);
+        assert!((5 * ETX_ONE..=LINK_METRIC_MAX).contains(&metric_of(-128)));
     }
 
     #[test]
@@ -253,11 +269,18 @@ mod tests {
         let metric = table.find(eui64(1)).expect("known").link_metric();
         assert!(metric < ETX_ONE + 10, "{metric}");
         assert_eq!(table.sent(now, dst, false, 0), LinkNews::Nothing, "the channel was busy");
-        assert_eq!(table.sent(now, dst, false, 4), LinkNews::Failed(eui64(1)));
-        assert_eq!(table.sent(now, dst, false, 4), LinkNews::Failed(eui64(1)));
-        assert_eq!(table.sent(now, dst, false, 4), LinkNews::Gone(eui64(1)));
-        let gone = table.find(eui64(1)).expect("known");
-        assert!(gone.heard.is_none() && gone.is_avoided(now));
+        for _ in 0..2 * FAILURES_MAX {
+            assert_eq!(table.sent(now, dst, false, 4), LinkNews::Failed(eui64(1)), "a full air");
+        }
+        let later = now + FAILING;
+        assert_eq!(table.sent(later, dst, false, 4), LinkNews::Gone(eui64(1)));
+        let gone = *table.find(eui64(1)).expect("known");
+        assert!(gone.heard.is_none() && gone.is_avoided(later));
+        assert_eq!(gone.link_metric(), LINK_METRIC_MAX);
+        assert!(table.dio(later, eui64(1), Rssi(-60), heard(128), None));
+        assert_eq!(table.find(eui64(1)).expect("known").link_metric(), LINK_METRIC_MAX);
+        assert!(table.dio(later + TRUST_AGAIN, eui64(1), Rssi(-60), heard(128), None));
+        assert!(table.find(eui64(1)).expect("known").link_metric() < LINK_METRIC_MAX);
     }
 
     #[test]

@@ -243,6 +243,15 @@ impl Root {
         (!path.is_empty()).then_some(path)
     }
 
+    /// Whether the way to `dst` ends at a node of which nobody told anything. Where parents go round, one of
+    /// them has not been heard yet, and is telling.
+    pub(crate) fn has_gap(&self, now: Instant, dst: Ipv6Addr) -> bool {
+        let known = |short: &ShortAddr| self.routes.get(short).filter(|route| now < route.until);
+        let way = core::iter::successors(self.short_of(dst), |short| Some(known(short)?.parent));
+        let last = way.take(self.routes.len() + 1).last();
+        last.is_some_and(|last| last != self.short && known(&last).is_none())
+    }
+
     /// The way to `dst` as its own announcement tells it, kept or not.
     pub(crate) fn path_by(&self, now: Instant, dao: &Dao) -> Option<Path> {
         let mut path = match dao.parent == self.addr() {
@@ -405,6 +414,17 @@ mod tests {
         root.dao(NOW, addr(1), &dao(1, 2, 240), 60);
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
         assert_eq!(root.path(NOW, addr(1)), None);
+        assert!(!root.has_gap(NOW, addr(1)), "one of the two has moved, and is telling");
+    }
+
+    #[test]
+    fn a_way_with_a_gap_is_told_from_a_whole_one() {
+        let mut root = root();
+        root.dao(NOW, addr(1), &dao(1, 0, 240), 60);
+        root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
+        assert!(!root.has_gap(NOW, addr(2)));
+        root.expel(eui64(1));
+        assert!(root.has_gap(NOW, addr(2)));
     }
 
     #[test]

@@ -27,6 +27,10 @@ impl Root {
         match *self {}
     }
 
+    pub(crate) fn has_gap(&self, _now: Instant, _dst: Ipv6Addr) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn refresh(&mut self, _now: Instant) -> bool {
         match *self {}
     }

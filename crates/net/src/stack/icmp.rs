@@ -124,6 +124,7 @@ impl Stack {
     pub(super) fn refresh_routes(&mut self, now: Instant, node: Ipv6Addr) {
         if let Role::Root(root) = &mut self.role
             && root.holds(now, node)
+            && root.has_gap(now, node)
             && root.refresh(now)
         {
             self.dio.reset(now, &mut self.prng);

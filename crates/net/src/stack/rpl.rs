@@ -139,7 +139,7 @@ impl Stack {
         match dodag.dio(dio, &mut self.neighbours) {
             DioNews::Foreign => return,
             DioNews::Consistent if near.multicast => self.dio.hear(),
-            DioNews::Consistent => {}
+            DioNews::Consistent | DioNews::Poison => {}
             DioNews::Inconsistent => self.dio.reset(now, &mut self.prng),
             DioNews::NewVersion => {
                 node.registered = false;
