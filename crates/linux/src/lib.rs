@@ -1,0 +1,1 @@
+//! Linux: serial lines, TUN, addresses and routes, UDP. Async drivers that decide nothing.
