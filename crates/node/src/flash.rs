@@ -28,6 +28,38 @@ pub enum RecordKey {
     GroupSequence(GroupId),
 }
 
+impl RecordKey {
+    /// A name of three octets, for stores that know names as octets.
+    pub fn octets(self) -> [u8; 3] {
+        let (kind, number) = match self {
+            Self::Network => (0, 0),
+            Self::FrameCounter(index) => (1, u16::from(index.raw())),
+            Self::MplSequence => (2, 0),
+            Self::DodagVersion => (3, 0),
+            Self::Group(group) => (4, group.0),
+            Self::GroupSequence(group) => (5, group.0),
+        };
+        let [high, low] = number.to_be_bytes();
+        [kind, high, low]
+    }
+
+    /// What [`Self::octets`] gave; `None` for anything else.
+    pub fn parse(octets: &[u8]) -> Option<Self> {
+        let [kind, high, low] = *octets else { return None };
+        let number = u16::from_be_bytes([high, low]);
+        let key = match kind {
+            0 => Self::Network,
+            1 => Self::FrameCounter(KeyIndex::new(low)?),
+            2 => Self::MplSequence,
+            3 => Self::DodagVersion,
+            4 => Self::Group(GroupId(number)),
+            5 => Self::GroupSequence(GroupId(number)),
+            _ => return None,
+        };
+        (key.octets() == octets).then_some(key)
+    }
+}
+
 /// One record. It prints its name only: what it holds are keys.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Record {
@@ -181,6 +213,23 @@ mod tests {
         check(Record::MplSequence { through: 15 });
         check(Record::DodagVersion { version: 241 });
         check(Record::GroupSequence { group: GroupId(1), epoch: TekId::FIRST, below: 1 << 39 });
+    }
+
+    #[test]
+    fn every_name_comes_back() {
+        for key in [
+            RecordKey::Network,
+            RecordKey::FrameCounter(KeyIndex::FIRST),
+            RecordKey::MplSequence,
+            RecordKey::DodagVersion,
+            RecordKey::Group(GroupId(513)),
+            RecordKey::GroupSequence(GroupId(u16::MAX)),
+        ] {
+            assert_eq!(RecordKey::parse(&key.octets()), Some(key));
+        }
+        for octets in [&[][..], &[6, 0, 0], &[0, 0, 1], &[1, 1, 1], &[4, 0]] {
+            assert_eq!(RecordKey::parse(octets), None);
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! **Invariant:** one batch is one transaction, durable when [`SqliteStore::commit`] returns, refused
 //! unless its revision is the next one. The file holds keys: nobody but its owner may read it.
 
+mod flash;
 mod load;
 mod write;
 
+pub use flash::{FlashError, FlashFile, FlashRecord};
 use lowgate_manager::{Batch, Snapshot, Store, StoreError};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fs::{self, OpenOptions};

@@ -26,10 +26,10 @@ pub const COLUMNS: [&str; 5] = ["eui64", "psk", "kind", "room", "groups"];
 /// What the inventory may refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The building's rooms by name.
-    pub rooms: BTreeSet<String>,
-    /// The groups that were declared.
-    pub groups: BTreeSet<GroupId>,
+    /// The building's rooms by name; `None` where nobody declared any.
+    pub rooms: Option<BTreeSet<String>>,
+    /// The groups that were declared; `None` where the manager will say.
+    pub groups: Option<BTreeSet<GroupId>>,
 }
 
 impl Known {
@@ -37,8 +37,8 @@ impl Known {
     pub fn of(building: &Building) -> Self {
         let rooms = building.floors.iter().flat_map(|floor| &floor.rooms);
         Self {
-            rooms: rooms.map(|room| room.name.clone()).collect(),
-            groups: building.groups.iter().map(|group| GroupId(group.id)).collect(),
+            rooms: Some(rooms.map(|room| room.name.clone()).collect()),
+            groups: Some(building.groups.iter().map(|group| GroupId(group.id)).collect()),
         }
     }
 }

@@ -97,10 +97,14 @@ impl Reading<'_> {
     }
 
     fn room(&mut self, line: usize, text: &str) -> bool {
-        let known = self.known.rooms.contains(text);
+        let Some(rooms) = &self.known.rooms else { return true };
+        let known = rooms.contains(text);
         if !known {
-            let allowed = list(self.known.rooms.iter());
-            let what = format!("{} is not in the building; allowed: {allowed}", shown(text));
+            let what = format!(
+                "{} is not in the building; allowed: {}",
+                shown(text),
+                list(rooms.iter())
+            );
             self.fault(line, "room", what);
         }
         known
@@ -125,9 +129,14 @@ impl Reading<'_> {
 
     fn membership(&mut self, line: usize, part: &str) -> Option<(GroupId, Role)> {
         let (id, role) = part.split_once(':').unwrap_or((part, ""));
-        let id = id.trim().parse().ok().map(GroupId).filter(|id| self.known.groups.contains(id));
+        let declared = self.known.groups.as_ref();
+        let id = id.trim().parse().ok().map(GroupId);
+        let id = id.filter(|id| declared.is_none_or(|groups| groups.contains(id)));
         if id.is_none() {
-            let allowed = list(self.known.groups.iter().map(|group| group.0));
+            let allowed = match declared {
+                Some(groups) => list(groups.iter().map(|group| group.0)),
+                None => "a number from 0 to 65535".into(),
+            };
             let what = format!("{} is no group; allowed: {allowed}", shown(part));
             self.fault(line, "groups", what);
         }

@@ -10,8 +10,8 @@ const PSK: &str = "00112233445566778899aabbccddeeff";
 
 fn known() -> Known {
     Known {
-        rooms: ["Kitchen", "Meeting, big"].map(String::from).into(),
-        groups: [1, 7, 8, 9, 10, 11, 12, 13, 14].map(GroupId).into(),
+        rooms: Some(["Kitchen", "Meeting, big"].map(String::from).into()),
+        groups: Some([1, 7, 8, 9, 10, 11, 12, 13, 14].map(GroupId).into()),
     }
 }
 
