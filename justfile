@@ -7,6 +7,8 @@ embedded:
     cargo xtask embedded
 interop:
     cargo xtask interop
+e2e:
+    cargo xtask e2e
 deny:
     cargo xtask deny
 ci:

@@ -1,6 +1,7 @@
 //! The command line of Lowgate.
 
 use clap::{Parser, Subcommand};
+use lowgate::daemon::commands;
 use lowgate::{decode, demo};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,6 +27,57 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         keys: Option<PathBuf>,
     },
+    /// Writes a configuration in which every key is documented
+    Init {
+        /// Where to
+        #[arg(default_value = lowgate::daemon::config::PATH)]
+        file: PathBuf,
+    },
+    /// Border router and domain manager in one process
+    Run {
+        #[command(flatten)]
+        place: commands::Where,
+    },
+    /// The inventory
+    Device {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(subcommand)]
+        device: commands::Device,
+    },
+    /// Groups of devices that take commands together
+    Group {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(subcommand)]
+        group: commands::Group,
+    },
+    /// When new devices may join
+    Window {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(subcommand)]
+        window: commands::Window,
+    },
+    /// The mesh as the border router sees it
+    Mesh {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(subcommand)]
+        mesh: commands::Mesh,
+    },
+    /// The domain in a few numbers
+    Status {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(flatten)]
+        shown: commands::Shown,
+    },
+    /// What happens, a line each, until interrupted
+    Events {
+        #[command(flatten)]
+        place: commands::Where,
+    },
 }
 
 fn main() -> ExitCode {
@@ -35,6 +87,14 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Demo(options) => demo::run(&options, &command_line, &mut std::io::stdout().lock()),
         Command::Decode { file, keys } => show(&file, keys.as_deref()),
+        Command::Init { file } => commands::init(&file),
+        Command::Run { place } => commands::run(&place),
+        Command::Device { place, device } => commands::device(&place, device),
+        Command::Group { place, group } => commands::group(&place, group),
+        Command::Window { place, window } => commands::window(&place, &window),
+        Command::Mesh { place, mesh } => commands::mesh(&place, &mesh),
+        Command::Status { place, shown } => commands::status(&place, shown),
+        Command::Events { place } => commands::events(&place),
     }
 }
 

@@ -1,2 +1,14 @@
 //! A radio co-processor: Spinel on one side, the radio seam on the other. It holds no key.
+//!
+//! It answers OpenThread's hosts too, as far as their raw link goes. Below it stands a
+//! [`LinkMachine`](lowgate_mac::LinkMachine), which does channel access, retries, acknowledgements.
+//!
+//! **Invariant:** one transmission at a time, answered once; no frame passes in either direction
+//! unless the host enabled the PHY and the raw stream; whatever the host sends, the machine answers
+//! or drops.
 #![no_std]
+
+mod machine;
+mod settings;
+
+pub use machine::{Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX, TRANSMISSION_MAX};

@@ -7,7 +7,9 @@
 //! force; it holds no key that a device does not hold.
 
 mod backbone;
+pub mod co_processor;
 mod router;
 
 pub use backbone::{Datagram, datagram, packet};
+pub use co_processor::{CoProcessor, CoProcessorEvent, CoProcessorInput, CoProcessorOutput};
 pub use router::{Input, MEMBERS_MAX, Output, Router, RouterConfig};

@@ -13,6 +13,7 @@ cargo xtask <task>
   test       format, lints, all tests, documentation: no root, no network, nothing installed
   embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
   interop    tests against programs that others wrote (as root, installs them with apt-get)
+  e2e        the daemon on a real kernel, in network namespaces of its own (as root)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
 /// The device's instruction set.
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         ["test"] => test(),
         ["embedded"] => embedded(),
         ["interop"] => interop(),
+        ["e2e"] => e2e(),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");
@@ -91,6 +93,17 @@ fn no_std_packages() -> Result<Vec<String>, String> {
 fn interop() -> Result<(), String> {
     peers::provide()?;
     cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"]).run()
+}
+
+/// One test after the other: each has a mesh that lives in real time, and would starve the next.
+fn e2e() -> Result<(), String> {
+    peers::provide()?;
+    cargo(&["build", "--release"]).run()?;
+    let binary = run::root().join("target/release/lowgate");
+    let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", "e2e_linux", "--"];
+    cargo(&[&test[..], &["--test-threads=1"]].concat())
+        .env("LOWGATE_BIN", binary.display().to_string())
+        .run()
 }
 
 /// Without the advisories: their database is a git repository, and the machines that run this

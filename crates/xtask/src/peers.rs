@@ -9,6 +9,8 @@ const PEERS: &[(&str, &str)] = &[
     ("coap-client-openssl", "libcoap3-bin"),
     ("coap-client-gnutls", "libcoap3-bin"),
     ("tshark", "tshark"),
+    ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
 ];
 
 /// Sees to it that every peer is there, or names those that are not.

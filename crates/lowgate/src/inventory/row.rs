@@ -100,11 +100,8 @@ impl Reading<'_> {
         let Some(rooms) = &self.known.rooms else { return true };
         let known = rooms.contains(text);
         if !known {
-            let what = format!(
-                "{} is not in the building; allowed: {}",
-                shown(text),
-                list(rooms.iter())
-            );
+            let what =
+                format!("{} is not in the building; allowed: {}", shown(text), list(rooms.iter()));
             self.fault(line, "room", what);
         }
         known

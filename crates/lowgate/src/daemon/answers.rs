@@ -1,0 +1,239 @@
+//! From a command's question to the manager's request, from its reply to an answer, and from events to
+//! lines for people.
+
+use super::control::{Answer, Ask};
+use super::ledger::Ledger;
+use crate::inventory::{self, Known};
+use lowgate_manager::{
+    DeviceState, DeviceView, GroupId, GroupRefused, ImportFault, ImportRefused, ManagerEvent,
+    Refusal, Reply, Request, RevokeRefused, Status, WINDOW_MAX, WindowRefused,
+};
+use lowgate_net::NetEvent;
+use lowgate_node::Event;
+use lowgate_router::Router;
+use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, ShortAddr};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A question that the manager has.
+pub(super) enum Waiting {
+    /// The file that a line of an import stands in, and the devices in it.
+    Import { file: String, devices: Vec<Eui64> },
+    /// The reply says it all.
+    Plain,
+    /// The devices are wanted as a tree.
+    Tree,
+}
+
+/// What the manager is to be asked.
+pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<String>> {
+    let request = match ask {
+        Ask::DeviceImport { file, text } => {
+            let records = inventory::parse(&file, text.as_bytes(), &Known::default());
+            let records = records
+                .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            let devices = records.iter().map(|record| record.eui64).collect();
+            return Ok((Request::Import(records), Waiting::Import { file, devices }));
+        }
+        Ask::MeshTree => return Ok((Request::ListDevices, Waiting::Tree)),
+        Ask::DeviceList => Request::ListDevices,
+        Ask::DeviceRevoke { eui64 } => Request::Revoke { eui64: parsed(&eui64)? },
+        Ask::DeviceRead { eui64, path } => {
+            let path = path.trim_start_matches('/').to_owned();
+            Request::ReadResource { eui64: parsed(&eui64)?, path }
+        }
+        Ask::GroupCreate { id, name } => Request::CreateGroup { id: GroupId(id), name },
+        Ask::WindowOpen { minutes } => {
+            let until = now + Duration::from_secs(minutes.saturating_mul(60));
+            Request::OpenWindow { until }
+        }
+        Ask::WindowClose => Request::CloseWindow,
+        Ask::Status => Request::Status,
+        Ask::Events => return Err(vec!["events are followed, not asked for".into()]),
+    };
+    Ok((request, Waiting::Plain))
+}
+
+fn parsed(eui64: &str) -> Result<Eui64, Vec<String>> {
+    let wrong = || vec![format!("{eui64}: not an EUI-64; like 02-12-4b-00-00-00-00-01")];
+    eui64.parse().map_err(|_| wrong())
+}
+
+/// What the command is told.
+pub(super) fn answer(
+    now: Instant,
+    waiting: &Waiting,
+    reply: Reply,
+    router: &Router,
+    ledger: &Ledger,
+) -> Answer {
+    let value = match (reply, waiting) {
+        (Reply::Refused(refusal), _) => return Answer::Refused(refused(&refusal, waiting)),
+        (Reply::Done, Waiting::Import { devices, .. }) => json!({ "imported": devices.len() }),
+        (Reply::Done, _) => json!({}),
+        (Reply::Resource { code, payload, round_trip }, _) => json!({
+            "code": format!("{}.{:02}", code >> 5, code & 0x1f),
+            "payload": String::from_utf8_lossy(&payload),
+            "round_trip_ms": round_trip.as_millis(),
+        }),
+        (Reply::Devices(devices), Waiting::Tree) => tree(&devices, router),
+        (Reply::Devices(devices), _) => {
+            devices.iter().map(|device| shown(device, router, ledger)).collect()
+        }
+        (Reply::Status(status), _) => status_shown(now, &status, router),
+    };
+    Answer::Done(value)
+}
+
+fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
+    let line = |text: &str| vec![text.to_owned()];
+    match (refusal, waiting) {
+        (Refusal::Import(faults), Waiting::Import { file, devices }) => {
+            faults.iter().map(|fault| import_fault(fault, file, devices)).collect()
+        }
+        (Refusal::Import(faults), _) => vec![format!("{} faults", faults.len())],
+        (Refusal::Group(GroupRefused::IdTaken), _) => line("the number is another group's"),
+        (Refusal::Group(GroupRefused::LabelTooLong), _) => line("the name is too long"),
+        (Refusal::Group(GroupRefused::Full), _) => line("there are too many groups"),
+        (Refusal::Window(WindowRefused::InThePast), _) => line("at least one minute is allowed"),
+        (Refusal::Window(WindowRefused::TooLong), _) => {
+            vec![format!("at most {} minutes are allowed", WINDOW_MAX.as_secs() / 60)]
+        }
+        (Refusal::Revoke(RevokeRefused::UnknownDevice), _) => {
+            line("the device is not in the inventory; see `lowgate device list`")
+        }
+        (Refusal::Revoke(RevokeRefused::AlreadyRevoked), _) => {
+            line("the device is revoked already")
+        }
+        (Refusal::NoSession, _) => line("the device is no member, or cannot be reached now"),
+        (Refusal::Path, _) => line("that is no path of a resource; like light"),
+        (Refusal::NoAnswer, _) => line("the device did not answer"),
+        (Refusal::Busy, _) => line("too many reads are under way; try again"),
+        (Refusal::StoreFailed, _) => line("the database failed; see the daemon's log"),
+    }
+}
+
+fn import_fault(refused: &ImportRefused, file: &str, devices: &[Eui64]) -> String {
+    let what = match refused.fault {
+        ImportFault::EuiTaken => "the EUI-64 is in the inventory already".into(),
+        ImportFault::IdentityTaken => "another device has this identity".into(),
+        ImportFault::LabelTooLong => "name or room is too long".into(),
+        ImportFault::UnknownGroup(group) => {
+            format!("there is no group {}; create it with `lowgate group create`", group.0)
+        }
+        ImportFault::TooManyGroups => "it is in too many groups".into(),
+        ImportFault::GroupSendersFull(group) => format!("group {} has too many senders", group.0),
+        ImportFault::SecondBorderRouter => {
+            "the domain has a border router, this daemon: leave the line out".into()
+        }
+        ImportFault::InventoryFull => "the inventory is full".into(),
+    };
+    let device = devices.get(refused.line).map(ToString::to_string).unwrap_or_default();
+    format!("{file}: {device}: {what}")
+}
+
+fn shown(device: &DeviceView, router: &Router, ledger: &Ledger) -> Value {
+    let short = match device.state {
+        DeviceState::Admitted { short } => Some(short),
+        DeviceState::Expected | DeviceState::Revoked { .. } => None,
+    };
+    let reachable = short.is_some_and(|short| is_routed(router, short));
+    json!({
+        "eui64": device.eui64.to_string(),
+        "kind": device.kind.word(),
+        "name": device.name,
+        "room": device.room,
+        "state": device.state.word(),
+        "addr": short.and_then(|short| addr_of(router, short)).map(|addr| addr.to_string()),
+        "reachable": reachable,
+        "keys_confirmed": device.keys_confirmed,
+        "handshakes_failed": device.handshakes_failed,
+        "attempts": ledger.shown(device.eui64),
+    })
+}
+
+fn addr_of(router: &Router, short: ShortAddr) -> Option<Ipv6Addr> {
+    Some(Iid::from(short).under(router.node().net().prefix()?))
+}
+
+fn is_routed(router: &Router, short: ShortAddr) -> bool {
+    let net = router.node().net();
+    net.global_addr() == addr_of(router, short) || net.routes().any(|route| route.device == short)
+}
+
+fn status_shown(now: Instant, status: &Status, router: &Router) -> Value {
+    let prefix = router.node().net().prefix();
+    let prefix = prefix.map(|prefix| Iid([0; 8]).under(prefix).to_string() + "/64");
+    json!({
+        "mesh_prefix": prefix,
+        "mesh_up": router.node().is_member(),
+        "devices_with_routes": router.node().net().routes().count(),
+        "revision": status.revision,
+        "expected": status.expected,
+        "admitted": status.admitted,
+        "revoked": status.revoked,
+        "groups": status.groups,
+        "sessions": status.sessions,
+        "window_seconds_left": status.window_until.map(|until| until.since(now).as_secs()),
+        "key_index": status.key_index,
+        "staged_key_index": status.staged_key_index,
+        "strangers": status.strangers,
+    })
+}
+
+/// Every device with a way, with its parent and its hops.
+fn tree(devices: &[DeviceView], router: &Router) -> Value {
+    let by_short: BTreeMap<ShortAddr, &DeviceView> = devices
+        .iter()
+        .filter_map(|device| match device.state {
+            DeviceState::Admitted { short } => Some((short, device)),
+            DeviceState::Expected | DeviceState::Revoked { .. } => None,
+        })
+        .collect();
+    let parents: BTreeMap<_, _> =
+        router.node().net().routes().map(|route| (route.device, route.parent)).collect();
+    let hops = |device: ShortAddr| {
+        let way = std::iter::successors(Some(device), |at| parents.get(at).copied());
+        way.take(parents.len() + 1).count() - 1
+    };
+    let shown = |(device, parent): (&ShortAddr, &ShortAddr)| {
+        let name = |short| by_short.get(short).map(|device| device.eui64.to_string());
+        json!({ "eui64": name(device), "parent": name(parent), "hops": hops(*device) })
+    };
+    parents.iter().map(shown).collect()
+}
+
+/// What people want to know of the border router.
+pub(super) fn router_line(event: &Event) -> Option<String> {
+    match event {
+        Event::Net(NetEvent::RouteChanged { device, parent }) => {
+            Some(format!("mesh: {device:?} sends through {parent:?}"))
+        }
+        Event::Net(NetEvent::RouteLost { device }) => Some(format!("mesh: no way to {device:?}")),
+        Event::Join(event) => Some(format!("border router: {event:?}")),
+        Event::LinkKeySwitched(index) => {
+            Some(format!("border router: link key {} is in force", index.raw()))
+        }
+        _ => None,
+    }
+}
+
+/// What people want to know of the manager.
+pub(super) fn manager_line(event: &ManagerEvent) -> Option<String> {
+    Some(match event {
+        ManagerEvent::Authenticated { eui64, .. } => format!("{eui64} proved its key"),
+        ManagerEvent::HandshakeFailed { claimed: Some(claimed), reason, .. } => {
+            format!("a handshake of somebody who says he is {claimed:?} failed: {reason:?}")
+        }
+        ManagerEvent::NotAuthorized { eui64, why } => format!("{eui64} is not let in: {why:?}"),
+        ManagerEvent::Admitted { eui64, short } => format!("{eui64} is admitted as {short:?}"),
+        ManagerEvent::Returned { eui64, short } => format!("{eui64} is back as {short:?}"),
+        ManagerEvent::KeysConfirmed { eui64 } => format!("{eui64} has its keys"),
+        ManagerEvent::KeysRefused { eui64, error } => format!("{eui64} refused keys: {error:?}"),
+        ManagerEvent::GaveUp { eui64, what } => format!("{eui64} did not confirm: {what:?}"),
+        ManagerEvent::Revoked { eui64 } => format!("{eui64} is revoked; all others get new keys"),
+        ManagerEvent::RekeyProgress { done, of } => format!("new link key: {done} of {of}"),
+        ManagerEvent::KeySwitched { index } => format!("link key {} is in force", index.raw()),
+        _ => return None,
+    })
+}

@@ -1,0 +1,161 @@
+//! The daemon's one file. Every key is documented in the text that `lowgate init` writes.
+//!
+//! **Invariant:** a key that nobody knows is refused, not ignored.
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Where the file is looked for unless the command line says otherwise.
+pub const PATH: &str = "/etc/lowgate/lowgate.toml";
+
+/// What `lowgate init` writes: every key with its default.
+pub const TEMPLATE: &str = r#"# Lowgate: border router and domain manager. See `lowgate --help`.
+
+[radio]
+# The serial line to the radio co-processor:
+#   spinel+hdlc+uart:///dev/ttyACM0?baud=460800     a serial device, or a pty
+#   spinel+hdlc+socket:///run/radio.sock            a Unix socket
+#   spinel+hdlc+forkpty:///usr/bin/ot-rcp?arg=1     a program
+url = "spinel+hdlc+uart:///dev/ttyACM0?baud=460800"
+# The channel of a new domain, 11 to 26. A domain that exists keeps its own.
+channel = 15
+
+[network]
+# The name of the network interface of the mesh, at most 15 characters.
+interface = "lowgate0"
+
+[state]
+# Keys, counters and admissions live here; nobody but the daemon may read it.
+dir = "/var/lib/lowgate"
+
+[control]
+# Where the commands reach the daemon.
+socket = "/run/lowgate/control.sock"
+"#;
+
+/// The file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The co-processor.
+    pub radio: Radio,
+    /// The building's side.
+    pub network: Network,
+    /// What outlives the process.
+    pub state: State,
+    /// The commands' door.
+    pub control: Control,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Radio {
+    /// The serial line.
+    pub url: String,
+    /// Of a new domain.
+    #[serde(default = "default_channel")]
+    pub channel: u8,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// The TUN interface.
+    pub interface: String,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The folder.
+    pub dir: PathBuf,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The Unix socket.
+    pub socket: PathBuf,
+}
+
+const fn default_channel() -> u8 {
+    15
+}
+
+/// Octets of an interface's name that Linux takes.
+const INTERFACE_OCTETS_MAX: usize = 15;
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// One line, with the cause and the remedy.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|fault| {
+            format!(
+                "{}: cannot be read: {fault}; write one with `lowgate init {}`",
+                path.display(),
+                path.display()
+            )
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// The configuration in `text`, which stands in `file`.
+    ///
+    /// # Errors
+    /// One line, with the cause and the remedy.
+    pub fn parse(file: &str, text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|fault| {
+            let line = fault.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            format!("{file}:{line}: {}", fault.message().replace('\n', ", "))
+        })?;
+        if !(11..=26).contains(&config.radio.channel) {
+            let channel = config.radio.channel;
+            return Err(format!("{file}: radio.channel: {channel}; allowed: 11 to 26"));
+        }
+        let name = &config.network.interface;
+        if name.is_empty() || name.len() > INTERFACE_OCTETS_MAX || name.contains(['/', ' ', ':']) {
+            return Err(format!(
+                "{file}: network.interface: \"{name}\"; allowed: 1 to {INTERFACE_OCTETS_MAX} \
+                 characters without blank, slash and colon"
+            ));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        Config::parse("x.toml", text).expect_err("something is wrong with it")
+    }
+
+    #[test]
+    fn what_init_writes_is_read() {
+        let config = Config::parse("x.toml", TEMPLATE).expect("it is ours");
+        assert_eq!(config.radio.channel, 15);
+        assert_eq!(config.state.dir, Path::new("/var/lib/lowgate"));
+    }
+
+    #[test]
+    fn a_fault_names_file_line_and_what_is_allowed() {
+        let unknown = fault(&TEMPLATE.replace("channel = 15", "chanel = 15"));
+        assert!(unknown.starts_with("x.toml:") && unknown.contains("chanel"), "{unknown}");
+        let channel = fault(&TEMPLATE.replace("channel = 15", "channel = 27"));
+        assert!(channel.contains("27") && channel.contains("11 to 26"), "{channel}");
+        let name = fault(&TEMPLATE.replace("lowgate0", "a-name-that-is-too-long"));
+        assert!(name.contains("network.interface"), "{name}");
+        let missing = fault("[radio]\nurl = \"x\"\n");
+        assert!(missing.contains("network"), "{missing}");
+        for text in [unknown, channel, name, missing] {
+            assert!(!text.contains('\n'), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The serial line to the co-processor: open while it can be, opened again when it is not.
+
+use lowgate_linux::{Serial, SerialUrl};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+/// Messages under way in each direction.
+pub(super) const WAITING_MAX: usize = 256;
+/// Between two attempts to open the line.
+const REOPEN_AFTER: Duration = Duration::from_millis(200);
+/// A line that takes nothing for so long hangs.
+const WRITE_MAX: Duration = Duration::from_secs(1);
+const READ_OCTETS_MAX: usize = 1024;
+
+/// To the line.
+pub(super) enum ToLine {
+    /// Send these.
+    Octets(Vec<u8>),
+    /// Close and open.
+    Reopen,
+}
+
+/// From the line.
+pub(super) enum FromLine {
+    /// It is open.
+    Opened,
+    /// It is not.
+    Closed { why: String },
+    /// These arrived.
+    Octets(Vec<u8>),
+}
+
+/// Until the daemon ends.
+pub(super) async fn drive(
+    url: SerialUrl,
+    first: Serial,
+    mut wishes: mpsc::Receiver<ToLine>,
+    tell: mpsc::Sender<FromLine>,
+) {
+    let mut open = Some(first);
+    loop {
+        let Some(mut serial) = open.take() else { return };
+        if tell.send(FromLine::Opened).await.is_err() {
+            return;
+        }
+        let why = talk(&mut serial, &mut wishes, &tell).await;
+        if tell.send(FromLine::Closed { why }).await.is_err() {
+            return;
+        }
+        drop(serial);
+        open = reopen(&url, &tell).await;
+        // What was meant for the line before means nothing to this one.
+        while wishes.try_recv().is_ok() {}
+    }
+}
+
+/// `None` when the daemon ends.
+async fn reopen(url: &SerialUrl, tell: &mpsc::Sender<FromLine>) -> Option<Serial> {
+    let mut told = String::new();
+    loop {
+        sleep(REOPEN_AFTER).await;
+        match Serial::open(url) {
+            Ok(serial) => return Some(serial),
+            Err(fault) => {
+                let why = fault.to_string();
+                if why != told {
+                    tell.send(FromLine::Closed { why: why.clone() }).await.ok()?;
+                }
+                told = why;
+            }
+        }
+    }
+}
+
+/// Why it ended.
+async fn talk(
+    serial: &mut Serial,
+    wishes: &mut mpsc::Receiver<ToLine>,
+    tell: &mpsc::Sender<FromLine>,
+) -> String {
+    let mut octets = [0; READ_OCTETS_MAX];
+    loop {
+        tokio::select! {
+            len = serial.read(&mut octets) => match len {
+                Ok(0) => return "it is closed at the other end".into(),
+                Ok(len) => {
+                    if tell.send(FromLine::Octets(octets[..len].to_vec())).await.is_err() {
+                        return "the daemon ends".into();
+                    }
+                }
+                Err(fault) => return fault.to_string(),
+            },
+            wish = wishes.recv() => match wish {
+                Some(ToLine::Octets(octets)) => match timeout(WRITE_MAX, serial.write_all(&octets)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(fault)) => return fault.to_string(),
+                    Err(_) => return "it takes no more octets".into(),
+                },
+                Some(ToLine::Reopen) => return "it is opened anew".into(),
+                None => return "the daemon ends".into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What a Raspberry Pi runs, and the commands that talk to it.
+
+mod answers;
+mod chance;
+pub mod commands;
+pub mod config;
+pub mod control;
+mod core;
+mod ledger;
+mod line;
+mod origin;
+mod run;
+mod storage;

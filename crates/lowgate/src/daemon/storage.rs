@@ -1,0 +1,88 @@
+//! The disk, on a thread of its own: what it does takes milliseconds on a good disk and seconds on a
+//! bad one, and the radio does not wait.
+//!
+//! **Invariant:** jobs are done in the order they were given.
+
+use lowgate_manager::{Batch, Store};
+use lowgate_node::flash::{RecordKey, RecordOctets};
+use lowgate_store::{FlashFile, SqliteStore};
+use std::sync::mpsc;
+use std::thread;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// For the disk.
+#[expect(clippy::large_enum_variant, reason = "a handful wait at a time")]
+pub(super) enum Job {
+    /// The manager decided something.
+    Commit(Batch),
+    /// The border router remembers something.
+    Put { ticket: u32, key: RecordKey, octets: RecordOctets },
+    /// The border router forgets something.
+    Erase(RecordKey),
+}
+
+/// What the disk did.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// [`Job::Commit`].
+    Committed { revision: u64 },
+    /// [`Job::Put`].
+    Put { ticket: u32 },
+    /// Nothing more will be written.
+    Failed { why: String },
+}
+
+/// The thread's two ends.
+pub(super) struct Storage {
+    jobs: mpsc::Sender<Job>,
+    done: UnboundedReceiver<Done>,
+}
+
+impl Storage {
+    pub(super) fn start(store: SqliteStore, flash: FlashFile) -> Self {
+        let (jobs, todo) = mpsc::channel();
+        let (tell, done) = unbounded_channel();
+        thread::spawn(move || work(store, &flash, &todo, &tell));
+        Self { jobs, done }
+    }
+
+    pub(super) fn give(&self, job: Job) {
+        // The thread ends only after it said that it failed.
+        let _ = self.jobs.send(job);
+    }
+
+    pub(super) async fn next(&mut self) -> Done {
+        match self.done.recv().await {
+            Some(done) => done,
+            None => Done::Failed { why: "the storage thread ended".into() },
+        }
+    }
+}
+
+fn work(
+    mut store: SqliteStore,
+    flash: &FlashFile,
+    todo: &mpsc::Receiver<Job>,
+    tell: &UnboundedSender<Done>,
+) {
+    for job in todo {
+        let done = match job {
+            Job::Commit(batch) => match store.commit(&batch) {
+                Ok(()) => Done::Committed { revision: batch.revision },
+                Err(fault) => Done::Failed { why: fault.to_string() },
+            },
+            Job::Put { ticket, key, octets } => match flash.put(&key.octets(), &octets) {
+                Ok(()) => Done::Put { ticket },
+                Err(fault) => Done::Failed { why: fault.to_string() },
+            },
+            Job::Erase(key) => match flash.erase(&key.octets()) {
+                Ok(()) => continue,
+                Err(fault) => Done::Failed { why: fault.to_string() },
+            },
+        };
+        let failed = matches!(done, Done::Failed { .. });
+        if tell.send(done).is_err() || failed {
+            return;
+        }
+    }
+}

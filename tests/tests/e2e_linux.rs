@@ -1,0 +1,234 @@
+//! Purpose: the border router on a real kernel: `lowgate run` drives a co-processor over a pty, and the
+//! building's network reaches the devices of the mesh through it.
+//! Topology: network namespace `router` with the daemon, its TUN and one end of a veth pair; namespace
+//! `building` with the other end; the co-processor and its mesh of 20 devices are `lowgate sim serve`.
+//! Criteria: with each test. Runs as root, by `cargo xtask e2e`.
+
+use lowgate_tests::program::Program;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const DEVICES: usize = 20;
+/// For all to be in: they get power one after the other.
+const JOIN_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The binary under test.
+fn lowgate() -> String {
+    std::env::var("LOWGATE_BIN").expect("`cargo xtask e2e` says where the binary is")
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|fault| panic!("{command:?}: {fault}"));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {told}");
+    output
+}
+
+fn ip(arguments: &str) -> Output {
+    done(Command::new("ip").args(arguments.split(' ')))
+}
+
+/// Two namespaces and the wire between them. They end with their owner.
+struct Site {
+    router: String,
+    building: String,
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let id = format!("lowgate-{name}-{}", std::process::id());
+        let (router, building) = (format!("{id}-r"), format!("{id}-b"));
+        let dir = tempfile::tempdir().expect("a folder");
+        let site = Self { router, building, dir };
+        let (router, building) = (&site.router, &site.building);
+        ip(&format!("netns add {router}"));
+        ip(&format!("netns add {building}"));
+        ip(&format!("-n {router} link add up0 type veth peer name eth0 netns {building}"));
+        ip(&format!("-n {router} addr add fd00:b::1/64 dev up0 nodad"));
+        ip(&format!("-n {building} addr add fd00:b::2/64 dev eth0 nodad"));
+        for (namespace, device) in [(router, "up0"), (building, "eth0"), (router, "lo")] {
+            ip(&format!("-n {namespace} link set {device} up"));
+        }
+        site.in_router("sysctl", &["-q", "-w", "net.ipv6.conf.all.forwarding=1"]);
+        site.configure();
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn configure(&self) {
+        let config = format!(
+            "[radio]\nurl = \"spinel+hdlc+uart://{}\"\n[network]\ninterface = \"lowgate0\"\n\
+             [state]\ndir = \"{}\"\n[control]\nsocket = \"{}\"\n",
+            self.text("radio"),
+            self.text("state"),
+            self.text("control.sock"),
+        );
+        std::fs::write(self.path("lowgate.toml"), config).expect("written");
+    }
+
+    fn in_router(&self, program: &str, arguments: &[&str]) -> Output {
+        let exec = ["netns", "exec", &self.router, program];
+        done(Command::new("ip").args(exec).args(arguments))
+    }
+
+    /// A program that goes on in the router's namespace.
+    fn start(&self, arguments: &[&str]) -> Program {
+        let lowgate = lowgate();
+        let exec = ["netns", "exec", &self.router, &lowgate];
+        Program::start("ip", &[&exec[..], arguments].concat())
+    }
+
+    fn serve(&self) -> Program {
+        let (nodes, radio, inventory) =
+            (DEVICES.to_string(), self.text("radio"), self.text("inventory.csv"));
+        let mut arguments = vec!["sim", "serve", "--nodes", &nodes, "--pty", &radio];
+        arguments.extend(["--power-interval", "1", "--write-inventory", &inventory]);
+        let program = self.start(&arguments);
+        wait_for(&self.path("radio"));
+        wait_for(&self.path("inventory.csv"));
+        program
+    }
+
+    fn run(&self) -> Program {
+        let mut program = self.start(&["run", "--config", &self.text("lowgate.toml")]);
+        program.expect("mesh ");
+        program
+    }
+
+    /// A command to the daemon; what it prints.
+    fn command(&self, arguments: &[&str]) -> String {
+        let config = self.text("lowgate.toml");
+        let output = done(Command::new(lowgate()).args(arguments).args(["--config", &config]));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn devices(&self) -> Vec<Value> {
+        let listed = self.command(&["device", "list", "--json"]);
+        let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
+        listed.into_iter().filter(|device| device["kind"] != "border-router").collect()
+    }
+
+    /// The inventory that fits the mesh, without the border router, which the daemon is itself.
+    fn commission(&self) {
+        let all = std::fs::read_to_string(self.path("inventory.csv")).expect("written by serve");
+        let groups = all.lines().filter_map(|line| line.rsplit(',').next());
+        let groups = groups.flat_map(|groups| groups.split(';'));
+        let mut ids: Vec<u16> =
+            groups.filter_map(|group| group.split_once(':')?.0.parse().ok()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            self.command(&["group", "create", &id.to_string(), &format!("group {id}")]);
+        }
+        let devices = all.lines().filter(|line| !line.contains("border-router"));
+        let text: String = devices.map(|line| format!("{line}\n")).collect();
+        std::fs::write(self.path("devices.csv"), text).expect("written");
+        self.command(&["device", "import", &self.text("devices.csv")]);
+        self.command(&["window", "open", "--minutes", "60"]);
+    }
+
+    fn all_in(&self) -> Vec<Value> {
+        let deadline = Instant::now() + JOIN_PATIENCE;
+        loop {
+            let devices = self.devices();
+            let reachable = devices.iter().filter(|device| device["reachable"] == true).count();
+            if reachable == DEVICES {
+                return devices;
+            }
+            assert!(Instant::now() < deadline, "{reachable} of {DEVICES} joined: {devices:#?}");
+            sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Echo requests from the building's network: how many were answered.
+    fn pinged(&self, addr: &str, count: u32, octets: u32) -> u32 {
+        let (count_text, octets) = (count.to_string(), octets.to_string());
+        let ping = ["ping", "-6", "-n", "-q", "-i", "0.3", "-W", "3", "-c", &count_text, "-s"];
+        let exec = ["netns", "exec", &self.building];
+        let output = Command::new("ip").args(exec).args(ping).args([&octets, addr]).output();
+        let said = String::from_utf8(output.expect("ping runs").stdout).expect("text");
+        let received = said.split(", ").find_map(|part| part.strip_suffix(" received"));
+        received.unwrap_or_else(|| panic!("{said}")).parse().expect("a number")
+    }
+
+    fn route_to_mesh(&self) {
+        let status: Value = serde_json::from_str(&self.command(&["status", "--json"])).expect("it");
+        let prefix = status["mesh_prefix"].as_str().expect("the mesh is up").to_owned();
+        ip(&format!("-n {} route replace {prefix} via fd00:b::1", self.building));
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for namespace in [&self.router, &self.building] {
+            let _ = Command::new("ip").args(["netns", "del", namespace]).status();
+        }
+    }
+}
+
+fn wait_for(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} does not appear", path.display());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn addr(device: &Value) -> &str {
+    device["addr"].as_str().expect("who is in has an address")
+}
+
+/// Criteria: an inventory imported by the command line, 20 devices join over 3 or more hops; from another
+/// namespace every device answers every ping, of 56 and of 1232 octets (packets of 1280).
+#[test]
+fn the_building_reaches_every_device() {
+    let site = Site::new("reach");
+    let _mesh = site.serve();
+    let _daemon = site.run();
+    site.commission();
+    let devices = site.all_in();
+    let tree: Vec<Value> =
+        serde_json::from_str(&site.command(&["mesh", "tree", "--json"])).expect("a list");
+    let hops = tree.iter().filter_map(|device| device["hops"].as_u64()).max();
+    assert!(hops >= Some(3), "{hops:?} hops at most");
+    site.route_to_mesh();
+    for device in &devices {
+        assert_eq!(site.pinged(addr(device), 3, 56), 3, "{device}");
+        assert_eq!(site.pinged(addr(device), 2, 1232), 2, "{device}");
+    }
+}
+
+/// Criteria: after the daemon was killed at any moment, no device has another address, all answer, and
+/// none joins anew; 3 times.
+#[test]
+fn a_daemon_that_was_killed_goes_on() {
+    let site = Site::new("kill");
+    let _mesh = site.serve();
+    let mut daemon = site.run();
+    site.commission();
+    let before = site.all_in();
+    for _ in 0..3 {
+        // A program ends with its owner, by SIGKILL.
+        drop(daemon);
+        daemon = site.run();
+        let after = site.all_in();
+        site.route_to_mesh();
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!((&before["eui64"], addr(before)), (&after["eui64"], addr(after)));
+            assert_eq!(after["handshakes_failed"], 0);
+        }
+        let farthest = after.last().expect("20 devices");
+        assert!(site.pinged(addr(farthest), 5, 56) >= 4, "{farthest}");
+    }
+}
