@@ -180,7 +180,10 @@ impl Serial {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let empty = buffer.is_empty();
+        // A socket would wait even for no octets.
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let mut buffer = ReadBuf::new(buffer);
         let polled = match &mut self.line {
             Line::Tty(tty) => Pin::new(tty).poll_read(context, &mut buffer),
@@ -189,7 +192,7 @@ impl Serial {
         };
         polled.map(|read| match (read, buffer.filled().len()) {
             (Err(error), _) => Err(error),
-            (Ok(()), 0) if !empty => Err(self.ended()),
+            (Ok(()), 0) => Err(self.ended()),
             (Ok(()), octets) => Ok(octets),
         })
     }

@@ -5,3 +5,4 @@ pub mod decode;
 pub mod demo;
 pub mod inventory;
 pub mod report;
+pub mod sim;

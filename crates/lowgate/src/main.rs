@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use lowgate::daemon::commands;
-use lowgate::{decode, demo};
+use lowgate::{decode, demo, sim};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,6 +26,11 @@ enum Command {
         /// The folder that `--keys` wrote
         #[arg(long, value_name = "DIR")]
         keys: Option<PathBuf>,
+    },
+    /// Simulated meshes
+    Sim {
+        #[command(subcommand)]
+        command: Sim,
     },
     /// Writes a configuration in which every key is documented
     Init {
@@ -80,6 +85,12 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum Sim {
+    /// A radio co-processor on a pty, with a mesh of simulated devices, in real time
+    Serve(sim::ServeOptions),
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let command_line: Vec<String> = std::env::args().skip(1).collect();
@@ -87,6 +98,9 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Demo(options) => demo::run(&options, &command_line, &mut std::io::stdout().lock()),
         Command::Decode { file, keys } => show(&file, keys.as_deref()),
+        Command::Sim { command: Sim::Serve(options) } => {
+            sim::serve(&options, &mut std::io::stdout().lock())
+        }
         Command::Init { file } => commands::init(&file),
         Command::Run { place } => commands::run(&place),
         Command::Device { place, device } => commands::device(&place, device),

@@ -16,8 +16,8 @@ mod tests;
 
 pub use event::{CoProcessorEvent, Fault, Incompatibility};
 pub use machine::{
-    BACKOFF_MAX, CoProcessor, OUTPUTS_MAX, PROBE_INTERVAL, RESET_ATTEMPTS_MAX, RESPONSE_MAX,
-    TRANSMISSION_MAX, UNREADY_MAX,
+    BACKOFF_MAX, CoProcessor, INCOMPATIBLE_PAUSE, OUTPUTS_MAX, PROBE_INTERVAL, RESET_ATTEMPTS_MAX,
+    RESPONSE_MAX, TRANSMISSION_MAX, UNREADY_MAX,
 };
 
 use lowgate_mac::{RadioCommand, RadioEvent};

@@ -8,8 +8,10 @@
 
 mod backbone;
 pub mod co_processor;
+mod filter;
 mod router;
 
 pub use backbone::{Datagram, datagram, packet};
 pub use co_processor::{CoProcessor, CoProcessorEvent, CoProcessorInput, CoProcessorOutput};
+pub use filter::{Filter, FilterDrop};
 pub use router::{Input, MEMBERS_MAX, Output, Router, RouterConfig};

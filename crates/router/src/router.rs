@@ -1,6 +1,7 @@
 //! The border router's machine.
 
 use crate::backbone::{Datagram, datagram, packet};
+use crate::filter::Filter;
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
 use lowgate_access::joiner::JoinerEvent;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
@@ -70,6 +71,7 @@ pub enum Output {
 /// A border router. Feed it with [`Router::handle`], drain it with [`Router::poll`].
 pub struct Router {
     node: Node,
+    filter: Filter,
     backbone_addr: Ipv6Addr,
     manager_addr: Ipv6Addr,
     members: BTreeMap<Eui64, ShortAddr>,
@@ -91,6 +93,7 @@ impl Router {
     ) -> Self {
         Self {
             node: Node::new(now, config.node, records, entropy, prng),
+            filter: Filter::new(now),
             backbone_addr: config.backbone_addr,
             manager_addr: config.manager_addr,
             members: BTreeMap::new(),
@@ -103,6 +106,11 @@ impl Router {
     /// The node within.
     pub const fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// What kept packets of the building's network out.
+    pub const fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// Whom the manager admitted, as far as it told.
@@ -137,7 +145,10 @@ impl Router {
                     return Output::Event(event);
                 }
                 NodeOutput::Wait { until } => return Output::Wait { until },
-                NodeOutput::ToBackbone(packet) => return Output::Backbone(packet.to_vec()),
+                NodeOutput::ToBackbone(packet) => {
+                    self.filter.outward(now, &packet);
+                    return Output::Backbone(packet.to_vec());
+                }
                 NodeOutput::ToManager(octets) => return Output::Backbone(self.to_manager(&octets)),
                 NodeOutput::Managed { exchange, request } => {
                     let response = Response::new(self.managed(now, &request));
@@ -166,10 +177,17 @@ impl Router {
             {
                 self.node.handle(now, NodeInput::FromManager(octets));
             }
-        } else if let Ok(packet) = Packet::from_slice(octets) {
+        } else if (self.is_of_manager(octets) || self.filter.inward(now, octets).is_ok())
+            && let Ok(packet) = Packet::from_slice(octets)
+        {
             // What is not for the mesh's prefix, the node's stack drops by name.
             self.node.handle(now, NodeInput::FromBackbone(packet));
         }
+    }
+
+    /// The building's network is trusted with who is who; keys are not behind this.
+    fn is_of_manager(&self, octets: &[u8]) -> bool {
+        datagram(octets).is_some_and(|datagram| datagram.src == self.manager_addr)
     }
 
     /// What the manager asks, which its session authenticated; the CoAP code that answers.

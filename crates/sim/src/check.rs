@@ -138,6 +138,15 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Where the manager is whose decisions the checkers hold nodes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decisions {
+    /// In this world: it tells what it decides, its store tells what it committed.
+    Told,
+    /// Outside: who is admitted and who is revoked cannot be known, and is not checked.
+    Elsewhere,
+}
+
 /// A frame that is on the air, or was a moment ago.
 #[derive(Clone, Copy, Debug)]
 struct Aired {
@@ -150,6 +159,7 @@ struct Aired {
 /// All checkers and their books.
 pub struct Checkers {
     honest: usize,
+    decisions: Decisions,
     stations: BTreeMap<Eui64, StationId>,
     eui64s: Vec<Option<Eui64>>,
     recent: BTreeMap<FrameId, Aired>,
@@ -172,9 +182,10 @@ pub struct Checkers {
 
 impl Checkers {
     /// Over a world in which the first `honest` stations are no intruders.
-    pub fn new(honest: usize) -> Self {
+    pub fn new(honest: usize, decisions: Decisions) -> Self {
         Self {
             honest,
+            decisions,
             stations: BTreeMap::new(),
             eui64s: vec![None; honest],
             recent: BTreeMap::new(),
@@ -258,6 +269,7 @@ impl Checkers {
             }
         }
         if let (Some(dst), Some(_)) = (parsed.as_ref().and_then(extended_dst), secured)
+            && self.decisions == Decisions::Told
             && !self.ever_admitted.contains(&dst)
         {
             self.find(now, Fault::StrangerAddressed { station, dst });
@@ -296,7 +308,7 @@ impl Checkers {
     pub fn node(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, event: &Event) {
         match event {
             Event::FrameOpened { src, .. } => self.frame_opened(now, id, frame, *src),
-            Event::Join(JoinerEvent::Member) => {
+            Event::Join(JoinerEvent::Member) if self.decisions == Decisions::Told => {
                 let eui64 = self.eui64s.get(id.index()).copied().flatten();
                 if eui64.is_none_or(|eui64| !self.admitted.contains(&eui64)) {
                     self.find(now, Fault::MemberNotAdmitted { station: id });
@@ -335,6 +347,9 @@ impl Checkers {
 
     /// The store has a batch.
     pub fn committed(&mut self, batch: &Batch) {
+        if self.decisions == Decisions::Elsewhere {
+            return;
+        }
         for change in &batch.changes {
             match change {
                 Change::Admitted { eui64, short } => {
@@ -350,6 +365,9 @@ impl Checkers {
 
     /// The manager says something.
     pub fn manager(&mut self, now: Instant, event: &ManagerEvent) {
+        if self.decisions == Decisions::Elsewhere {
+            return; // nobody hears the manager that says so
+        }
         match event {
             ManagerEvent::Revoked { eui64 } => {
                 let members: BTreeSet<StationId> = self

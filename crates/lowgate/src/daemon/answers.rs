@@ -178,6 +178,7 @@ fn status_shown(now: Instant, status: &Status, router: &Router) -> Value {
         "key_index": status.key_index,
         "staged_key_index": status.staged_key_index,
         "strangers": status.strangers,
+        "packets_kept_out": router.filter().dropped().values().sum::<u64>(),
     })
 }
 

@@ -176,7 +176,7 @@ impl Core {
                 }
                 CoProcessorOutput::Reopen => self.wishes.push(Wish::Reopen),
                 CoProcessorOutput::Told(event) => {
-                    self.wishes.push(Wish::Tell(format!("co-processor: {event}")));
+                    self.wishes.push(Wish::Tell(event.to_string()));
                 }
                 CoProcessorOutput::Wait { until: next } => {
                     *until = next.min(*until);

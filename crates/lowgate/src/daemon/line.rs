@@ -1,16 +1,16 @@
 //! The serial line to the co-processor: open while it can be, opened again when it is not.
 
-use lowgate_linux::{Serial, SerialUrl};
+use lowgate_linux::{Exchanged, Serial, SerialUrl};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Messages under way in each direction.
 pub(super) const WAITING_MAX: usize = 256;
 /// Between two attempts to open the line.
 const REOPEN_AFTER: Duration = Duration::from_millis(200);
-/// A line that takes nothing for so long hangs.
-const WRITE_MAX: Duration = Duration::from_secs(1);
+/// What waits for a line that is slow.
+const UNSENT_OCTETS_MAX: usize = 16 * 1024;
 const READ_OCTETS_MAX: usize = 1024;
 
 /// To the line.
@@ -79,12 +79,12 @@ async fn talk(
     wishes: &mut mpsc::Receiver<ToLine>,
     tell: &mpsc::Sender<FromLine>,
 ) -> String {
-    let mut octets = [0; READ_OCTETS_MAX];
+    let (mut octets, mut outgoing) = ([0; READ_OCTETS_MAX], Vec::new());
     loop {
         tokio::select! {
-            len = serial.read(&mut octets) => match len {
-                Ok(0) => return "it is closed at the other end".into(),
-                Ok(len) => {
+            exchanged = serial.exchange(&outgoing, &mut octets) => match exchanged {
+                Ok(Exchanged::Wrote(len)) => drop(outgoing.drain(..len)),
+                Ok(Exchanged::Read(len)) => {
                     if tell.send(FromLine::Octets(octets[..len].to_vec())).await.is_err() {
                         return "the daemon ends".into();
                     }
@@ -92,11 +92,9 @@ async fn talk(
                 Err(fault) => return fault.to_string(),
             },
             wish = wishes.recv() => match wish {
-                Some(ToLine::Octets(octets)) => match timeout(WRITE_MAX, serial.write_all(&octets)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(fault)) => return fault.to_string(),
-                    Err(_) => return "it takes no more octets".into(),
-                },
+                // Whoever speaks to a line that takes nothing notices that nothing is answered.
+                Some(ToLine::Octets(more)) if outgoing.len() > UNSENT_OCTETS_MAX => drop(more),
+                Some(ToLine::Octets(more)) => outgoing.extend(more),
                 Some(ToLine::Reopen) => return "it is opened anew".into(),
                 None => return "the daemon ends".into(),
             },

@@ -12,7 +12,7 @@ use lowgate_manager::Request;
 use lowgate_router::co_processor::{CoProcessor, CoProcessorInput};
 use lowgate_units::{Iid, Instant, Ipv6Addr};
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, SocketAddrV6};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
@@ -22,6 +22,8 @@ use tokio::time::sleep;
 
 /// Octets of a packet of the building's network; the TUN's MTU is 1280.
 const PACKET_OCTETS_MAX: usize = 2048;
+/// For an address to be in force.
+const ADDRESS_WITHIN: Duration = Duration::from_secs(3);
 /// Nothing sleeps for longer, so that a clock that jumped is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
@@ -227,8 +229,23 @@ impl Outside {
     }
 }
 
+/// An address takes the kernel a moment to put in force.
 async fn bind(addr: Ipv6Addr, port: u16) -> Result<UdpSocket, String> {
-    UdpSocket::bind((addr, port))
-        .await
-        .map_err(|fault| format!("UDP port {port} at {addr}: {fault}; is another daemon running?"))
+    let deadline = std::time::Instant::now() + ADDRESS_WITHIN;
+    loop {
+        match UdpSocket::bind((addr, port)).await {
+            Ok(socket) => return Ok(socket),
+            Err(fault)
+                if fault.kind() == ErrorKind::AddrNotAvailable
+                    && std::time::Instant::now() < deadline =>
+            {
+                sleep(Duration::from_millis(10)).await;
+            }
+            Err(fault) => {
+                return Err(format!(
+                    "UDP port {port} at {addr}: {fault}; is another daemon running?"
+                ));
+            }
+        }
+    }
 }

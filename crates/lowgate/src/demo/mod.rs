@@ -11,7 +11,7 @@ mod options;
 mod play;
 mod tell;
 
-pub use options::{Options, Site, site};
+pub use options::{Options, Site, load_site, probability, site};
 pub use play::{Outcome, Play};
 
 use crate::report;

@@ -5,7 +5,7 @@ use lowgate_manager::DeviceRecord;
 use lowgate_sim::building::Building;
 use lowgate_units::{Entropy, SeededEntropy};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const OFFICE: &str = include_str!("../../../../tests/data/office.toml");
 const OFFICE_INVENTORY: &str = include_str!("../../../../tests/data/office.csv");
@@ -45,7 +45,11 @@ pub struct Options {
     pub json: Option<PathBuf>,
 }
 
-fn probability(text: &str) -> Result<f64, String> {
+/// A frame's chance to be lost.
+///
+/// # Errors
+/// What is allowed.
+pub fn probability(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(value) if (0.0..=0.9).contains(&value) => Ok(value),
         Ok(_) | Err(_) => Err("a number from 0 to 0.9".into()),
@@ -65,10 +69,24 @@ pub struct Site {
 /// # Errors
 /// One line for each fault.
 pub fn site(options: &Options) -> Result<Site, Vec<String>> {
-    if let Some(devices) = options.nodes {
-        return generated(devices, options.seed);
+    let (building, inventory) = (options.building.as_deref(), options.inventory.as_deref());
+    load_site(options.nodes, options.seed, building, inventory)
+}
+
+/// So many devices, or the two files, or the office; all faults at once.
+///
+/// # Errors
+/// One line for each fault.
+pub fn load_site(
+    nodes: Option<usize>,
+    seed: u64,
+    building: Option<&Path>,
+    inventory: Option<&Path>,
+) -> Result<Site, Vec<String>> {
+    if let Some(devices) = nodes {
+        return generated(devices, seed);
     }
-    let read = |path: &Option<PathBuf>, name: &str, text: &str| match path {
+    let read = |path: Option<&Path>, name: &str, text: &str| match path {
         None => Ok((name.to_owned(), text.to_owned())),
         Some(path) => {
             let name = path.display().to_string();
@@ -78,8 +96,8 @@ pub fn site(options: &Options) -> Result<Site, Vec<String>> {
             }
         }
     };
-    let building = read(&options.building, OFFICE_NAME, OFFICE);
-    let inventory = read(&options.inventory, OFFICE_INVENTORY_NAME, OFFICE_INVENTORY);
+    let building = read(building, OFFICE_NAME, OFFICE);
+    let inventory = read(inventory, OFFICE_INVENTORY_NAME, OFFICE_INVENTORY);
     match (building, inventory) {
         (Ok((building_name, building)), Ok((inventory_name, inventory))) => {
             assemble((&building_name, &building), (&inventory_name, inventory.as_bytes()))

@@ -13,7 +13,7 @@
 
 mod row;
 
-use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId};
+use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId, Role};
 use lowgate_sim::building::Building;
 use lowgate_units::Eui64;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +64,32 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// The text that [`parse`] reads; it holds the keys.
+pub fn emit(records: &[DeviceRecord]) -> String {
+    let mut text = COLUMNS.join(",") + "\n";
+    for record in records {
+        let psk: String = record.psk.expose().iter().map(|octet| format!("{octet:02x}")).collect();
+        let groups =
+            record.groups.iter().map(|(group, role)| format!("{}:{}", group.0, role_word(*role)));
+        let groups = groups.collect::<Vec<_>>().join(";");
+        let room = match record.room.contains([',', '"']) {
+            true => format!("\"{}\"", record.room.replace('"', "\"\"")),
+            false => record.room.clone(),
+        };
+        let kind = record.kind.word();
+        text.push_str(&format!("{},{psk},{kind},{room},{groups}\n", record.eui64));
+    }
+    text
+}
+
+const fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Listener => "listener",
+        Role::Sender => "sender",
+        Role::SenderAndListener => "both",
+    }
+}
 
 /// The devices of the file at `path`.
 ///

@@ -30,8 +30,10 @@ pub const BACKOFF_MAX: Duration = Duration::from_millis(400);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// So many initialisations fail in a row before the line is opened again.
 pub const RESET_ATTEMPTS_MAX: u32 = 2;
-/// An unusable co-processor is looked at again after this.
-const INCOMPATIBLE_PAUSE: Duration = Duration::from_secs(10);
+/// An unusable co-processor is looked at again after this: it may have got other firmware.
+pub const INCOMPATIBLE_PAUSE: Duration = Duration::from_secs(10);
+/// After the first look already after this: its words may have been damaged.
+const INCOMPATIBLE_PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// So many damaged frames in a row are a fault.
 const DAMAGED_FRAMES_MAX: u32 = 8;
 /// Outputs that wait for a poll. Beyond it received frames and words for the log are dropped.
@@ -49,6 +51,8 @@ pub struct CoProcessor {
     tid: Tid,
     /// Initialisations in a row that failed.
     failures: u32,
+    /// It was found incompatible before, and not ready since.
+    was_incompatible: bool,
     /// What the MAC wants.
     wanted: Option<RadioConfig>,
     /// What the MAC wants after the transmission under way.
@@ -108,6 +112,7 @@ impl CoProcessor {
             damaged: 0,
             tid: Tid::NONE,
             failures: 0,
+            was_incompatible: false,
             wanted: None,
             wanted_next: None,
             transmission: None,
@@ -354,6 +359,7 @@ impl CoProcessor {
 
     fn ready(&mut self, now: Instant, old: Option<RadioConfig>, config: Option<RadioConfig>) {
         self.failures = 0;
+        self.was_incompatible = false;
         if old.is_none() {
             self.tell(CoProcessorEvent::Ready);
         }
@@ -455,10 +461,10 @@ impl CoProcessor {
         match self.state.clone() {
             State::Asking { index, asked, mut identity } if asked.tid == tid => {
                 let Some(&question) = QUESTIONS.get(index) else { return };
-                let answer = if property == question {
-                    Ok(value)
-                } else {
-                    Err(last_status(value).unwrap_or(Status::FAILURE))
+                let answer = match (property, last_status(value)) {
+                    (property, _) if property == question => Ok(value),
+                    (Property::LAST_STATUS, Some(status)) => Err(status),
+                    _ => return self.fail(now, Fault::Nonsense(question)),
                 };
                 match identity.answered(question, answer) {
                     Ok(()) => self.ask_from(now, index + 1, identity),
@@ -468,11 +474,15 @@ impl CoProcessor {
             }
             State::Setting { index, asked, old, new } if asked.tid == tid => {
                 let Some(&setting) = SETTINGS.get(index) else { return };
-                match last_status(value).filter(|_| property == Property::LAST_STATUS) {
-                    Some(status) if status != Status::OK => {
+                match (property, last_status(value)) {
+                    (Property::LAST_STATUS, Some(status)) if status != Status::OK => {
                         self.fail(now, Fault::Refused(setting, status));
                     }
-                    Some(_) | None => self.set_from(now, index + 1, old, new),
+                    (Property::LAST_STATUS, Some(_)) => self.set_from(now, index + 1, old, new),
+                    (property, _) if property == setting => {
+                        self.set_from(now, index + 1, old, new);
+                    }
+                    _ => self.fail(now, Fault::Nonsense(setting)),
                 }
             }
             State::Ready { config, errand: Errand::Probing(asked) } if asked.tid == tid => {
@@ -494,7 +504,10 @@ impl CoProcessor {
 
     fn incompatible(&mut self, now: Instant, what: Incompatibility) {
         self.tell(CoProcessorEvent::Incompatible(what));
-        self.state = State::Incompatible { until: now + INCOMPATIBLE_PAUSE };
+        let pause =
+            if self.was_incompatible { INCOMPATIBLE_PAUSE } else { INCOMPATIBLE_PAUSE_FIRST };
+        self.was_incompatible = true;
+        self.state = State::Incompatible { until: now + pause };
     }
 
     fn idle(&mut self, now: Instant, config: Option<RadioConfig>) {

@@ -38,7 +38,7 @@ fn psdu(src: StationId, key: u8, counter: u32) -> Psdu {
 
 /// Two members, of whom A has switched and B hears it.
 fn switched() -> Checkers {
-    let mut checkers = Checkers::new(2);
+    let mut checkers = Checkers::new(2, Decisions::Told);
     let changes = [A, B].map(|station| {
         checkers.know(station, eui64(station));
         let short = ShortAddr::new(station.0 as u16).expect("not reserved");

@@ -2,12 +2,15 @@
 //! with its store; all of it in virtual time, all of it decided by one seed.
 //!
 //! Between two nodes nothing passes but frames through the medium; between border router and manager
-//! nothing but IPv6 packets. The world carries octets, keeps flash, and watches.
+//! nothing but IPv6 packets. The world carries octets, keeps flash, and watches. A world may also have
+//! a co-processor in the border router's place, whose host is outside: nothing but the octets of a
+//! serial line passes between them.
 //!
 //! **Invariant:** the world decides nothing that a node decides; equal seeds give equal octets.
 
 mod backbone;
 mod captured;
+mod co_processor;
 mod station;
 
 pub use crate::intruder::Trick;
@@ -15,7 +18,7 @@ pub use station::{Intruder, StationKind};
 
 use crate::building::{Building, Device};
 use crate::capture::{AirFrame, Capture};
-use crate::check::{Checkers, Finding};
+use crate::check::{Checkers, Decisions, Finding};
 use crate::keybook::KeyBook;
 use crate::medium::{FrameId, Medium, MediumConfig, MediumOutput, StationId};
 use crate::queue::{Queue, Wakes};
@@ -45,6 +48,16 @@ const INSPECTION: Duration = Duration::from_secs(1);
 /// Steps without time passing after which some machine is in a loop: a bug.
 const STEPS_AT_ONCE_MAX: u32 = 100_000;
 
+/// What stands in the border router's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The border router, with the manager behind it.
+    Router,
+    /// A radio co-processor. Router and manager are whoever drives its serial line; the world's own
+    /// manager is never heard, and what only it could tell is not checked.
+    CoProcessor,
+}
+
 /// What a world is made of.
 pub struct WorldConfig {
     /// Decides everything that chance decides.
@@ -61,6 +74,8 @@ pub struct WorldConfig {
     pub ccm: &'static dyn Ccm,
     /// How long the manager's store takes for a batch.
     pub commit_delay: Duration,
+    /// What stands in the border router's place.
+    pub root: Root,
 }
 
 impl WorldConfig {
@@ -69,7 +84,8 @@ impl WorldConfig {
         let channel = Channel::new(15).expect("in the band");
         let medium = MediumConfig::default();
         let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
-        Self { seed, medium, channel, capture, key_log, ccm: &SoftCcm, commit_delay }
+        let (ccm, root) = (&SoftCcm, Root::Router);
+        Self { seed, medium, channel, capture, key_log, ccm, commit_delay, root }
     }
 }
 
@@ -164,6 +180,10 @@ impl World {
         let new = NewDomain { channel: config.channel, manager_addr: MANAGER_ADDR };
         let manager = Manager::found(manager_config, new, root.fork(3), &mut entropy);
         let router = stations.iter().position(Station::is_router).expect("a border router");
+        let decisions = match config.root {
+            Root::Router => Decisions::Told,
+            Root::CoProcessor => Decisions::Elsewhere,
+        };
         let mut world = Self {
             now: Instant::ZERO,
             wakes: Wakes::new(stations.len()),
@@ -181,7 +201,7 @@ impl World {
             happenings: Vec::new(),
             replies: BTreeMap::new(),
             next_request: 0,
-            checkers: Checkers::new(honest),
+            checkers: Checkers::new(honest, decisions),
             survey: Survey::new(honest),
             sealed_after: Vec::new(),
             steps_at_now: 0,
@@ -320,6 +340,13 @@ impl World {
         self.run_until(duration, |_| false);
     }
 
+    /// Runs to `at`, which may have passed already: real time does not wait.
+    pub fn run_to(&mut self, at: Instant) {
+        if at > self.now {
+            self.run_for(at - self.now);
+        }
+    }
+
     /// Runs until `done` holds, looked at after every moment in which something happened, at most for
     /// `patience`; whether it holds.
     pub fn run_until(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) -> bool {
@@ -345,7 +372,8 @@ impl World {
         }
     }
 
-    fn next_at(&mut self) -> Instant {
+    /// When something happens next if nobody does anything until then: what [`World::run_to`] waits for.
+    pub fn next_at(&mut self) -> Instant {
         let medium = loop {
             match self.medium.poll(self.now) {
                 MediumOutput::Wait { until } => break until,

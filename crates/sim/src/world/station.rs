@@ -1,9 +1,10 @@
-//! One radio of the world and what drives it: a device, the border router, or an intruder.
+//! One radio of the world and what drives it: a device, the border router or its co-processor, or an
+//! intruder.
 //!
 //! **Invariant:** a station has nothing but its radio, its flash and, if it is the border router, the
-//! backbone; a power cut leaves the flash and nothing else.
+//! backbone, if it is a co-processor, a serial line; a power cut leaves the flash and nothing else.
 
-use super::{MANAGER_ADDR, ROUTER_ADDR, WorldConfig};
+use super::{MANAGER_ADDR, ROUTER_ADDR, Root, WorldConfig};
 use crate::building::Device;
 use crate::intruder::{Eavesdropper, Trick};
 use crate::medium::StationId;
@@ -13,12 +14,17 @@ use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, Radi
 use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
+use lowgate_rcp::{Rcp, RcpConfig, RcpInput, RcpOutput};
 use lowgate_router::{Input as RouterInput, Output as RouterOutput, Router, RouterConfig};
 use lowgate_units::{Channel, Duration, Eui64, Instant, Prng, SeededEntropy};
 use std::collections::BTreeMap;
 
 /// How long a flash takes for a record.
 const WRITE_MICROS: (u64, u64) = (1_500, 1_500);
+/// What a serial line holds that nobody reads; more is lost, as at any line without flow control.
+const SERIAL_UNREAD_OCTETS_MAX: usize = 64 * 1024;
+/// What the co-processor calls itself.
+const CO_PROCESSOR_VERSION: &str = "LOWGATE-SIM/0.1; SIMULATION";
 
 /// What a station is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +68,8 @@ enum Host {
     Off,
     Node(Box<Node>),
     Router(Box<Router>),
+    /// The border router's radio; the border router itself is at the other end of the serial line.
+    CoProcessor(Box<Rcp>),
     Eavesdropper(Box<Eavesdropper>),
 }
 
@@ -100,6 +108,8 @@ pub struct Station {
     flash: BTreeMap<RecordKey, RecordOctets>,
     /// A flash writes one record after the other.
     flash_free_at: Instant,
+    /// What a co-processor wrote to its serial line and nobody took yet.
+    serial_out: Vec<u8>,
     boots: u32,
     link_until: Instant,
     channel: Channel,
@@ -178,6 +188,7 @@ impl Station {
             host: Host::Off,
             flash: BTreeMap::new(),
             flash_free_at: Instant::ZERO,
+            serial_out: Vec::new(),
             boots: 0,
             link_until: Instant::FAR_FUTURE,
             channel: world.channel,
@@ -205,7 +216,7 @@ impl Station {
         match &self.host {
             Host::Node(node) => Some(node),
             Host::Router(router) => Some(router.node()),
-            Host::Off | Host::Eavesdropper(_) => None,
+            Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) => None,
         }
     }
 
@@ -213,7 +224,7 @@ impl Station {
     pub fn router(&self) -> Option<&Router> {
         match &self.host {
             Host::Router(router) => Some(router),
-            Host::Off | Host::Node(_) | Host::Eavesdropper(_) => None,
+            Host::Off | Host::Node(_) | Host::CoProcessor(_) | Host::Eavesdropper(_) => None,
         }
     }
 
@@ -221,7 +232,7 @@ impl Station {
     pub fn intrusions(&self) -> Option<usize> {
         match &self.host {
             Host::Eavesdropper(eavesdropper) => Some(eavesdropper.sent()),
-            Host::Off | Host::Node(_) | Host::Router(_) => None,
+            Host::Off | Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => None,
         }
     }
 
@@ -242,6 +253,11 @@ impl Station {
         let records: Vec<Record> =
             self.flash.iter().filter_map(|(key, octets)| Record::parse(*key, octets)).collect();
         self.host = match (self.kind, self.config.clone()) {
+            (StationKind::Device(Kind::BorderRouter), _) if world.root == Root::CoProcessor => {
+                self.serial_out.clear();
+                let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
+                Host::CoProcessor(Box::new(Rcp::new(now, config)))
+            }
             (StationKind::Device(Kind::BorderRouter), Some(node)) => {
                 let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
                 let config = RouterConfig { node, backbone_addr, manager_addr };
@@ -270,7 +286,9 @@ impl Station {
         match &mut self.host {
             Host::Off => {}
             Host::Eavesdropper(eavesdropper) => eavesdropper.handle(now, event),
-            Host::Node(_) | Host::Router(_) => self.link.handle(now, LinkInput::Phy(event)),
+            Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => {
+                self.link.handle(now, LinkInput::Phy(event));
+            }
         }
     }
 
@@ -284,6 +302,18 @@ impl Station {
         if let Host::Router(router) = &mut self.host {
             router.handle(now, RouterInput::Backbone(packet));
         }
+    }
+
+    /// Octets from the host of a co-processor. Without power nobody reads them.
+    pub(super) fn serial_in(&mut self, now: Instant, octets: &[u8]) {
+        if let Host::CoProcessor(rcp) = &mut self.host {
+            rcp.handle(now, RcpInput::Serial(octets));
+        }
+    }
+
+    /// What a co-processor wrote to its serial line since the last call.
+    pub(super) fn take_serial_out(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.serial_out)
     }
 
     /// A write is complete; whether the host that asked for it still runs.
@@ -304,7 +334,7 @@ impl Station {
         match &mut self.host {
             Host::Node(node) => node.handle(now, Input::Stored { ticket }),
             Host::Router(router) => router.handle(now, RouterInput::Stored { ticket }),
-            Host::Off | Host::Eavesdropper(_) => {}
+            Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) => {}
         }
         true
     }
@@ -312,7 +342,7 @@ impl Station {
     pub(super) fn try_group_record(&mut self, group: GroupId, record: &[u8]) -> Option<bool> {
         match &mut self.host {
             Host::Node(node) => node.try_group_record(group, record),
-            Host::Off | Host::Router(_) | Host::Eavesdropper(_) => None,
+            Host::Off | Host::Router(_) | Host::CoProcessor(_) | Host::Eavesdropper(_) => None,
         }
     }
 
@@ -323,17 +353,24 @@ impl Station {
                 Host::Eavesdropper(it) => return eavesdropper_output(it.poll(now)),
                 Host::Node(node) => Step::of_node(node.poll(now)),
                 Host::Router(router) => Step::of_router(router.poll(now)),
+                Host::CoProcessor(rcp) => Step::of_co_processor(rcp.poll(now)),
             };
             match step {
                 Step::Radio(command) => self.link.handle(now, LinkInput::Command(command)),
                 Step::Store(ticket, record) => return self.write(now, ticket, &record),
                 Step::Erase(key) => return self.erase(now, key),
                 Step::Out(output) => return output,
+                Step::Serial(octets) => {
+                    if self.serial_out.len() + octets.len() <= SERIAL_UNREAD_OCTETS_MAX {
+                        self.serial_out.extend_from_slice(&octets);
+                    }
+                }
                 Step::Wait(host_until) => match self.link.poll(now) {
                     LinkOutput::Phy(command) => return Output::Phy(command),
                     LinkOutput::Event(event) => match &mut self.host {
                         Host::Node(node) => node.handle(now, Input::Radio(event)),
                         Host::Router(router) => router.handle(now, RouterInput::Radio(event)),
+                        Host::CoProcessor(rcp) => rcp.handle(now, RcpInput::Radio(event)),
                         Host::Off | Host::Eavesdropper(_) => {}
                     },
                     LinkOutput::Wait { until } => {
@@ -372,6 +409,7 @@ enum Step {
     Store(u32, Record),
     Erase(RecordKey),
     Out(Output),
+    Serial(Vec<u8>),
     Wait(Instant),
 }
 
@@ -397,6 +435,14 @@ impl Step {
             RouterOutput::Backbone(packet) => Self::Out(Output::Backbone(packet)),
             RouterOutput::Event(event) => Self::Out(Output::Event(event)),
             RouterOutput::Wait { until } => Self::Wait(until),
+        }
+    }
+
+    fn of_co_processor(output: RcpOutput) -> Self {
+        match output {
+            RcpOutput::Serial(octets) => Self::Serial(octets.to_vec()),
+            RcpOutput::Radio(command) => Self::Radio(command),
+            RcpOutput::Wait { until } => Self::Wait(until),
         }
     }
 }

@@ -1,0 +1,5 @@
+//! The simulator's own commands.
+
+mod serve;
+
+pub use serve::{ServeOptions, serve};

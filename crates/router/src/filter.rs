@@ -1,0 +1,289 @@
+//! What the building's network may send into the mesh, and how much of it.
+//!
+//! The mesh is slow and shared: what comes from outside may not crowd out who joins and who switches a
+//! light. The domain manager is no outsider.
+//!
+//! **Invariant:** tables are bounded; what is not understood does not pass.
+
+use lowgate_units::{Duration, Instant, Ipv6Addr};
+use smoltcp::wire::{IpProtocol, Ipv6Packet, UdpPacket};
+use std::collections::BTreeMap;
+
+/// CoAP, RFC 7252 section 6.1, and CoAP over DTLS, section 6.2.
+const COAP_PORTS: [u16; 2] = [5683, 5684];
+/// ICMPv6 types that pass: errors (RFC 4443 section 3) and echoes (section 4).
+const ICMPV6_ERRORS: std::ops::RangeInclusive<u8> = 1..=4;
+const ICMPV6_ECHOES: std::ops::RangeInclusive<u8> = 128..=129;
+/// Conversations that devices began and may be answered in.
+const FLOWS_MAX: usize = 1024;
+/// A conversation in which nobody said anything for so long is over (RFC 4787 section 4.3 asks for two
+/// minutes at least).
+const FLOW_IDLE: Duration = Duration::from_secs(300);
+/// Sources whose rates are told apart.
+const SOURCES_MAX: usize = 64;
+/// Octets a second of all outsiders, and at once: half of what a hop of a mesh with several carries.
+const ALL: Rate = Rate { per_second: 4096, burst: 16_384 };
+/// Of one of them.
+const EACH: Rate = Rate { per_second: 2048, burst: 8192 };
+
+/// Why a packet did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FilterDrop {
+    /// No IPv6 packet with UDP or ICMPv6 in it, or cut short.
+    NotUnderstood,
+    /// Neither CoAP, nor an echo, nor an answer to what a device sent.
+    NotAllowed,
+    /// The source sends more than its share.
+    SourceRate,
+    /// All outsiders together send more than the mesh can spare.
+    Rate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    per_second: u64,
+    burst: u64,
+}
+
+/// What may still be sent.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// Octets times a million.
+    level: u64,
+    at: Instant,
+}
+
+impl Bucket {
+    const fn full(now: Instant, rate: Rate) -> Self {
+        Self { level: rate.burst * 1_000_000, at: now }
+    }
+
+    fn fill(&mut self, now: Instant, rate: Rate) {
+        let passed = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
+        let more = passed.saturating_mul(rate.per_second);
+        self.level = self.level.saturating_add(more).min(rate.burst * 1_000_000);
+        self.at = now;
+    }
+
+    const fn holds(&self, octets: usize) -> bool {
+        self.level >= octets as u64 * 1_000_000
+    }
+
+    const fn take(&mut self, octets: usize) {
+        self.level -= octets as u64 * 1_000_000;
+    }
+}
+
+/// A device's end and the other one.
+type Flow = ((Ipv6Addr, u16), (Ipv6Addr, u16));
+
+/// The filter.
+#[derive(Debug)]
+pub struct Filter {
+    flows: BTreeMap<Flow, Instant>,
+    all: Bucket,
+    sources: BTreeMap<Ipv6Addr, Bucket>,
+    dropped: BTreeMap<FilterDrop, u64>,
+}
+
+impl Filter {
+    /// A filter that has let nothing through yet.
+    pub fn new(now: Instant) -> Self {
+        let (flows, sources, dropped) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { flows, all: Bucket::full(now, ALL), sources, dropped }
+    }
+
+    /// How many packets did not pass, and why.
+    pub const fn dropped(&self) -> &BTreeMap<FilterDrop, u64> {
+        &self.dropped
+    }
+
+    /// A packet leaves the mesh: its answer may come back.
+    pub fn outward(&mut self, now: Instant, packet: &[u8]) {
+        let Some(Shape { src, dst, kind: Kind::Udp { src_port, dst_port } }) = shape(packet) else {
+            return;
+        };
+        if self.flows.len() >= FLOWS_MAX {
+            let oldest = self.flows.iter().min_by_key(|(_, at)| **at).map(|(flow, _)| *flow);
+            oldest.and_then(|flow| self.flows.remove(&flow));
+        }
+        self.flows.insert(((src, src_port), (dst, dst_port)), now);
+    }
+
+    /// Whether a packet of the building's network may enter the mesh.
+    ///
+    /// # Errors
+    /// Why it may not; it is counted.
+    pub fn inward(&mut self, now: Instant, packet: &[u8]) -> Result<(), FilterDrop> {
+        let verdict = self.judge(now, packet);
+        if let Err(why) = verdict {
+            *self.dropped.entry(why).or_default() += 1;
+        }
+        verdict
+    }
+
+    fn judge(&mut self, now: Instant, packet: &[u8]) -> Result<(), FilterDrop> {
+        let Shape { src, dst, kind } = shape(packet).ok_or(FilterDrop::NotUnderstood)?;
+        let allowed = match kind {
+            Kind::Icmpv6(kind) => ICMPV6_ERRORS.contains(&kind) || ICMPV6_ECHOES.contains(&kind),
+            Kind::Udp { dst_port, .. } if COAP_PORTS.contains(&dst_port) => true,
+            Kind::Udp { src_port, dst_port } => {
+                let flow = self.flows.get_mut(&((dst, dst_port), (src, src_port)));
+                let live = flow.filter(|at| now.since(**at) < FLOW_IDLE);
+                live.map(|at| *at = now).is_some()
+            }
+        };
+        if !allowed {
+            return Err(FilterDrop::NotAllowed);
+        }
+        self.all.fill(now, ALL);
+        let octets = packet.len();
+        let own = self.source(now, src);
+        own.fill(now, EACH);
+        if !own.holds(octets) {
+            return Err(FilterDrop::SourceRate);
+        }
+        if !self.all.holds(octets) {
+            return Err(FilterDrop::Rate);
+        }
+        self.source(now, src).take(octets);
+        self.all.take(octets);
+        Ok(())
+    }
+
+    /// Sources that were not heard for longest make room: their buckets are the fullest.
+    fn source(&mut self, now: Instant, src: Ipv6Addr) -> &mut Bucket {
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&src) {
+            let oldest = self.sources.iter().min_by_key(|(_, bucket)| bucket.at);
+            let oldest = oldest.map(|(src, _)| *src);
+            oldest.and_then(|src| self.sources.remove(&src));
+        }
+        self.sources.entry(src).or_insert_with(|| Bucket::full(now, EACH))
+    }
+}
+
+struct Shape {
+    src: Ipv6Addr,
+    dst: Ipv6Addr,
+    kind: Kind,
+}
+
+enum Kind {
+    Udp { src_port: u16, dst_port: u16 },
+    Icmpv6(u8),
+}
+
+/// What can be judged of a packet. Hop-by-hop options, which packets of the mesh carry (RFC 9008 section
+/// 4.2), are skipped; fragments cannot be judged.
+fn shape(packet: &[u8]) -> Option<Shape> {
+    let ipv6 = Ipv6Packet::new_checked(packet).ok()?;
+    let (src, dst) = (ipv6.src_addr(), ipv6.dst_addr());
+    let body = packet.get(ipv6.header_len()..ipv6.total_len())?;
+    let (protocol, body) = match ipv6.next_header() {
+        IpProtocol::HopByHop => {
+            let len = 8 * (usize::from(*body.get(1)?) + 1);
+            (IpProtocol::from(*body.first()?), body.get(len..)?)
+        }
+        protocol => (protocol, body),
+    };
+    let kind = match protocol {
+        IpProtocol::Udp => {
+            let udp = UdpPacket::new_checked(body).ok()?;
+            Kind::Udp { src_port: udp.src_port(), dst_port: udp.dst_port() }
+        }
+        IpProtocol::Icmpv6 => Kind::Icmpv6(*body.first()?),
+        _ => return None,
+    };
+    Some(Shape { src, dst, kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Datagram, packet};
+    use proptest::prelude::*;
+
+    const NOW: Instant = Instant::from_secs(1);
+    const DEVICE: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 7);
+
+    fn outsider(n: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, n)
+    }
+
+    fn to_device(src: Ipv6Addr, src_port: u16, dst_port: u16, octets: usize) -> Vec<u8> {
+        let payload = &vec![0; octets][..];
+        packet(&Datagram { src, dst: DEVICE, src_port, dst_port, payload })
+    }
+
+    fn check(filter: &mut Filter, packet: &[u8], want: Result<(), FilterDrop>) {
+        assert_eq!(filter.inward(NOW, packet), want);
+    }
+
+    #[test]
+    fn coap_passes_and_others_only_as_answers() {
+        let mut filter = Filter::new(NOW);
+        check(&mut filter, &to_device(outsider(1), 40_000, 5683, 10), Ok(()));
+        check(&mut filter, &to_device(outsider(1), 40_000, 5684, 10), Ok(()));
+        let answer = to_device(outsider(1), 123, 61_616, 10);
+        check(&mut filter, &answer, Err(FilterDrop::NotAllowed));
+        let (src, dst) = (DEVICE, outsider(1));
+        let question = Datagram { src, dst, src_port: 61_616, dst_port: 123, payload: b"?" };
+        filter.outward(NOW, &packet(&question));
+        check(&mut filter, &answer, Ok(()));
+        check(&mut filter, &to_device(outsider(2), 123, 61_616, 10), Err(FilterDrop::NotAllowed));
+        let late = NOW + FLOW_IDLE;
+        assert_eq!(filter.inward(late, &answer), Err(FilterDrop::NotAllowed));
+        assert_eq!(filter.dropped().get(&FilterDrop::NotAllowed), Some(&3));
+    }
+
+    #[test]
+    fn a_flood_takes_its_share_and_no_more() {
+        let mut filter = Filter::new(NOW);
+        let flood = to_device(outsider(1), 40_000, 5683, 100);
+        let mut passed = 0;
+        for milli in 0..10_000 {
+            let at = NOW + Duration::from_millis(milli);
+            passed += (0..10).filter(|_| filter.inward(at, &flood).is_ok()).count() * flood.len();
+            if milli % 1000 == 999 {
+                let other = to_device(outsider(2), 40_000, 5683, 100);
+                assert_eq!(filter.inward(at, &other), Ok(()), "another source has its own share");
+            }
+        }
+        let most = (EACH.burst + 10 * EACH.per_second) as usize;
+        assert!(passed <= most && passed > most - 2 * flood.len(), "{passed} of {most} octets");
+    }
+
+    #[test]
+    fn many_sources_share_what_there_is() {
+        let mut filter = Filter::new(NOW);
+        let mut passed = 0;
+        for n in 0..10_000 {
+            let flood = to_device(outsider(n), 40_000, 5683, 1000);
+            passed += u64::from(filter.inward(NOW, &flood).is_ok()) * flood.len() as u64;
+        }
+        assert!(passed <= ALL.burst, "{passed}");
+        assert!(filter.sources.len() <= SOURCES_MAX);
+    }
+
+    #[test]
+    fn conversations_are_bounded() {
+        let mut filter = Filter::new(NOW);
+        for n in 0..2 * FLOWS_MAX as u16 {
+            let (src, dst) = (DEVICE, outsider(n));
+            let question = Datagram { src, dst, src_port: 1, dst_port: 2, payload: b"?" };
+            filter.outward(NOW + Duration::from_millis(u64::from(n)), &packet(&question));
+        }
+        assert_eq!(filter.flows.len(), FLOWS_MAX);
+        let newest = to_device(outsider(2 * FLOWS_MAX as u16 - 1), 2, 1, 10);
+        assert_eq!(filter.inward(NOW + Duration::from_secs(3), &newest), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_never_panic(octets: Vec<u8>) {
+            let mut filter = Filter::new(NOW);
+            filter.outward(NOW, &octets);
+            let _ = filter.inward(NOW, &octets);
+        }
+    }
+}
