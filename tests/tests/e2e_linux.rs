@@ -152,11 +152,12 @@ impl Site {
     }
 
     /// Echo requests from the building's network: how many were answered.
+    /// One each second: the border router bounds what one source may send into the mesh.
     fn pinged(&self, addr: &str, count: u32, octets: u32) -> u32 {
-        let (count_text, octets) = (count.to_string(), octets.to_string());
-        let ping = ["ping", "-6", "-n", "-q", "-i", "0.3", "-W", "3", "-c", &count_text, "-s"];
+        let (count, octets) = (count.to_string(), octets.to_string());
+        let ping = ["ping", "-6", "-n", "-q", "-W", "3", "-c", &count, "-s", &octets, addr];
         let exec = ["netns", "exec", &self.building];
-        let output = Command::new("ip").args(exec).args(ping).args([&octets, addr]).output();
+        let output = Command::new("ip").args(exec).args(ping).output();
         let said = String::from_utf8(output.expect("ping runs").stdout).expect("text");
         let received = said.split(", ").find_map(|part| part.strip_suffix(" received"));
         received.unwrap_or_else(|| panic!("{said}")).parse().expect("a number")
@@ -164,7 +165,8 @@ impl Site {
 
     fn route_to_mesh(&self) {
         let status: Value = serde_json::from_str(&self.command(&["status", "--json"])).expect("it");
-        let prefix = status["mesh_prefix"].as_str().expect("the mesh is up").to_owned();
+        let prefix =
+            status["mesh_prefix"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned();
         ip(&format!("-n {} route replace {prefix} via fd00:b::1", self.building));
     }
 }

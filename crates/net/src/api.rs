@@ -6,14 +6,17 @@ use lowgate_units::{Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, Lqi, Rssi, Shor
 
 /// The largest IPv6 packet the mesh carries: the minimum link MTU (RFC 4944 section 4).
 pub const PACKET_OCTETS_MAX: usize = 1280;
+/// What routing may put around such a packet: the RPL option of 8 octets on the way up; on the way down a
+/// tunnel's header and a source route of up to 40 hops (RFC 9008 section 8.2).
+pub const ROUTING_OCTETS_MAX: usize = 128;
 /// The largest UDP payload: a packet without its IPv6 and UDP headers. Routing headers, which the
 /// stack adds where a packet needs them, take their octets from this.
 pub const UDP_PAYLOAD_OCTETS_MAX: usize = PACKET_OCTETS_MAX - 40 - 8;
 /// A link-local packet carries and must show this hop limit, so that no router can have passed it.
 pub const HOP_LIMIT_LINK_LOCAL: u8 = 255;
 
-/// One IPv6 packet.
-pub type Packet = Vec<u8, PACKET_OCTETS_MAX>;
+/// One IPv6 packet, with what routing put around it.
+pub type Packet = Vec<u8, { PACKET_OCTETS_MAX + ROUTING_OCTETS_MAX }>;
 
 /// What a stack is built with.
 #[derive(Clone, Copy, Debug)]

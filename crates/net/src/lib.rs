@@ -31,8 +31,8 @@ mod wire;
 pub use adaptation::QUEUE_PACKETS_MAX;
 pub use api::{
     Attach, AttachRoot, Frame, HOP_LIMIT_LINK_LOCAL, NetInput, NetOutput, OutFrame,
-    PACKET_OCTETS_MAX, Packet, SendDone, SendRefused, StackConfig, UDP_PAYLOAD_OCTETS_MAX,
-    UdpReceived, UdpSend,
+    PACKET_OCTETS_MAX, Packet, ROUTING_OCTETS_MAX, SendDone, SendRefused, StackConfig,
+    UDP_PAYLOAD_OCTETS_MAX, UdpReceived, UdpSend,
 };
 pub use event::{NetDrop, NetEvent, RegistrationStatus};
 pub use lollipop::next as next_dodag_version;

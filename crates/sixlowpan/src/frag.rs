@@ -98,12 +98,13 @@ impl FragHeader {
 fn size_and_tag(reader: &mut Reader<'_>) -> Result<(DatagramSize, DatagramTag), FragDrop> {
     let raw = reader.u16()? & 0x07ff;
     let tag = DatagramTag(reader.u16()?);
-    // RFC 4944 section 5.3: this field needs to encode a maximum length of 1280 octets.
+    // RFC 4944 section 5.3: this field needs to encode a maximum length of 1280 octets, and can
+    // encode more.
     let size = DatagramSize::new(usize::from(raw)).ok_or(FragDrop::SizeOutOfRange)?;
     Ok((size, tag))
 }
 
-/// The size of an uncompressed datagram in octets, 1 to 1280.
+/// The size of an uncompressed datagram in octets, 1 to [`DATAGRAM_OCTETS_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatagramSize(u16);
 
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn sizes_out_of_range() {
         check_drop("c0 00 00 3f", SizeOutOfRange);
-        check_drop("c5 01 00 3f", SizeOutOfRange);
+        check_drop("c5 81 00 3f", SizeOutOfRange);
         check_drop("e7 ff 00 3f 01", SizeOutOfRange);
     }
 

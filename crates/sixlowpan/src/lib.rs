@@ -28,8 +28,10 @@ pub use reassembly::{
     ReceiveDrop, Received,
 };
 
-/// The largest IPv6 datagram of the mesh, in octets: the IPv6 minimum MTU (RFC 4944 section 4).
-pub const DATAGRAM_OCTETS_MAX: usize = 1280;
+/// The largest IPv6 datagram of the mesh, in octets: the IPv6 minimum MTU (RFC 4944 section 4), and room for
+/// what a mesh's routing puts around such a packet (RFC 6554 section 5 wishes for such an MTU): RFC 4944
+/// section 5.3 wants a size of 1280 to be told, its field of 11 bits tells 2047.
+pub const DATAGRAM_OCTETS_MAX: usize = 1280 + 128;
 
 /// The link-layer addresses of the frame a datagram travels in; elided IIDs come from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,5 @@
 //! The slots in which datagrams grow together, RFC 4944 section 5.3.
-//! **Bounds:** a slot holds one datagram of up to 1280 octets.
+//! **Bounds:** a slot holds one datagram of up to [`DATAGRAM_OCTETS_MAX`] octets.
 
 use core::time::Duration;
 

@@ -260,7 +260,7 @@ proptest! {
         let octets = &out[..compressed.len()];
         prop_assert_eq!(restored(octets, link, &contexts, !dirt), packet);
         for len in 0..compressed.headers() {
-            let _ = decompress(&octets[..len], link, &contexts, None, &mut [dirt; 1280]);
+            let _ = decompress(&octets[..len], link, &contexts, None, &mut [dirt; DATAGRAM_OCTETS_MAX]);
         }
     }
 

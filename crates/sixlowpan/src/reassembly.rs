@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a datagram is made of secured frames only or of unsecured frames only; the two
 //! have pools of their own, so that strangers cannot take room from the network.
-//! **Bounds:** `SECURED` + `UNSECURED` slots of 1280 octets each.
+//! **Bounds:** `SECURED` + `UNSECURED` slots of [`crate::DATAGRAM_OCTETS_MAX`] octets each.
 
 use core::time::Duration;
 

@@ -58,7 +58,11 @@ struct Receiver {
 
 impl Receiver {
     fn new() -> Self {
-        Self { reassembler: Reassembler::new(), now: Instant::from_secs(1), out: [0x5a; 1280] }
+        Self {
+            reassembler: Reassembler::new(),
+            now: Instant::from_secs(1),
+            out: [0x5a; DATAGRAM_OCTETS_MAX],
+        }
     }
 
     fn hear(

@@ -158,7 +158,8 @@ fn addr_of(router: &Router, short: ShortAddr) -> Option<Ipv6Addr> {
 
 fn is_routed(router: &Router, short: ShortAddr) -> bool {
     let net = router.node().net();
-    net.global_addr() == addr_of(router, short) || net.routes().any(|route| route.device == short)
+    let own = addr_of(router, short).filter(|addr| net.global_addr() == Some(*addr));
+    own.is_some() || net.routes().any(|route| route.device == short)
 }
 
 fn status_shown(now: Instant, status: &Status, router: &Router) -> Value {

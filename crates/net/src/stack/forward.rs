@@ -2,7 +2,7 @@
 
 use super::{Origin, Role, Stack};
 use crate::adaptation::{Outgoing, Purpose};
-use crate::api::Packet;
+use crate::api::{PACKET_OCTETS_MAX, Packet};
 use crate::event::NetDrop;
 use crate::wire::icmpv6::{
     CODE_NO_ROUTE, CODE_SOURCE_ROUTE, DESTINATION_UNREACHABLE, PARAMETER_PROBLEM, Problem,
@@ -208,6 +208,7 @@ impl Stack {
         let (me, in_mesh, dst) = (root.addr(), root.in_mesh(view.dst), view.dst);
         let Some(mut packet) = octets
             .get(..HEADER_OCTETS + view.payload.len())
+            .filter(|whole| whole.len() <= PACKET_OCTETS_MAX)
             .and_then(|whole| Packet::from_slice(whole).ok())
         else {
             self.out.dropped(NetDrop::TooLarge);
