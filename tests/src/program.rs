@@ -59,6 +59,11 @@ impl Program {
         }
     }
 
+    /// Puts all lines that came meanwhile into [`Self::said`].
+    pub fn listen(&mut self) {
+        self.said.extend(self.lines.try_iter());
+    }
+
     /// Writes a line to the program's input.
     ///
     /// # Panics

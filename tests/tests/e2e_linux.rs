@@ -187,6 +187,14 @@ fn wait_for(path: &Path) {
     }
 }
 
+/// What the checkers of the simulated mesh told: no frame counter used twice, no frame opened twice.
+fn expect_no_findings(mesh: &mut Program) {
+    mesh.listen();
+    let findings: Vec<_> = mesh.said.iter().filter(|line| line.contains("finding")).collect();
+    assert_eq!(findings, [] as [&String; 0]);
+    assert!(mesh.said.iter().any(|line| line.contains(" is in at ")), "nothing was heard at all");
+}
+
 fn addr(device: &Value) -> &str {
     device["addr"].as_str().expect("who is in has an address")
 }
@@ -196,7 +204,7 @@ fn addr(device: &Value) -> &str {
 #[test]
 fn the_building_reaches_every_device() {
     let site = Site::new("reach");
-    let _mesh = site.serve();
+    let mut mesh = site.serve();
     let _daemon = site.run();
     site.commission();
     let devices = site.all_in();
@@ -209,6 +217,7 @@ fn the_building_reaches_every_device() {
         assert_eq!(site.pinged(addr(device), 3, 56), 3, "{device}");
         assert_eq!(site.pinged(addr(device), 2, 1232), 2, "{device}");
     }
+    expect_no_findings(&mut mesh);
 }
 
 /// Criteria: after the daemon was killed at any moment, no device has another address, all answer, and
@@ -216,7 +225,7 @@ fn the_building_reaches_every_device() {
 #[test]
 fn a_daemon_that_was_killed_goes_on() {
     let site = Site::new("kill");
-    let _mesh = site.serve();
+    let mut mesh = site.serve();
     let mut daemon = site.run();
     site.commission();
     let before = site.all_in();
@@ -233,4 +242,5 @@ fn a_daemon_that_was_killed_goes_on() {
         let farthest = after.last().expect("20 devices");
         assert!(site.pinged(addr(farthest), 5, 56) >= 4, "{farthest}");
     }
+    expect_no_findings(&mut mesh);
 }

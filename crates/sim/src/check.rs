@@ -260,6 +260,12 @@ impl Checkers {
         if !self.is_honest(station) {
             return;
         }
+        if let (Decisions::Elsewhere, 0, Some((src, ..))) =
+            (self.decisions, station.index(), secured)
+        {
+            // A co-processor's host has an address of its own choice.
+            self.stations.insert(src, station);
+        }
         self.sealed.insert((hash, station));
         if let Some((src, key, counter)) = secured {
             self.key_used(now, station, key);

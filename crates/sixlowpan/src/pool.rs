@@ -115,12 +115,14 @@ impl Slot {
     }
 }
 
+const WORDS: usize = UNITS_MAX.div_ceil(32);
+
 /// A set of units of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct UnitMap([u32; UNITS_MAX / 32]);
+struct UnitMap([u32; WORDS]);
 
 impl UnitMap {
-    const EMPTY: Self = Self([0; UNITS_MAX / 32]);
+    const EMPTY: Self = Self([0; WORDS]);
 
     fn contains(&self, unit: usize) -> bool {
         self.0.get(unit / 32).is_some_and(|word| word >> (unit % 32) & 1 == 1)
@@ -234,5 +236,17 @@ impl<const SLOTS: usize> Pool<SLOTS> {
 
     pub(crate) fn deadline(&self) -> Instant {
         self.slots.iter().map(|slot| slot.deadline).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_unit_has_a_place() {
+        let mut map = UnitMap::EMPTY;
+        map.insert(UNITS_MAX - 1);
+        assert!(map.contains(UNITS_MAX - 1) && !map.contains(UNITS_MAX - 2));
     }
 }
