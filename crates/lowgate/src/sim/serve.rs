@@ -27,8 +27,6 @@ use tokio_serial::{SerialPort, SerialStream};
 
 /// The line is looked at this often at least.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// Between two looks for a host.
-const HOST_AGAIN: Duration = Duration::from_millis(20);
 const READ_OCTETS_MAX: usize = 1024;
 
 /// What `lowgate sim serve` is asked to do.
@@ -111,11 +109,10 @@ async fn run(
 ) -> io::Result<()> {
     let started = std::time::Instant::now();
     let now = || Instant::ZERO + started.elapsed();
-    let mut line = open(link)?;
+    let (mut line, _slave) = open(link)?;
     let mut dark: VecDeque<StationId> = world.honest().collect();
     let Some(co_processor) = dark.pop_front() else { return Ok(()) };
     world.power_on(co_processor);
-    let mut host_was_there = false;
     writeln!(
         out,
         "a co-processor at {}; {} devices wait for its host",
@@ -141,47 +138,35 @@ async fn run(
         }
         findings = world.findings().len();
         let said = world.take_serial_out();
-        if host_was_there {
-            // A host that does not read loses octets, as at any line without flow control.
-            let _ = timeout(WRITE_MAX, AsyncWriteExt::write_all(&mut line, &said)).await;
-        }
+        // A host that does not read loses octets, as at any line without flow control.
+        let _ = timeout(WRITE_MAX, AsyncWriteExt::write_all(&mut line, &said)).await;
         let next = if dark.is_empty() { Instant::FAR_FUTURE } else { power_at };
         let pause = world.next_at().min(next).since(now()).min(SLEEP_MAX);
         tokio::select! {
             () = sleep(pause) => {}
-            len = AsyncReadExt::read(&mut line, &mut octets) => match len {
-                Ok(len) => {
-                    host_was_there = true;
-                    world.run_to(now());
-                    world.serial_in(&octets[..len]);
-                    power_at = power_at.min(world.now() + interval);
-                }
-                // Nobody has the other end open.
-                Err(_) => {
-                    if std::mem::take(&mut host_was_there) {
-                        writeln!(out, "{:9.3} s  the host is gone", world.now().as_secs_f64())?;
-                        // The next one finds a co-processor that was plugged in just now.
-                        world.power_off(co_processor);
-                        world.power_on(co_processor);
-                    }
-                    sleep(HOST_AGAIN).await;
-                }
-            },
+            len = AsyncReadExt::read(&mut line, &mut octets) => {
+                world.run_to(now());
+                world.serial_in(&octets[..len?]);
+                power_at = power_at.min(world.now() + interval);
+            }
             _ = tokio::signal::ctrl_c() => break,
         }
     }
     fs::remove_file(link)
 }
 
-fn open(link: &Path) -> io::Result<SerialStream> {
+/// The other end stays open here too, so that hosts may come and go: a pty that hung up once never rests.
+fn open(link: &Path) -> io::Result<(SerialStream, fs::File)> {
     let (master, slave) = SerialStream::pair()?;
     let name = slave.name().ok_or_else(|| io::Error::other("the system gave a pty no name"))?;
+    // Without the exclusive claim that a host makes.
+    let kept = fs::OpenOptions::new().read(true).write(true).open(&name)?;
     // A link that an earlier run left leads nowhere.
     if link.is_symlink() {
         fs::remove_file(link)?;
     }
     symlink(name, link)?;
-    Ok(master)
+    Ok((master, kept))
 }
 
 fn tell(world: &World, happening: &Happening, out: &mut dyn Write) -> io::Result<()> {
