@@ -249,4 +249,7 @@ fn netlink_error(error: rtnetlink::Error) -> io::Error {
 }
 
 #[cfg(test)]
+#[cfg(feature = "e2e")]
+mod kernel;
+#[cfg(test)]
 mod tests;

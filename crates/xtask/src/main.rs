@@ -98,6 +98,8 @@ fn interop() -> Result<(), String> {
 /// One test after the other: each has a mesh that lives in real time, and would starve the next.
 fn e2e() -> Result<(), String> {
     peers::provide()?;
+    let tun = ["-n", "cargo", "test", "-p", "lowgate-linux", "--features", "e2e", "--lib", "tun"];
+    Step::new("unshare", &tun).run()?;
     cargo(&["build", "--release"]).run()?;
     let binary = run::root().join("target/release/lowgate");
     let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", "e2e_linux", "--"];
