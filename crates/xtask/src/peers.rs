@@ -11,6 +11,9 @@ const PEERS: &[(&str, &str)] = &[
     ("tshark", "tshark"),
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
+    ("sysctl", "procps"),
+    ("unshare", "util-linux"),
+    ("python3", "python3-minimal"),
 ];
 
 /// Sees to it that every peer is there, or names those that are not.
