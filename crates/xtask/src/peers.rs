@@ -13,7 +13,7 @@ const PEERS: &[(&str, &str)] = &[
     ("ping", "iputils-ping"),
     ("sysctl", "procps"),
     ("unshare", "util-linux"),
-    ("python3", "python3-minimal"),
+    ("python3", "python3"),
 ];
 
 /// Sees to it that every peer is there, or names those that are not.
