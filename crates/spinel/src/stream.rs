@@ -104,7 +104,7 @@ pub struct RawTransmit<'a> {
     pub retransmission: bool,
     /// It is sealed already: the co-processor holds no key.
     pub security_processed: bool,
-    /// Not before so much later, microseconds; 0 for now.
+    /// Not before so much later, microseconds; 0 is at once.
     pub delay_us: u32,
     /// Than this.
     pub delay_base_us: u32,

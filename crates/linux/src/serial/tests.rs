@@ -46,9 +46,9 @@ fn every_octet() -> Vec<u8> {
 #[tokio::test]
 async fn a_pseudo_terminal_carries_every_octet() {
     for options in ["", "?baud=460800", "?baud=115200&flow=none", "?baud=1000000&flow=hw"] {
-        let (mut radio, path, placeholder) = pty();
+        let (mut radio, path, kept_open) = pty();
         let mut serial = open(&format!("spinel+hdlc+uart://{path}{options}")).unwrap();
-        drop(placeholder);
+        drop(kept_open);
         // Raw: no echo, no line editing, no XON, no change of line ends.
         serial.write_all(&every_octet()).await.unwrap();
         let mut heard = [0; 256];
@@ -61,7 +61,7 @@ async fn a_pseudo_terminal_carries_every_octet() {
 
 #[tokio::test]
 async fn octets_sent_before_the_line_is_opened_are_kept() {
-    let (mut radio, path, _placeholder) = pty();
+    let (mut radio, path, _kept_open) = pty();
     radio.write_all(b"reset notice").await.unwrap();
     let mut serial = open(&format!("spinel+hdlc+uart://{path}")).unwrap();
     read_exact(&mut serial, b"reset notice").await;
@@ -69,16 +69,16 @@ async fn octets_sent_before_the_line_is_opened_are_kept() {
 
 #[tokio::test]
 async fn a_device_that_goes_is_an_error() {
-    let (radio, path, placeholder) = pty();
+    let (radio, path, kept_open) = pty();
     let mut serial = open(&format!("spinel+hdlc+uart://{path}")).unwrap();
-    drop((radio, placeholder));
+    drop((radio, kept_open));
     reads_until_gone(&mut serial).await;
     assert!(serial.write_all(b"x").await.is_err());
 }
 
 #[tokio::test]
 async fn a_device_is_ours_alone_until_it_is_closed() {
-    let (_radio, path, _placeholder) = pty();
+    let (_radio, path, _kept_open) = pty();
     let url = format!("spinel+hdlc+uart://{path}");
     let first = open(&url).unwrap();
     assert!(matches!(open(&url), Err(SerialError::Busy { .. })));
@@ -188,7 +188,7 @@ const FLOOD_OCTETS: usize = 1 << 20;
 
 #[tokio::test(start_paused = true)]
 async fn an_end_that_takes_nothing_is_an_error() {
-    let (_radio, path, _placeholder) = pty();
+    let (_radio, path, _kept_open) = pty();
     let mut serial = open(&format!("spinel+hdlc+uart://{path}")).unwrap();
     let error = serial.write_all(&vec![0; FLOOD_OCTETS]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
