@@ -241,6 +241,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_name_that_is_read_is_written_alike(octets: StdVec<u8>, three: [u8; 3]) {
+            for octets in [&octets[..], &three] {
+                let key = RecordKey::parse(octets);
+                prop_assert!(key.is_none_or(|key| key.octets() == octets));
+            }
+        }
+
+        #[test]
         fn damaged_storage_never_panics(octets: StdVec<u8>) {
             for key in [
                 RecordKey::Network,

@@ -15,12 +15,16 @@ use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, ShortAddr};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+const NOT_IN_INVENTORY: &str = "the device is not in the inventory; see `lowgate device list`";
+
 /// A question that the manager has.
 pub(super) enum Waiting {
     /// The file that a line of an import stands in, and the devices in it.
     Import { file: String, devices: Vec<Eui64> },
     /// The reply says it all.
     Plain,
+    /// One of the devices is wanted.
+    One(Eui64),
     /// The devices are wanted as a tree.
     Tree,
 }
@@ -34,6 +38,9 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
                 .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
             let devices = records.iter().map(|record| record.eui64).collect();
             return Ok((Request::Import(records), Waiting::Import { file, devices }));
+        }
+        Ask::DeviceShow { eui64 } => {
+            return Ok((Request::ListDevices, Waiting::One(parsed(&eui64)?)));
         }
         Ask::MeshTree => return Ok((Request::ListDevices, Waiting::Tree)),
         Ask::DeviceList => Request::ListDevices,
@@ -77,6 +84,12 @@ pub(super) fn answer(
             "round_trip_ms": round_trip.as_millis(),
         }),
         (Reply::Devices(devices), Waiting::Tree) => tree(&devices, router),
+        (Reply::Devices(devices), Waiting::One(eui64)) => {
+            match devices.iter().find(|device| device.eui64 == *eui64) {
+                Some(device) => shown(device, router, ledger),
+                None => return Answer::Refused(vec![NOT_IN_INVENTORY.into()]),
+            }
+        }
         (Reply::Devices(devices), _) => {
             devices.iter().map(|device| shown(device, router, ledger)).collect()
         }
@@ -99,9 +112,7 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
         (Refusal::Window(WindowRefused::TooLong), _) => {
             vec![format!("at most {} minutes are allowed", WINDOW_MAX.as_secs() / 60)]
         }
-        (Refusal::Revoke(RevokeRefused::UnknownDevice), _) => {
-            line("the device is not in the inventory; see `lowgate device list`")
-        }
+        (Refusal::Revoke(RevokeRefused::UnknownDevice), _) => line(NOT_IN_INVENTORY),
         (Refusal::Revoke(RevokeRefused::AlreadyRevoked), _) => {
             line("the device is revoked already")
         }

@@ -133,14 +133,12 @@ pub fn device(place: &Where, device: Device) -> ExitCode {
             Err(fault) => failed(&format!("{}:1: file: cannot be read: {fault}", file.display())),
         },
         Device::List { shown } => say(place, &Ask::DeviceList, |value| table(value, shown)),
-        Device::Show { eui64, shown } => say(place, &Ask::DeviceList, |value| {
-            let it = value.as_array().into_iter().flatten();
-            let wanted: Value =
-                it.filter(|device| device["eui64"] == eui64.as_str()).cloned().collect();
-            let mut lines = table(&wanted, shown);
-            if !shown.json {
-                lines.extend(attempts(&wanted[0]["attempts"]));
+        Device::Show { eui64, shown } => say(place, &Ask::DeviceShow { eui64 }, |device| {
+            if shown.json {
+                return vec![device.to_string()];
             }
+            let mut lines = table(&Value::from(vec![device.clone()]), shown);
+            lines.extend(attempts(&device["attempts"]));
             lines
         }),
         Device::Read { eui64, path } => say(place, &Ask::DeviceRead { eui64, path }, |value| {

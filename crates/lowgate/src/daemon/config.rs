@@ -132,6 +132,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn fault(text: &str) -> String {
         Config::parse("x.toml", text).expect_err("something is wrong with it")
@@ -156,6 +157,19 @@ mod tests {
         assert!(missing.contains("network"), "{missing}");
         for text in [unknown, channel, name, missing] {
             assert!(!text.contains('\n'), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_in_one_line(text: String, at in 0..TEMPLATE.len()) {
+            let at = (0..=at).rev().find(|at| TEMPLATE.is_char_boundary(*at)).unwrap_or(0);
+            let damaged = format!("{}{text}{}", &TEMPLATE[..at], &TEMPLATE[at..]);
+            for text in [&text, &damaged] {
+                if let Err(fault) = Config::parse("x.toml", text) {
+                    prop_assert!(fault.starts_with("x.toml") && !fault.contains('\n'), "{fault}");
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Octets of a line; an inventory of 1 024 devices has a tenth.
 const LINE_OCTETS_MAX: u64 = 4 << 20;
-/// Commands that may wait for the daemon at a time.
+/// Commands that may wait for the daemon at a time, and as many for the manager.
 pub(super) const WAITING_MAX: usize = 32;
 /// Events that a slow follower may lag behind before it loses some.
 pub(super) const EVENTS_KEPT: usize = 1024;
@@ -27,6 +27,11 @@ pub enum Ask {
     },
     /// Everybody.
     DeviceList,
+    /// One of them.
+    DeviceShow {
+        /// Whom.
+        eui64: String,
+    },
     /// Expels one.
     DeviceRevoke {
         /// Whom.

@@ -5,7 +5,7 @@
 
 use super::answers::{self, Waiting};
 use super::chance::OsEntropy;
-use super::control::{Answer, Ask};
+use super::control::{Answer, Ask, WAITING_MAX};
 use super::ledger::Ledger;
 use super::storage::Job;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
@@ -130,6 +130,10 @@ impl Core {
 
     /// A command asks.
     pub(super) fn ask(&mut self, now: Instant, ask: Ask, answer: oneshot::Sender<Answer>) {
+        if self.waiting.len() >= WAITING_MAX {
+            let _ = answer.send(Answer::Refused(vec!["too many questions at once".into()]));
+            return;
+        }
         let (request, waiting) = match answers::request(now, ask) {
             Ok(both) => both,
             Err(faults) => {

@@ -2,7 +2,7 @@
 
 use lowgate_linux::{Exchanged, Serial, SerialUrl};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 /// Messages under way in each direction.
@@ -12,14 +12,6 @@ const REOPEN_AFTER: Duration = Duration::from_millis(200);
 /// What waits for a line that is slow.
 const UNSENT_OCTETS_MAX: usize = 16 * 1024;
 const READ_OCTETS_MAX: usize = 1024;
-
-/// To the line.
-pub(super) enum ToLine {
-    /// Send these.
-    Octets(Vec<u8>),
-    /// Close and open.
-    Reopen,
-}
 
 /// From the line.
 pub(super) enum FromLine {
@@ -31,11 +23,12 @@ pub(super) enum FromLine {
     Octets(Vec<u8>),
 }
 
-/// Until the daemon ends.
+/// Until the daemon ends. `anew` asks for the line to be closed and opened.
 pub(super) async fn drive(
     url: SerialUrl,
     first: Serial,
-    mut wishes: mpsc::Receiver<ToLine>,
+    mut wishes: mpsc::Receiver<Vec<u8>>,
+    anew: &Notify,
     tell: mpsc::Sender<FromLine>,
 ) {
     let mut open = Some(first);
@@ -44,7 +37,7 @@ pub(super) async fn drive(
         if tell.send(FromLine::Opened).await.is_err() {
             return;
         }
-        let why = talk(&mut serial, &mut wishes, &tell).await;
+        let why = talk(&mut serial, &mut wishes, anew, &tell).await;
         if tell.send(FromLine::Closed { why }).await.is_err() {
             return;
         }
@@ -76,7 +69,8 @@ async fn reopen(url: &SerialUrl, tell: &mpsc::Sender<FromLine>) -> Option<Serial
 /// Why it ended.
 async fn talk(
     serial: &mut Serial,
-    wishes: &mut mpsc::Receiver<ToLine>,
+    wishes: &mut mpsc::Receiver<Vec<u8>>,
+    anew: &Notify,
     tell: &mpsc::Sender<FromLine>,
 ) -> String {
     let (mut octets, mut outgoing) = ([0; READ_OCTETS_MAX], Vec::new());
@@ -93,11 +87,11 @@ async fn talk(
             },
             wish = wishes.recv() => match wish {
                 // Whoever speaks to a line that takes nothing notices that nothing is answered.
-                Some(ToLine::Octets(more)) if outgoing.len() > UNSENT_OCTETS_MAX => drop(more),
-                Some(ToLine::Octets(more)) => outgoing.extend(more),
-                Some(ToLine::Reopen) => return "it is opened anew".into(),
+                Some(more) if outgoing.len() > UNSENT_OCTETS_MAX => drop(more),
+                Some(more) => outgoing.extend(more),
                 None => return "the daemon ends".into(),
             },
+            () = anew.notified() => return "it is opened anew".into(),
         }
     }
 }

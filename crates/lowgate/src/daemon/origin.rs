@@ -13,6 +13,7 @@ use lowgate_router::{Router, RouterConfig};
 use lowgate_store::{FlashFile, SqliteStore};
 use lowgate_units::{Channel, Entropy, Eui64, Instant, Ipv6Addr, Prng};
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tokio::net::UnixListener;
 
@@ -49,8 +50,12 @@ pub(super) fn listen(socket: &Path) -> Result<UnixListener, String> {
     }
     // The lock on the state's folder says that no daemon of ours uses it.
     let _ = fs::remove_file(socket);
-    UnixListener::bind(socket)
-        .map_err(|fault| format!("{}: {fault}; see control.socket", socket.display()))
+    let listener = UnixListener::bind(socket).and_then(|listener| {
+        // Whoever may write to it rules the domain.
+        fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    listener.map_err(|fault| format!("{}: {fault}; see control.socket", socket.display()))
 }
 
 /// The border router as a device.

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::control::{self, Asked};
 use super::core::{Core, Wish};
-use super::line::{self, FromLine, ToLine};
+use super::line::{self, FromLine};
 use super::origin;
 use super::storage::{Done, Storage};
 use lowgate_access::{JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
@@ -14,10 +14,11 @@ use lowgate_units::{Iid, Instant, Ipv6Addr};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, SocketAddrV6};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::time::sleep;
 
 /// Octets of a packet of the building's network; the TUN's MTU is 1280.
@@ -51,7 +52,8 @@ struct Outside {
     devices: UdpSocket,
     router: UdpSocket,
     manager_addr: Ipv6Addr,
-    to_line: mpsc::Sender<ToLine>,
+    to_line: mpsc::Sender<Vec<u8>>,
+    anew: Arc<Notify>,
     storage: Storage,
     events: broadcast::Sender<String>,
 }
@@ -115,7 +117,9 @@ async fn begin(clock: &Clock, config: &Config) -> Result<(Core, Outside, Inside)
     tun.add_route(Iid([0; 8]).under(prefix), 64).await.map_err(|fault| fault.to_string())?;
     let (to_line, for_line) = mpsc::channel(line::WAITING_MAX);
     let (tell, from_line) = mpsc::channel(line::WAITING_MAX);
-    tokio::spawn(line::drive(url, serial, for_line, tell));
+    let anew = Arc::new(Notify::new());
+    let asked_anew = anew.clone();
+    tokio::spawn(async move { line::drive(url, serial, for_line, &asked_anew, tell).await });
     let (asked, questions) = mpsc::channel(control::WAITING_MAX);
     let (events, _) = broadcast::channel(control::EVENTS_KEPT);
     tokio::spawn(control::serve(listener, asked, events.clone()));
@@ -130,6 +134,7 @@ async fn begin(clock: &Clock, config: &Config) -> Result<(Core, Outside, Inside)
         router: bind(router_addr, JOINER_PORT).await?,
         manager_addr,
         to_line,
+        anew,
         storage: Storage::start(store, flash),
         events,
     };
@@ -201,8 +206,8 @@ impl Outside {
     async fn fulfil(&mut self, wishes: Vec<Wish>, out: &mut dyn Write) {
         for wish in wishes {
             match wish {
-                Wish::Serial(octets) => drop(self.to_line.try_send(ToLine::Octets(octets))),
-                Wish::Reopen => drop(self.to_line.send(ToLine::Reopen).await),
+                Wish::Serial(octets) => drop(self.to_line.try_send(octets)),
+                Wish::Reopen => self.anew.notify_one(),
                 Wish::Tun(packet) => drop(self.tun.send(&packet).await),
                 Wish::FromManager { src_port, dst, dst_port, octets } => {
                     let socket = match src_port {
