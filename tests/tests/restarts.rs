@@ -183,6 +183,25 @@ fn the_border_router() {
     }
 }
 
+/// It has no session then, and its devices do not know: it tells them, each asks, hears nothing, and makes
+/// another. Nobody joins anew, and the mesh goes on meanwhile.
+#[test]
+fn the_manager() {
+    for (seed, off) in [(1, 0), (2, 1), (3, 60), (4, 600), (5, 20)] {
+        let mut world = world(seed, &LINE);
+        world.manager_off();
+        world.run_for(secs(off));
+        assert!(LINE.iter().all(|station| is_in(&world, *station)), "the mesh needs no manager");
+        world.take_happenings();
+        world.manager_on();
+        expect_reachable(&mut world, &LINE, secs(90));
+        let happenings = world.take_happenings();
+        for station in LINE {
+            assert_eq!(count(&happenings, station, is_scanning), 0, "{station:?} joined again");
+        }
+    }
+}
+
 /// The building's fuse.
 #[test]
 fn everybody_at_once() {

@@ -39,6 +39,9 @@ pub const REST_REFUSED_MAX: Duration = Duration::from_secs(300);
 const REFUSED_VAIN_MIN: u32 = 4;
 /// Devices that kept their keys over a power cut make their sessions anew spread over this time.
 pub const RESUME_SPREAD: Duration = Duration::from_secs(10);
+/// Anybody can say that the manager has no session (HelloRequest in the clear): it is asked within the
+/// session no more often than this.
+pub const DOUBT_INTERVAL: Duration = Duration::from_secs(60);
 /// Octets of the largest record content that a joiner takes.
 pub const CONTENT_OCTETS_MAX: usize = JOIN_DATAGRAM_OCTETS_MAX;
 /// Messages of one record.
@@ -66,6 +69,9 @@ pub struct JoinerConfig {
     pub group_request: Vec<u8, 192>,
     /// Report each session's secrets.
     pub key_log: bool,
+    /// A member asks so often whether the manager still has its session: for a border router, whose way to
+    /// the manager is short. `None`: only when somebody says that it has none.
+    pub greet_every: Option<Duration>,
 }
 
 /// The way a datagram takes to the domain manager.
@@ -103,6 +109,8 @@ pub enum JoinerInput<'a> {
     Attached,
     /// The device lost the network: only what needs no relay goes on.
     Detached,
+    /// What the manager was asked within the session, it did not answer: the session is made anew.
+    Unanswered,
 }
 
 /// What a joiner wants. It does not print: what it passes on holds keys.
@@ -128,6 +136,9 @@ pub enum JoinerOutput {
     },
     /// Application data of an authentic record.
     Application(Content),
+    /// Ask the manager, within the session, whether it is there; say [`JoinerInput::Unanswered`] if it does
+    /// not answer.
+    Greet,
     /// Something happened.
     Event(JoinerEvent),
     /// Nothing more until then.
@@ -230,6 +241,10 @@ pub struct Joiner {
     /// A relay was tried in vain since the last pause.
     failed_since_rest: bool,
     client_until: Instant,
+    /// When a member asks again whether the manager has its session.
+    greet_at: Instant,
+    /// Before that, nobody's word makes it ask.
+    doubt_allowed_at: Instant,
     outputs: Deque<JoinerOutput, 8>,
 }
 
@@ -259,6 +274,8 @@ impl Joiner {
             direct: false,
             failed_since_rest: false,
             client_until: Instant::FAR_FUTURE,
+            greet_at: Instant::FAR_FUTURE,
+            doubt_allowed_at: Instant::ZERO,
             outputs: Deque::new(),
         }
     }
@@ -311,6 +328,11 @@ impl Joiner {
             JoinerInput::Stored { ticket } => self.stored(now, ticket),
             JoinerInput::Attached => self.attached(now),
             JoinerInput::Detached => self.direct = false,
+            JoinerInput::Unanswered => {
+                if matches!(self.state, State::Member { path: Path::Direct }) {
+                    self.session_lost(now, CloseReason::TimedOut);
+                }
+            }
         }
     }
 
@@ -438,10 +460,29 @@ impl Joiner {
                 self.candidates.fail(relay);
                 self.next_relay(now);
             }
-            Path::Direct => {
-                let pause = self.pause(REST_REFUSED_MAX);
-                self.state = State::MemberAlone { retry_at: now + pause };
-            }
+            Path::Direct => self.rest_alone(now),
+        }
+    }
+
+    /// Without a session until a pause is over; a border router's pauses stay short, since nobody is
+    /// admitted without it.
+    fn rest_alone(&mut self, now: Instant) {
+        let longest = if self.config.greet_every.is_some() { REST_MAX } else { REST_REFUSED_MAX };
+        self.state = State::MemberAlone { retry_at: now + self.pause(longest) };
+    }
+
+    fn session_lost(&mut self, now: Instant, reason: CloseReason) {
+        self.end_session();
+        self.event(JoinerEvent::SessionLost(reason));
+        self.rest_alone(now);
+    }
+
+    /// Somebody says that the manager knows of no session.
+    fn doubted(&mut self, now: Instant) {
+        let direct = matches!(self.state, State::Member { path: Path::Direct });
+        if direct && now >= self.doubt_allowed_at {
+            self.doubt_allowed_at = now + DOUBT_INTERVAL;
+            self.push(JoinerOutput::Greet);
         }
     }
 
@@ -504,6 +545,10 @@ impl Joiner {
             State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
                 self.handshake(now, Path::Direct);
             }
+            State::Member { path: Path::Direct } if now >= self.greet_at => {
+                self.greet_later(now);
+                self.push(JoinerOutput::Greet);
+            }
             State::Idle
             | State::Scanning { .. }
             | State::Resting { .. }
@@ -515,8 +560,13 @@ impl Joiner {
         true
     }
 
+    fn greet_later(&mut self, now: Instant) {
+        self.greet_at = self.config.greet_every.map_or(Instant::FAR_FUTURE, |every| now + every);
+    }
+
     fn wake_at(&self) -> Instant {
         let own = match self.state {
+            State::Member { path: Path::Direct } => self.greet_at,
             State::Scanning { until } | State::Resting { until } => until,
             State::Handshaking { silent_at, give_up_at, .. } => silent_at.min(give_up_at),
             State::AwaitingKeys { give_up_at, .. } => give_up_at,
@@ -553,7 +603,12 @@ impl Joiner {
                     }
                 }
             }
-            ClientOutput::Event(drop) => self.event(JoinerEvent::RecordDropped(drop)),
+            ClientOutput::Event(drop) => {
+                self.event(JoinerEvent::RecordDropped(drop));
+                if drop == RecordDrop::HelloRequested {
+                    self.doubted(now);
+                }
+            }
             ClientOutput::Closed { reason } => self.closed(now, path, reason),
             ClientOutput::Wait { until } => {
                 self.client_until = until;
@@ -565,10 +620,7 @@ impl Joiner {
 
     fn closed(&mut self, now: Instant, path: Path, reason: CloseReason) {
         if self.is_member() {
-            self.end_session();
-            self.event(JoinerEvent::SessionLost(reason));
-            let pause = self.pause(REST_REFUSED_MAX);
-            self.state = State::MemberAlone { retry_at: now + pause };
+            self.session_lost(now, reason);
         } else {
             self.fail(now, path, Failure::Closed(reason));
         }
@@ -621,6 +673,7 @@ impl Joiner {
         self.confirm(&storing.ids);
         if let (State::AwaitingKeys { path, .. }, true) = (&self.state, storing.configured) {
             self.state = State::Member { path: *path };
+            self.greet_later(now);
             self.vain = 0;
             self.candidates.forget_failures();
             self.event(JoinerEvent::Member);

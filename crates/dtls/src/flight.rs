@@ -236,6 +236,18 @@ pub(crate) fn plain_alert(alert: [u8; 2], seq: u64, out: &mut [u8]) -> usize {
     }
 }
 
+/// A HelloRequest (RFC 5246 section 7.4.1.1) in a datagram of its own. It belongs to no handshake: all its
+/// numbers are zero.
+#[cfg(feature = "server")]
+pub(crate) fn hello_request() -> [u8; record::HEADER_OCTETS + HEADER_OCTETS] {
+    let mut octets = [0; record::HEADER_OCTETS + HEADER_OCTETS];
+    let body = emit_header(MessageType::HelloRequest, 0, 0, (0, 0));
+    let outer = (RecordType::Handshake.octet(), VERSION_1_2);
+    let at = record::emit_header(outer, (0, 0), &[], body.len(), &mut octets);
+    octets[at.expect("its own length")..].copy_from_slice(&body);
+    octets
+}
+
 const _: () = assert!(
     crate::DATAGRAM_LEN_MIN >= CHANGE_CIPHER_SPEC_OCTETS + WriteKeys::overhead(4) + FINISHED_OCTETS
 );

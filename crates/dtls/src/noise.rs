@@ -35,6 +35,8 @@ pub enum RecordDrop {
     HelloRefused(crate::CloseReason),
     /// The peer wants to renegotiate.
     Renegotiation,
+    /// A HelloRequest in the clear: the server, or somebody in its place, knows of no session.
+    HelloRequested,
     /// More records in one datagram than are looked at.
     TooManyRecords,
     /// The owner did not drain the outputs.

@@ -38,6 +38,7 @@ impl Manager {
                 self.end_session_of(now, eui64);
                 self.decide(&changes);
                 self.by_device.insert(eui64, session);
+                self.rousing.found(eui64);
                 self.sessions.insert(
                     session,
                     Session {
@@ -135,6 +136,7 @@ impl Manager {
         // A refused newcomer's session never got here.
         if let Some(Session { eui64, .. }) = self.sessions.remove(&session) {
             self.by_device.remove(&eui64);
+            self.rousing.lost(now, eui64);
             self.router.session_ended(session);
             self.forget_peer(now, session);
             self.event(ManagerEvent::SessionEnded { eui64, reason });

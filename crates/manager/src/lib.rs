@@ -18,6 +18,7 @@ mod messages;
 mod reads;
 mod requests;
 mod rollover;
+mod rousing;
 mod router_link;
 mod session;
 mod store;

@@ -13,6 +13,7 @@ use crate::interface::{
 use crate::journal::Journal;
 use crate::reads::Reads;
 use crate::rollover::Rollover;
+use crate::rousing::Rousing;
 use crate::router_link::RouterLink;
 use crate::session::Session;
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
@@ -41,6 +42,7 @@ pub struct Manager {
     pub(crate) by_device: BTreeMap<Eui64, SessionId>,
     pub(crate) rollover: Option<Rollover>,
     pub(crate) router: RouterLink,
+    pub(crate) rousing: Rousing,
     pub(crate) reads: Reads,
     /// Failed handshakes in the name of devices of the inventory.
     pub(crate) failures: BTreeMap<Eui64, u32>,
@@ -119,6 +121,8 @@ impl Manager {
     ) -> Result<Self, Inconsistent> {
         let domain = Domain::restore(&snapshot.changes)?;
         let mut manager = Self::new(config, domain, snapshot.revision, prng, entropy);
+        let members = manager.domain.members().map(|(device, _)| device.record.eui64);
+        members.for_each(|eui64| manager.rousing.lost(now, eui64));
         manager.begin_rollover(now);
         manager.settle(now, entropy);
         Ok(manager)
@@ -150,6 +154,7 @@ impl Manager {
             by_device: BTreeMap::new(),
             rollover: None,
             router: RouterLink::Absent,
+            rousing: Rousing::default(),
             reads: Reads::default(),
             failures: BTreeMap::new(),
             strangers: 0,
@@ -244,11 +249,12 @@ impl Manager {
             || self.begin_deliveries(now)
             || self.advance_rollover(now)
             || self.offer_to_router(now)
+            || self.rouse(now)
     }
 
     /// When the manager's own timers want it, those that wait for something else left out.
     fn due(&self, now: Instant) -> Instant {
-        let waiting = [self.rollover_due(), self.router.due()];
+        let waiting = [self.rollover_due(), self.router.due(), self.rousing_due()];
         let later = waiting.into_iter().filter(|due| *due > now).min();
         self.deliveries_due(now).min(later.unwrap_or(Instant::FAR_FUTURE))
     }

@@ -13,10 +13,10 @@ use alloc::vec::Vec;
 use lowgate_access::JOIN_PORT;
 use lowgate_access::beacon::Beacon;
 use lowgate_access::candidates::Candidate;
-use lowgate_access::joiner::{Joiner, JoinerConfig, JoinerInput, JoinerOutput, Path};
+use lowgate_access::joiner::{Joiner, JoinerConfig, JoinerEvent, JoinerInput, JoinerOutput, Path};
 use lowgate_access::relay::Relay;
 use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, RequestFlags};
-use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint};
+use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint, RequestId};
 use lowgate_crypto::{Secret, hkdf_sha256};
 use lowgate_mac::{FrameCounter, Mac, MacConfig, MacInput, MacOutput, Security};
 use lowgate_net::{
@@ -29,6 +29,12 @@ use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, LinkAddr, P
 const BEACON_INTERVAL: Duration = Duration::from_millis(150);
 /// Neighbours that hear the same request answer spread over this time.
 const BEACON_JITTER_MICROS: u64 = 120_000;
+
+/// A border router asks so often whether the manager still has its session.
+const GREETING_INTERVAL: Duration = Duration::from_secs(15);
+/// MAX_RETRANSMIT (RFC 7252 section 4.8) of a device: after 14 to 21 s without an answer it makes its
+/// session with the manager anew, which restarts without the sessions that it had.
+const MAX_RETRANSMIT: u8 = 2;
 
 /// The version a DODAG begins with (RFC 6550 section 7.2).
 const DODAG_VERSION_FIRST: u8 = 240;
@@ -52,6 +58,8 @@ pub struct Node {
     pub(crate) joiner: Joiner,
     pub(crate) relay: Relay,
     pub(crate) coap: Endpoint<CoapPeer>,
+    /// What the manager was asked within the session and did not answer yet.
+    pub(crate) greeting: Option<RequestId>,
     pub(crate) groups: Groups,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
@@ -110,13 +118,18 @@ impl Node {
             join_port: JOIN_PORT,
             mpl_sequence: first_mpl_sequence(&records),
         };
-        let coap = CoapConfig { bounds: Bounds::DEVICE, ..CoapConfig::default() };
+        let coap = CoapConfig {
+            bounds: Bounds::DEVICE,
+            max_retransmit: MAX_RETRANSMIT,
+            ..CoapConfig::default()
+        };
         let mut node = Self {
             mac: Mac::new(MacConfig::new(config.eui64, config.ccm), prng.fork(1)),
             net: Stack::new(stack, prng.fork(2)),
             joiner: Joiner::new(joiner_config(&config), Secret::new(joiner_seed), prng.fork(3)),
             relay: Relay::new(now, &relay_secret, config.eui64, 0),
             coap: Endpoint::new(coap, prng.fork(4)),
+            greeting: None,
             groups: Groups::default(),
             app: App::new(config.kind),
             link: None,
@@ -337,7 +350,13 @@ impl Node {
                 JoinerOutput::Datagram { path, octets } => self.send_to_manager(now, path, octets),
                 JoinerOutput::Keys { ticket, content } => self.keys(now, ticket, &content),
                 JoinerOutput::Application(content) => self.take_from_manager(now, &content),
-                JoinerOutput::Event(event) => self.event(Event::Join(event)),
+                JoinerOutput::Greet => self.greet_manager(now),
+                JoinerOutput::Event(event) => {
+                    if matches!(event, JoinerEvent::SessionLost(_)) {
+                        self.forget_greeting(now);
+                    }
+                    self.event(Event::Join(event));
+                }
             }
             moved = true;
         }
@@ -414,6 +433,7 @@ fn joiner_config(config: &NodeConfig) -> JoinerConfig {
         psk: config.psk.clone(),
         group_request,
         key_log: config.key_log,
+        greet_every: (config.kind == Kind::BorderRouter).then_some(GREETING_INTERVAL),
     }
 }
 

@@ -117,9 +117,16 @@ impl Node {
 
     /// Tells the manager the new address with the first record that leaves it.
     pub(crate) fn greet_manager(&mut self, now: Instant) {
-        if self.joiner.is_member() {
-            // A refusal means that a greeting is under way already.
-            let _ = self.coap.ping(now, CoapPeer::Manager);
+        if self.joiner.is_member() && self.greeting.is_none() {
+            // Refused when too much is under way: the next occasion comes.
+            self.greeting = self.coap.ping(now, CoapPeer::Manager).ok();
+        }
+    }
+
+    /// Its session is gone: what was asked in it gets no answer.
+    pub(crate) fn forget_greeting(&mut self, now: Instant) {
+        if let Some(greeting) = self.greeting.take() {
+            self.coap.cancel(now, greeting);
         }
     }
 
@@ -201,8 +208,13 @@ impl Node {
                 CoapOutput::Requested { exchange, peer, request, .. } => {
                     self.serve(now, exchange, peer, request);
                 }
-                // The manager did not answer the greeting: it must learn the address all the same.
-                CoapOutput::Failed { peer: CoapPeer::Manager, .. } => self.greet_manager(now),
+                CoapOutput::Failed { request, .. } if self.greeting == Some(request) => {
+                    self.greeting = None;
+                    self.joiner.handle(now, JoinerInput::Unanswered);
+                }
+                CoapOutput::Ponged { request, .. } if self.greeting == Some(request) => {
+                    self.greeting = None;
+                }
                 CoapOutput::Failed { .. }
                 | CoapOutput::Responded { .. }
                 | CoapOutput::Ponged { .. }

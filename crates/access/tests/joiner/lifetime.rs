@@ -105,6 +105,52 @@ fn a_border_router_that_is_not_answered_tries_again() {
     assert!(world.run_until(secs(60), World::all_confirmed), "{:?}", world.events);
 }
 
+/// RFC 5246 section 7.4.1.1, in the clear.
+const HELLO_REQUEST: [u8; 25] = {
+    let mut octets = [0; 25];
+    (octets[0], octets[1], octets[2], octets[12]) = (22, 0xfe, 0xfd, 12);
+    octets
+};
+
+#[test]
+fn a_member_asks_when_somebody_says_that_the_manager_knows_no_session() {
+    let mut world = World::joined(9);
+    world.inject(Path::Relay(relay(1)), &HELLO_REQUEST);
+    assert_eq!(world.greetings, [], "its own address does not work yet");
+    world.tell(JoinerInput::Attached);
+    let first = world.now;
+    world.inject(Path::Direct, &HELLO_REQUEST);
+    world.run_for(secs(30));
+    world.inject(Path::Direct, &HELLO_REQUEST);
+    assert_eq!(world.greetings, [first], "anybody can say so: not often");
+    world.run_for(secs(30));
+    world.inject(Path::Direct, &HELLO_REQUEST);
+    assert_eq!(world.greetings.len(), 2);
+    assert_eq!(world.handshakes().len(), 1, "nothing is believed");
+    world.tell(JoinerInput::Unanswered);
+    world.run_for(secs(5));
+    assert!(world.joiner.is_member() && world.all_confirmed(), "{:?}", world.events);
+    assert_eq!(world.lost_sessions(), [CloseReason::TimedOut]);
+    assert_eq!(world.handshakes().last().map(|(_, path)| *path), Some(Path::Direct));
+    assert_eq!(world.handshakes().len(), 2);
+}
+
+#[test]
+fn a_border_router_asks_without_being_told() {
+    let mut world = World::greeting(10, secs(15));
+    world.tell(JoinerInput::StartDirect);
+    world.run_for(secs(50));
+    let gaps: Vec<_> = world.greetings.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps, [secs(15); 2]);
+    world.silent.push(Path::Direct);
+    world.tell(JoinerInput::Unanswered);
+    world.run_for(secs(600));
+    let tries: Vec<_> = world.handshakes().windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(tries[1..].iter().all(|gap| *gap < secs(20)), "it never rests for long: {tries:?}");
+    world.silent.clear();
+    assert!(world.run_until(secs(20), |world| world.joiner.is_member()), "{:?}", world.events);
+}
+
 #[test]
 fn starting_over_forgets_the_session() {
     let mut world = World::joined(8);

@@ -119,6 +119,7 @@ pub(crate) struct World {
     pub(crate) noise: usize,
     /// Records handed out for storage.
     pub(crate) keys: Vec<(u32, Vec<u8>)>,
+    pub(crate) greetings: Vec<Instant>,
     pub(crate) applications: Vec<Vec<u8>>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) acks: Vec<MsgId>,
@@ -135,12 +136,21 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with(seed, config(None))
+    }
+
+    /// A border router's joiner: it greets so often.
+    pub(crate) fn greeting(seed: u64, every: Duration) -> Self {
+        Self::with(seed, config(Some(every)))
+    }
+
+    fn with(seed: u64, config: JoinerConfig) -> Self {
         let root = Prng::new(seed);
         let mut entropy = SeededEntropy::new(seed);
         let server = Server::new(ServerConfig::new(&SoftCcm), root.fork(1), &mut entropy);
         Self {
             now: Instant::from_secs(100),
-            joiner: Joiner::new(config(), Secret::new([seed as u8; 32]), root.fork(2)),
+            joiner: Joiner::new(config, Secret::new([seed as u8; 32]), root.fork(2)),
             server,
             faults: Faults { loss: 0.0, duplicate: 0.0, delay: (millis(30), millis(30)) },
             policy: Policy::Admit,
@@ -150,6 +160,7 @@ impl World {
             events: Vec::new(),
             noise: 0,
             keys: Vec::new(),
+            greetings: Vec::new(),
             applications: Vec::new(),
             sessions: Vec::new(),
             acks: Vec::new(),
@@ -282,6 +293,7 @@ impl World {
                     }
                 }
                 JoinerOutput::Application(content) => self.applications.push(content.to_vec()),
+                JoinerOutput::Greet => self.greetings.push(self.now),
                 JoinerOutput::Event(JoinerEvent::RecordDropped(_)) => self.noise += 1,
                 JoinerOutput::Event(event) => self.events.push((self.now, event)),
                 JoinerOutput::Wait { until } => return until,
@@ -428,7 +440,7 @@ impl World {
     }
 }
 
-fn config() -> JoinerConfig {
+fn config(greet_every: Option<Duration>) -> JoinerConfig {
     let request = GroupRequest {
         flags: RequestFlags::SPOKEN,
         node_id: heapless::Vec::from_slice(&JOINER.0).expect("8 octets"),
@@ -444,6 +456,7 @@ fn config() -> JoinerConfig {
         psk: Psk::new(&[7; 16]).expect("16 octets"),
         group_request,
         key_log: false,
+        greet_every,
     }
 }
 

@@ -286,6 +286,11 @@ impl Client {
                 return self.early_hello(now, epoch, fragment);
             }
             (State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. }, _) => {}
+            // RFC 5246 section 7.4.1.1: a simple notification, and nobody vouches for it. The owner may
+            // ask within the session whether anybody is there.
+            (State::Established(_), MessageType::HelloRequest) => {
+                return Err(RecordDrop::HelloRequested);
+            }
             (State::Idle | State::Established(_) | State::Closing { .. } | State::Closed, _) => {
                 return Err(RecordDrop::Repeated);
             }

@@ -7,6 +7,7 @@ mod key_exchange;
 mod records;
 mod session;
 
+use crate::flight::hello_request;
 use crate::{
     CloseReason, ContentType, DATAGRAM_LEN_MIN, GroupAnswer, KeyLog, Psk, RecordDrop,
     Retransmission, SendRefused,
@@ -278,6 +279,14 @@ impl Server {
     /// Says close_notify and forgets the session; `Closed` follows. Unknown sessions are ignored.
     pub fn close(&mut self, _now: Instant, session: SessionId) {
         self.end_session(session, CloseReason::Requested);
+    }
+
+    /// Tells somebody who may believe in a session with us that there is none: HelloRequest, in the clear,
+    /// so that it proves nothing. The owner bounds how often.
+    pub fn request_hello(&mut self, peer: &Peer) {
+        if self.outputs.len() < OUTPUTS_MAX {
+            self.transmit(peer, hello_request().to_vec());
+        }
     }
 
     /// Where the session is heard.

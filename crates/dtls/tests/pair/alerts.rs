@@ -35,6 +35,24 @@ fn goodbye_of_the_server_after_a_last_word() {
     assert_eq!(world.said.closed, [(session, CloseReason::Requested)]);
 }
 
+/// RFC 5246 section 7.4.1.1; RFC 7925 section 17: no renegotiation follows. The owner hears of it.
+#[test]
+fn a_hello_request_in_the_clear_is_told_and_changes_nothing() {
+    let mut world = World::joined(3, |_| {});
+    world.server.request_hello(&peer(1));
+    world.run_for(secs(1));
+    let (_, sent) = world.said.sent.last().expect("it left").clone();
+    assert_eq!(sent, [&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12][..], &[0; 12]].concat());
+    assert_eq!(world.nodes[0].drops, [RecordDrop::HelloRequested]);
+    world.expect_working();
+    // Before there is a session it means nothing.
+    let mut world = World::joining(4, |_| {});
+    world.server.request_hello(&peer(1));
+    world.run_for(secs(1));
+    world.expect_joined();
+    assert!(!world.nodes[0].drops.contains(&RecordDrop::HelloRequested));
+}
+
 /// Wrong key and unknown identity look the same from outside: same datagrams, same lengths.
 #[test]
 fn unknown_identity_is_a_wrong_key() {

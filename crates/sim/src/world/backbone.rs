@@ -35,8 +35,7 @@ impl World {
             dst_port: datagram.dst_port,
             octets: datagram.payload,
         };
-        self.manager.handle(self.now, input, &mut self.entropy);
-        self.drain_manager();
+        self.tell_manager(input);
     }
 
     fn on_the_backbone(&mut self, packet: &[u8]) {

@@ -11,6 +11,7 @@
 mod backbone;
 mod captured;
 mod co_processor;
+mod manager;
 mod station;
 
 pub use crate::intruder::Trick;
@@ -26,11 +27,12 @@ use crate::survey::Survey;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, DeviceRecord, Manager, ManagerConfig, ManagerEvent, ManagerInput, ManagerOutput,
-    NewDomain, Reply, Request, RequestId, Store,
+    Batch, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply, Request, RequestId,
+    Store,
 };
 use lowgate_node::Event;
 use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
+use manager::Power;
 use station::Station;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +116,7 @@ enum Due {
     Stored { station: StationId, boot: u32, write: station::Write },
     ToRouter(Vec<u8>),
     ToManager(Vec<u8>),
-    Commit(Batch),
+    Commit { boot: u32, batch: Batch },
     Inspect,
 }
 
@@ -128,6 +130,7 @@ pub struct World {
     wakes: Wakes,
     due: Queue<Due>,
     manager: Manager,
+    manager_power: Power,
     manager_until: Instant,
     entropy: SeededEntropy,
     store: Box<dyn Store>,
@@ -175,8 +178,7 @@ impl World {
             stations.push(Station::intruding(id, intruder, &config, prng));
         }
         let mut entropy = SeededEntropy::new(root.fork(2).next_u64());
-        let manager_config =
-            ManagerConfig { key_log: config.key_log, ..ManagerConfig::new(config.ccm) };
+        let manager_config = manager::config(&config);
         let new = NewDomain { channel: config.channel, manager_addr: MANAGER_ADDR };
         let manager = Manager::found(manager_config, new, root.fork(3), &mut entropy);
         let router = stations.iter().position(Station::is_router).expect("a border router");
@@ -191,6 +193,7 @@ impl World {
             stations,
             due: Queue::new(),
             manager,
+            manager_power: Power::On { boot: 0 },
             manager_until: Instant::ZERO,
             entropy,
             store,
@@ -314,20 +317,6 @@ impl World {
         self.pump(id, None);
     }
 
-    /// Asks the manager; the reply comes as time passes.
-    pub fn request(&mut self, request: Request) -> RequestId {
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
-        self.manager.request(self.now, id, request, &mut self.entropy);
-        self.drain_manager();
-        id
-    }
-
-    /// The reply to a request, once.
-    pub fn take_reply(&mut self, id: RequestId) -> Option<Reply> {
-        self.replies.remove(&id)
-    }
-
     /// Asks the manager and runs until it replied, at most for `patience`.
     pub fn ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
         let id = self.request(request);
@@ -392,8 +381,7 @@ impl World {
             self.pump(StationId(index as u32), None);
         }
         if self.manager_until <= self.now {
-            self.manager.handle(self.now, ManagerInput::Wake, &mut self.entropy);
-            self.drain_manager();
+            self.tell_manager(ManagerInput::Wake);
         }
     }
 
@@ -409,7 +397,7 @@ impl World {
                 self.pump(self.router, None);
             }
             Due::ToManager(packet) => self.packet_to_manager(&packet),
-            Due::Commit(batch) => self.commit(&batch),
+            Due::Commit { boot, batch } => self.commit(boot, &batch),
             Due::Inspect => self.inspect(),
         }
     }
@@ -420,22 +408,6 @@ impl World {
         if let Some(router) = self.stations[self.router.index()].node() {
             self.checkers.routed(self.now, router.net().routes().map(|route| route.device));
         }
-    }
-
-    fn commit(&mut self, batch: &Batch) {
-        let input = match self.store.commit(batch) {
-            Ok(()) => {
-                self.committed.insert(batch.revision);
-                self.checkers.committed(batch);
-                if let Some(book) = &mut self.key_book {
-                    batch.changes.iter().for_each(|change| book.note(change));
-                }
-                ManagerInput::Committed { revision: batch.revision }
-            }
-            Err(_) => ManagerInput::StoreFailed,
-        };
-        self.manager.handle(self.now, input, &mut self.entropy);
-        self.drain_manager();
     }
 
     fn medium_output(&mut self, output: MediumOutput) {
@@ -506,35 +478,5 @@ impl World {
     /// When there is no such station.
     pub fn device(&self, id: StationId) -> &Device {
         self.building.device(id).expect("a station of this world")
-    }
-
-    fn drain_manager(&mut self) {
-        loop {
-            match self.manager.poll(self.now) {
-                ManagerOutput::Wait { until } => {
-                    self.manager_until = until;
-                    return;
-                }
-                output => self.manager_output(output),
-            }
-        }
-    }
-
-    fn manager_output(&mut self, output: ManagerOutput) {
-        match output {
-            ManagerOutput::Datagram { dst, dst_port, src_port, octets } => {
-                self.packet_from_manager(dst, dst_port, src_port, &octets);
-            }
-            ManagerOutput::Commit(batch) => {
-                self.due.push(self.now + self.config.commit_delay, Due::Commit(batch));
-            }
-            ManagerOutput::Reply { id, reply } => drop(self.replies.insert(id, reply)),
-            ManagerOutput::Event(event) => {
-                self.checkers.manager(self.now, &event);
-                self.happen(What::Manager(event));
-            }
-            ManagerOutput::KeyLog(log) => self.capture.secret(&log.to_string()),
-            ManagerOutput::Wait { .. } => unreachable!("the caller keeps it"),
-        }
     }
 }

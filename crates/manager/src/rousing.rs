@@ -1,0 +1,139 @@
+//! Members without a session are told so: a manager that restarts has none, and they cannot know.
+//!
+//! Each is sent a HelloRequest, which proves nothing; it asks within the session that it believes in, hears
+//! nothing, and makes a new one. Who is off is told again, less and less often.
+//!
+//! **Invariant:** only the admitted are told, one at a time, and a member that has a session never.
+
+use crate::domain::BORDER_ROUTER_SHORT;
+use crate::manager::Manager;
+use lowgate_access::JOINER_PORT;
+use lowgate_dtls::Peer;
+use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr};
+use std::collections::BTreeMap;
+
+/// Between two members: a handshake of eight datagrams follows each.
+const GAP: Duration = Duration::from_millis(500);
+/// After the first time, a member is told again so much later; then each time twice as late.
+const AGAIN_MIN: Duration = Duration::from_secs(60);
+/// A member that may be off for good is told no less often.
+const AGAIN_MAX: Duration = Duration::from_secs(3600);
+
+/// Who is to be told, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Rousing {
+    silent: BTreeMap<Eui64, Silent>,
+    not_before: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Silent {
+    next_at: Instant,
+    pause: Duration,
+}
+
+impl Rousing {
+    /// A member has no session, or no longer.
+    pub(crate) fn lost(&mut self, now: Instant, eui64: Eui64) {
+        let silent = Silent { next_at: now, pause: AGAIN_MIN };
+        self.silent.entry(eui64).or_insert(silent);
+    }
+
+    /// A member has a session, or is none any more.
+    pub(crate) fn found(&mut self, eui64: Eui64) {
+        self.silent.remove(&eui64);
+    }
+
+    /// Who is to be told now, if anybody.
+    fn take_due(&mut self, now: Instant) -> Option<Eui64> {
+        if now < self.not_before {
+            return None;
+        }
+        let (eui64, silent) = self.silent.iter_mut().find(|(_, silent)| silent.next_at <= now)?;
+        silent.next_at = now + silent.pause;
+        silent.pause = (silent.pause * 2).min(AGAIN_MAX);
+        self.not_before = now + GAP;
+        Some(*eui64)
+    }
+
+    /// When somebody is.
+    fn due(&self) -> Instant {
+        let first = self.silent.values().map(|silent| silent.next_at).min();
+        first.map_or(Instant::FAR_FUTURE, |first| first.max(self.not_before))
+    }
+}
+
+impl Manager {
+    /// Whether the border router lets members reach the manager; before, telling them leads to nothing.
+    fn may_rouse(&self) -> bool {
+        self.router.revision().is_some()
+    }
+
+    /// Tells one member that it has no session; whether one was told.
+    pub(crate) fn rouse(&mut self, now: Instant) -> bool {
+        let due = self.may_rouse().then(|| self.rousing.take_due(now)).flatten();
+        let Some(eui64) = due else { return false };
+        match self.mesh_addr(eui64) {
+            Some(addr) => {
+                let relay_header = heapless::Vec::new();
+                self.server.request_hello(&Peer { addr, port: JOINER_PORT, relay_header });
+            }
+            None => self.rousing.found(eui64),
+        }
+        true
+    }
+
+    /// When the next member is to be told.
+    pub(crate) fn rousing_due(&self) -> Instant {
+        if self.may_rouse() { self.rousing.due() } else { Instant::FAR_FUTURE }
+    }
+
+    /// Where the mesh routes to a device that is a member.
+    fn mesh_addr(&self, eui64: Eui64) -> Option<Ipv6Addr> {
+        let short = self.domain.devices().get(&eui64)?.admitted()?;
+        // The border router asks by itself.
+        (short != BORDER_ROUTER_SHORT).then_some(())?;
+        Some(Iid::from(short).under(self.domain.config().mesh_prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(1000);
+
+    fn device(n: u8) -> Eui64 {
+        Eui64([2, 0, 0, 0, 0, 0, 0, n])
+    }
+
+    #[test]
+    fn one_after_the_other_and_less_and_less_often() {
+        let mut rousing = Rousing::default();
+        rousing.lost(NOW, device(1));
+        rousing.lost(NOW, device(2));
+        let mut told = BTreeMap::<Eui64, Vec<u64>>::new();
+        let mut now = NOW;
+        while now < NOW + Duration::from_secs(600) {
+            if let Some(eui64) = rousing.take_due(now) {
+                told.entry(eui64).or_default().push((now - NOW).as_secs());
+                assert_eq!(rousing.take_due(now), None, "one at a time");
+            }
+            now = rousing.due();
+        }
+        assert_eq!(told[&device(1)], [0, 60, 180, 420]);
+        assert_eq!(told[&device(2)], [0, 60, 180, 420]);
+        rousing.found(device(1));
+        rousing.found(device(2));
+        assert_eq!(rousing.due(), Instant::FAR_FUTURE);
+    }
+
+    #[test]
+    fn losing_a_session_twice_does_not_begin_anew() {
+        let mut rousing = Rousing::default();
+        rousing.lost(NOW, device(1));
+        assert_eq!(rousing.take_due(NOW), Some(device(1)));
+        rousing.lost(NOW + GAP, device(1));
+        assert_eq!(rousing.due(), NOW + AGAIN_MIN);
+    }
+}
