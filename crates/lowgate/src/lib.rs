@@ -1,5 +1,6 @@
 //! What the binary is made of: the files people give it and the page it gives back.
 
+pub mod claim;
 pub mod daemon;
 pub mod decode;
 pub mod demo;

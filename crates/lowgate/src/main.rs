@@ -43,6 +43,21 @@ enum Command {
         #[command(flatten)]
         place: commands::Where,
     },
+    /// A border router whose domain manager is elsewhere
+    Router {
+        #[command(flatten)]
+        place: commands::Where,
+    },
+    /// A domain manager whose border router is elsewhere
+    Manager {
+        #[command(flatten)]
+        place: commands::Where,
+    },
+    /// Shows the claim code of this machine's border router, as text and as QR code
+    Claim {
+        #[command(flatten)]
+        place: commands::Where,
+    },
     /// The inventory
     Device {
         #[command(flatten)]
@@ -103,6 +118,9 @@ fn main() -> ExitCode {
         }
         Command::Init { file } => commands::init(&file),
         Command::Run { place } => commands::run(&place),
+        Command::Router { place } => commands::router(&place),
+        Command::Manager { place } => commands::manager(&place),
+        Command::Claim { place } => commands::claim(&place),
         Command::Device { place, device } => commands::device(&place, device),
         Command::Group { place, group } => commands::group(&place, group),
         Command::Window { place, window } => commands::window(&place, &window),

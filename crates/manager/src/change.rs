@@ -16,7 +16,7 @@ pub struct DomainConfig {
     pub pan_id: PanId,
     /// Its channel.
     pub channel: Channel,
-    /// The mesh's prefix, a unique local /64 (RFC 4193).
+    /// The mesh's prefix, a /64.
     pub mesh_prefix: [u8; 8],
     /// Where devices reach the domain manager.
     pub manager_addr: Ipv6Addr,

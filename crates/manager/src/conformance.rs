@@ -78,7 +78,8 @@ pub fn fences_revisions(reopen: Reopen<'_>) {
 
 fn create(store: &mut dyn Store, entropy: &mut SeededEntropy) -> Domain {
     let channel = Channel::new(15).expect("in the band");
-    let created = found(NewDomain { channel, manager_addr: Ipv6Addr::LOCALHOST }, entropy);
+    let created =
+        found(NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST }, entropy);
     let changes = vec![created];
     let domain = Domain::restore(&changes).expect("a domain begins with its creation");
     store.commit(&Batch { revision: 1, changes }).expect("the first revision");

@@ -25,6 +25,8 @@ pub const DEVICES_MAX: usize = 1024;
 pub struct NewDomain {
     /// The channel of its PAN.
     pub channel: Channel,
+    /// The mesh's prefix; `None` draws one (RFC 4193).
+    pub mesh_prefix: Option<[u8; 8]>,
     /// Where devices reach the manager.
     pub manager_addr: Ipv6Addr,
 }
@@ -117,13 +119,13 @@ fn octets<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
     octets
 }
 
-/// The first change of a new domain. Nothing in it has a default: PAN, prefix and key are drawn.
+/// The first change of a new domain. Nothing in it has a default: what nobody chose is drawn.
 pub fn found(new: NewDomain, entropy: &mut dyn Entropy) -> Change {
     let pan_id = PanId::new(u16::from_be_bytes(octets(entropy)) & 0x7fff).expect("below 0xffff");
     // RFC 4193 section 3.2: fd, a random global ID of 40 bits, a subnet of 16.
     let [g0, g1, g2, g3, g4] = octets(entropy);
-    let mesh_prefix = [0xfd, g0, g1, g2, g3, g4, 0, 1];
-    let NewDomain { channel, manager_addr } = new;
+    let NewDomain { channel, mesh_prefix, manager_addr } = new;
+    let mesh_prefix = mesh_prefix.unwrap_or([0xfd, g0, g1, g2, g3, g4, 0, 1]);
     let config = DomainConfig { pan_id, channel, mesh_prefix, manager_addr };
     Change::DomainCreated {
         config,

@@ -186,6 +186,11 @@ impl Node {
         self.outputs.pop_front().unwrap_or_else(|| Output::Wait { until: self.wake_at() })
     }
 
+    /// Who it is.
+    pub const fn eui64(&self) -> Eui64 {
+        self.config.eui64
+    }
+
     /// The mesh as this node sees it.
     pub const fn net(&self) -> &Stack {
         &self.net

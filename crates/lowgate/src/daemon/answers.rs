@@ -3,15 +3,18 @@
 
 use super::control::{Answer, Ask};
 use super::ledger::Ledger;
+use crate::claim::Claim;
 use crate::inventory::{self, Known};
+use lowgate_access::joiner::{Failure, JoinerEvent};
+use lowgate_dtls::CloseReason;
 use lowgate_manager::{
-    DeviceState, DeviceView, GroupId, GroupRefused, ImportFault, ImportRefused, ManagerEvent,
-    Refusal, Reply, Request, RevokeRefused, Status, WINDOW_MAX, WindowRefused,
+    DeviceState, DeviceView, GroupId, GroupRefused, ImportFault, ImportRefused, Manager,
+    ManagerEvent, Refusal, Reply, Request, RevokeRefused, Status, WINDOW_MAX, WindowRefused,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_router::Router;
-use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, ShortAddr};
+use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -25,8 +28,25 @@ pub(super) enum Waiting {
     Plain,
     /// One of the devices is wanted.
     One(Eui64),
-    /// The devices are wanted as a tree.
-    Tree,
+}
+
+/// The answer to what a border router knows by itself; `None` for what a manager is asked.
+pub(super) fn of_router(ask: &Ask, router: Option<&Router>, with_manager: bool) -> Option<Answer> {
+    Some(match (ask, router) {
+        (Ask::MeshTree, Some(router)) => Answer::Done(tree(router)),
+        (Ask::MeshTree, None) => Answer::Refused(vec![
+            "there is no border router in this process; ask where `lowgate router` runs".into(),
+        ]),
+        (Ask::Status, Some(router)) if !with_manager => Answer::Done(mesh_shown(router)),
+        _ => return None,
+    })
+}
+
+/// A border router alone was asked for what it does not know.
+pub(super) fn no_manager() -> Answer {
+    Answer::Refused(vec![
+        "there is no domain manager in this process; ask where `lowgate manager` runs".into(),
+    ])
 }
 
 /// What the manager is to be asked.
@@ -42,7 +62,6 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
         Ask::DeviceShow { eui64 } => {
             return Ok((Request::ListDevices, Waiting::One(parsed(&eui64)?)));
         }
-        Ask::MeshTree => return Ok((Request::ListDevices, Waiting::Tree)),
         Ask::DeviceList => Request::ListDevices,
         Ask::DeviceRevoke { eui64 } => Request::Revoke { eui64: parsed(&eui64)? },
         Ask::DeviceRead { eui64, path } => {
@@ -56,7 +75,13 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
         }
         Ask::WindowClose => Request::CloseWindow,
         Ask::Status => Request::Status,
-        Ask::Events => return Err(vec!["events are followed, not asked for".into()]),
+        Ask::Events | Ask::MeshTree => return Err(vec!["a manager is not asked for that".into()]),
+        Ask::RouterAdd { claim } => {
+            let record = Claim::parse(&claim).map_err(|fault| vec![fault])?.record();
+            let devices = vec![record.eui64];
+            let file = "claim code".into();
+            return Ok((Request::Import(vec![record]), Waiting::Import { file, devices }));
+        }
     };
     Ok((request, Waiting::Plain))
 }
@@ -71,9 +96,12 @@ pub(super) fn answer(
     now: Instant,
     waiting: &Waiting,
     reply: Reply,
-    router: &Router,
+    manager: &Manager,
+    router: Option<&Router>,
     ledger: &Ledger,
 ) -> Answer {
+    let prefix = manager.domain().config().mesh_prefix;
+    let shown = |device: &DeviceView| shown(device, prefix, router, ledger);
     let value = match (reply, waiting) {
         (Reply::Refused(refusal), _) => return Answer::Refused(refused(&refusal, waiting)),
         (Reply::Done, Waiting::Import { devices, .. }) => json!({ "imported": devices.len() }),
@@ -83,17 +111,14 @@ pub(super) fn answer(
             "payload": String::from_utf8_lossy(&payload),
             "round_trip_ms": round_trip.as_millis(),
         }),
-        (Reply::Devices(devices), Waiting::Tree) => tree(&devices, router),
         (Reply::Devices(devices), Waiting::One(eui64)) => {
             match devices.iter().find(|device| device.eui64 == *eui64) {
-                Some(device) => shown(device, router, ledger),
+                Some(device) => shown(device),
                 None => return Answer::Refused(vec![NOT_IN_INVENTORY.into()]),
             }
         }
-        (Reply::Devices(devices), _) => {
-            devices.iter().map(|device| shown(device, router, ledger)).collect()
-        }
-        (Reply::Status(status), _) => status_shown(now, &status, router),
+        (Reply::Devices(devices), _) => devices.iter().map(shown).collect(),
+        (Reply::Status(status), _) => status_shown(now, &status, prefix, router),
     };
     Answer::Done(value)
 }
@@ -135,7 +160,7 @@ fn import_fault(refused: &ImportRefused, file: &str, devices: &[Eui64]) -> Strin
         ImportFault::TooManyGroups => "it is in too many groups".into(),
         ImportFault::GroupSendersFull(group) => format!("group {} has too many senders", group.0),
         ImportFault::SecondBorderRouter => {
-            "the domain has a border router, this daemon: leave the line out".into()
+            "the domain has a border router; revoke that first".into()
         }
         ImportFault::InventoryFull => "the inventory is full".into(),
     };
@@ -143,91 +168,145 @@ fn import_fault(refused: &ImportRefused, file: &str, devices: &[Eui64]) -> Strin
     format!("{file}: {device}: {what}")
 }
 
-fn shown(device: &DeviceView, router: &Router, ledger: &Ledger) -> Value {
+fn shown(device: &DeviceView, prefix: [u8; 8], router: Option<&Router>, ledger: &Ledger) -> Value {
     let short = match device.state {
         DeviceState::Admitted { short } => Some(short),
         DeviceState::Expected | DeviceState::Revoked { .. } => None,
     };
-    let reachable = short.is_some_and(|short| is_routed(router, short));
+    // Without a border router in this process nobody knows.
+    let reachable = router.map(|router| short.is_some_and(|short| is_routed(router, short)));
     json!({
         "eui64": device.eui64.to_string(),
         "kind": device.kind.word(),
         "name": device.name,
         "room": device.room,
         "state": device.state.word(),
-        "addr": short.and_then(|short| addr_of(router, short)).map(|addr| addr.to_string()),
+        "addr": short.map(|short| Iid::from(short).under(prefix).to_string()),
         "reachable": reachable,
+        "session": device.peer.is_some(),
         "keys_confirmed": device.keys_confirmed,
         "handshakes_failed": device.handshakes_failed,
         "attempts": ledger.shown(device.eui64),
     })
 }
 
-fn addr_of(router: &Router, short: ShortAddr) -> Option<Ipv6Addr> {
-    Some(Iid::from(short).under(router.node().net().prefix()?))
-}
-
 fn is_routed(router: &Router, short: ShortAddr) -> bool {
     let net = router.node().net();
-    let own = addr_of(router, short).filter(|addr| net.global_addr() == Some(*addr));
-    own.is_some() || net.routes().any(|route| route.device == short)
+    let own = net.global_addr().is_some_and(|addr| Iid::of(addr) == Iid::from(short));
+    own || net.routes().any(|route| route.device == short)
 }
 
-fn status_shown(now: Instant, status: &Status, router: &Router) -> Value {
-    let prefix = router.node().net().prefix();
-    let prefix = prefix.map(|prefix| Iid([0; 8]).under(prefix).to_string() + "/64");
-    json!({
-        "mesh_prefix": prefix,
-        "mesh_up": router.node().is_member(),
-        "devices_with_routes": router.node().net().routes().count(),
+fn status_shown(now: Instant, status: &Status, prefix: [u8; 8], router: Option<&Router>) -> Value {
+    let mut shown = router.map_or_else(|| json!({}), mesh_shown);
+    let of_manager = json!({
+        "mesh_prefix": prefix_shown(prefix),
         "revision": status.revision,
         "expected": status.expected,
         "admitted": status.admitted,
         "revoked": status.revoked,
         "groups": status.groups,
         "sessions": status.sessions,
+        "border_router_has_session": status.router_revision.is_some(),
         "window_seconds_left": status.window_until.map(|until| until.since(now).as_secs()),
         "key_index": status.key_index,
         "staged_key_index": status.staged_key_index,
         "strangers": status.strangers,
+    });
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, of_manager) {
+        shown.extend(more);
+    }
+    shown
+}
+
+/// What a border router knows of its mesh.
+fn mesh_shown(router: &Router) -> Value {
+    let node = router.node();
+    json!({
+        "mesh_prefix": node.net().prefix().map(prefix_shown),
+        "mesh_up": node.is_member(),
+        "devices_with_routes": node.net().routes().count(),
         "packets_kept_out": router.filter().dropped().values().sum::<u64>(),
     })
 }
 
+fn prefix_shown(prefix: [u8; 8]) -> String {
+    Iid([0; 8]).under(prefix).to_string() + "/64"
+}
+
 /// Every device with a way, with its parent and its hops.
-fn tree(devices: &[DeviceView], router: &Router) -> Value {
-    let by_short: BTreeMap<ShortAddr, &DeviceView> = devices
-        .iter()
-        .filter_map(|device| match device.state {
-            DeviceState::Admitted { short } => Some((short, device)),
-            DeviceState::Expected | DeviceState::Revoked { .. } => None,
-        })
-        .collect();
+fn tree(router: &Router) -> Value {
+    let node = router.node();
+    let mut by_short: BTreeMap<ShortAddr, Eui64> =
+        router.members().iter().map(|(eui64, short)| (*short, *eui64)).collect();
+    if let Some(LinkAddr::Short(own)) =
+        node.net().global_addr().and_then(|addr| Iid::of(addr).link_addr())
+    {
+        by_short.insert(own, node.eui64());
+    }
     let parents: BTreeMap<_, _> =
-        router.node().net().routes().map(|route| (route.device, route.parent)).collect();
+        node.net().routes().map(|route| (route.device, route.parent)).collect();
     let hops = |device: ShortAddr| {
         let way = std::iter::successors(Some(device), |at| parents.get(at).copied());
         way.take(parents.len() + 1).count() - 1
     };
     let shown = |(device, parent): (&ShortAddr, &ShortAddr)| {
-        let name = |short| by_short.get(short).map(|device| device.eui64.to_string());
+        let name = |short| by_short.get(short).map(Eui64::to_string);
         json!({ "eui64": name(device), "parent": name(parent), "hops": hops(*device) })
     };
     parents.iter().map(shown).collect()
 }
 
 /// What people want to know of the border router.
-pub(super) fn router_line(event: &Event) -> Option<String> {
+pub(super) fn router_line(event: &Event, manager: Ipv6Addr) -> Option<String> {
     match event {
         Event::Net(NetEvent::RouteChanged { device, parent }) => {
             Some(format!("mesh: {device:?} sends through {parent:?}"))
         }
         Event::Net(NetEvent::RouteLost { device }) => Some(format!("mesh: no way to {device:?}")),
-        Event::Join(event) => Some(format!("border router: {event:?}")),
+        Event::Join(event) => join_line(event, manager),
         Event::LinkKeySwitched(index) => {
             Some(format!("border router: link key {} is in force", index.raw()))
         }
         _ => None,
+    }
+}
+
+fn join_line(event: &JoinerEvent, manager: Ipv6Addr) -> Option<String> {
+    Some(match event {
+        JoinerEvent::Authenticated(_) => {
+            format!("border router: it and the manager at {manager} proved their keys")
+        }
+        JoinerEvent::Member => "border router: it belongs to the domain".into(),
+        JoinerEvent::Failed { cause, .. } => {
+            format!("border router: {}", cause_of(*cause, manager))
+        }
+        JoinerEvent::SessionLost(reason) => {
+            format!(
+                "border router: its session with the manager ended ({reason:?}); another follows"
+            )
+        }
+        JoinerEvent::Malformed => "border router: keys of the manager could not be read".into(),
+        JoinerEvent::Scanning
+        | JoinerEvent::Handshake(_)
+        | JoinerEvent::RecordDropped(_)
+        | JoinerEvent::KeyLog(_) => return None,
+    })
+}
+
+fn cause_of(failure: Failure, manager: Ipv6Addr) -> String {
+    match failure {
+        Failure::Closed(CloseReason::KeyMismatch | CloseReason::PeerAlert(_)) => format!(
+            "the manager at {manager} does not know it; tell it the code that `lowgate claim` shows \
+             here, by `lowgate device claim` there"
+        ),
+        Failure::Silence
+        | Failure::HandshakeTimeout
+        | Failure::KeysTimeout
+        | Failure::Closed(CloseReason::TimedOut) => {
+            format!("the manager at {manager} does not answer; it goes on trying")
+        }
+        Failure::Refused(error) => format!("the manager at {manager} refused it: {error:?}"),
+        Failure::Closed(reason) => format!("no session with the manager at {manager}: {reason:?}"),
     }
 }
 

@@ -2,13 +2,21 @@
 
 use super::config::{self, Config};
 use super::control::{self, Answer, Ask};
+use super::origin;
+use super::run::Role;
 use clap::{Args, Subcommand};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+/// Octets of a line with a claim code, however it is grouped.
+const CLAIM_LINE_OCTETS_MAX: u64 = 256;
 
 /// Where the daemon is.
 #[derive(Clone, Debug, Args)]
@@ -34,6 +42,8 @@ pub enum Device {
         /// The file
         file: PathBuf,
     },
+    /// Takes a border router into the inventory by its claim code, which standard input has
+    Claim,
     /// Everybody in the inventory
     List {
         /// How it is shown
@@ -114,12 +124,56 @@ pub fn init(path: &Path) -> ExitCode {
 
 /// `lowgate run`
 pub fn run(place: &Where) -> ExitCode {
-    let ended = Config::read(&place.config)
-        .and_then(|config| runtime()?.block_on(super::run::run(&config, &mut std::io::stdout())));
+    serve(place, Role::Both)
+}
+
+/// `lowgate router`
+pub fn router(place: &Where) -> ExitCode {
+    serve(place, Role::BorderRouter)
+}
+
+/// `lowgate manager`
+pub fn manager(place: &Where) -> ExitCode {
+    serve(place, Role::Manager)
+}
+
+fn serve(place: &Where, role: Role) -> ExitCode {
+    let ended = Config::read(&place.config).and_then(|config| {
+        runtime()?.block_on(super::run::run(role, &config, &mut std::io::stdout()))
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => failed(&fault),
     }
+}
+
+/// `lowgate claim`: the one place where a claim code is shown.
+pub fn claim(place: &Where) -> ExitCode {
+    let shown = Config::read(&place.config).and_then(|config| {
+        let claim = origin::claim_of(&config.state.dir)?;
+        let text = claim.text();
+        let code = QrCode::new(format!("LOWGATE:{}", *text)).map_err(|fault| fault.to_string())?;
+        println!("{}", code.render::<Dense1x2>().quiet_zone(true).build());
+        println!("{}\n", *text);
+        println!("This is a key: whoever has it can pose as border router {}.", claim.eui64());
+        println!("At the domain manager: lowgate device claim");
+        Ok(())
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => failed(&fault),
+    }
+}
+
+/// From standard input, so that it stands in no list of processes.
+fn typed_claim() -> Result<Zeroizing<String>, String> {
+    if std::io::stdin().is_terminal() {
+        eprint!("Claim code of the border router: ");
+    }
+    let mut line = Zeroizing::new(String::new());
+    let read = std::io::stdin().lock().take(CLAIM_LINE_OCTETS_MAX).read_line(&mut line);
+    read.map_err(|fault| format!("standard input: {fault}"))?;
+    Ok(line.strip_prefix("LOWGATE:").map_or(line.clone(), |code| Zeroizing::new(code.into())))
 }
 
 /// `lowgate device …`
@@ -131,6 +185,13 @@ pub fn device(place: &Where, device: Device) -> ExitCode {
                 say(place, &ask, |value| vec![format!("{} devices imported", value["imported"])])
             }
             Err(fault) => failed(&format!("{}:1: file: cannot be read: {fault}", file.display())),
+        },
+        Device::Claim => match typed_claim() {
+            Ok(claim) => {
+                let claim = claim.to_string();
+                say(place, &Ask::RouterAdd { claim }, |_| vec!["the border router may join".into()])
+            }
+            Err(fault) => failed(&fault),
         },
         Device::List { shown } => say(place, &Ask::DeviceList, |value| table(value, shown)),
         Device::Show { eui64, shown } => say(place, &Ask::DeviceShow { eui64 }, |device| {

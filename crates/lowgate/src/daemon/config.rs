@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** a key that nobody knows is refused, not ignored.
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 /// Where the file is looked for unless the command line says otherwise.
@@ -19,6 +21,17 @@ pub const TEMPLATE: &str = r#"# Lowgate: border router and domain manager. See `
 url = "spinel+hdlc+uart:///dev/ttyACM0?baud=460800"
 # The channel of a new domain, 11 to 26. A domain that exists keeps its own.
 channel = 15
+
+[mesh]
+# The prefix of a new domain's mesh, 64 bits. Left out: a random one (ULA, RFC 4193). A domain that
+# exists keeps its own.
+# prefix = "fd12:3456:789a:1::/64"
+
+[manager]
+# Where devices and border routers reach the domain manager, if `lowgate manager` and `lowgate router` run
+# on two machines: an address of the manager's machine that stays. Left out: `lowgate run`, at an address
+# that nobody else has. A domain that exists keeps its own.
+# address = "fd00:b::10"
 
 [network]
 # The name of the network interface of the mesh, at most 15 characters.
@@ -39,6 +52,12 @@ socket = "/run/lowgate/control.sock"
 pub struct Config {
     /// The co-processor.
     pub radio: Radio,
+    /// The mesh.
+    #[serde(default)]
+    pub mesh: Mesh,
+    /// The domain manager.
+    #[serde(default)]
+    pub manager: Manager,
     /// The building's side.
     pub network: Network,
     /// What outlives the process.
@@ -56,6 +75,40 @@ pub struct Radio {
     /// Of a new domain.
     #[serde(default = "default_channel")]
     pub channel: u8,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mesh {
+    /// Of a new domain.
+    #[serde(default, deserialize_with = "prefix")]
+    pub prefix: Option<[u8; 8]>,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manager {
+    /// Where everybody reaches it.
+    pub address: Option<Ipv6Addr>,
+}
+
+fn prefix<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[u8; 8]>, D::Error> {
+    let text = String::deserialize(from)?;
+    let addr = text.strip_suffix("/64").and_then(|addr| addr.parse::<Ipv6Addr>().ok());
+    let (prefix, rest) = addr.map(|addr| addr.octets()).map_or(([0; 8], [1; 8]), |octets| {
+        let (prefix, rest) = octets.split_at(8);
+        (prefix.try_into().expect("half"), rest.try_into().expect("half"))
+    });
+    // Neither multicast nor link-local, which no border router routes.
+    let routable = prefix[0] != 0xff && prefix[..2] != [0xfe, 0x80] && prefix != [0; 8];
+    if rest == [0; 8] && routable {
+        return Ok(Some(prefix));
+    }
+    Err(D::Error::custom(format!(
+        "\"{text}\"; allowed: a routable prefix like fd12:3456:789a:1::/64"
+    )))
 }
 
 /// See [`TEMPLATE`].
@@ -114,6 +167,12 @@ impl Config {
             let line = fault.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             format!("{file}:{line}: {}", fault.message().replace('\n', ", "))
         })?;
+        if config.manager.address.is_some_and(|addr| !is_reachable(addr)) {
+            return Err(format!(
+                "{file}: manager.address: allowed: an address that other machines can reach, neither \
+                 link-local nor multicast nor ::1"
+            ));
+        }
         if !(11..=26).contains(&config.radio.channel) {
             let channel = config.radio.channel;
             return Err(format!("{file}: radio.channel: {channel}; allowed: 11 to 26"));
@@ -127,6 +186,14 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Link-local addresses need an interface with them, which a device cannot know.
+const fn is_reachable(addr: Ipv6Addr) -> bool {
+    !(addr.is_unspecified()
+        || addr.is_loopback()
+        || addr.is_multicast()
+        || addr.is_unicast_link_local())
 }
 
 #[cfg(test)]

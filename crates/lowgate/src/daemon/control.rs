@@ -44,6 +44,11 @@ pub enum Ask {
         /// Which.
         path: String,
     },
+    /// A border router by its claim code.
+    RouterAdd {
+        /// As people type it.
+        claim: String,
+    },
     /// A new group.
     GroupCreate {
         /// Its number.

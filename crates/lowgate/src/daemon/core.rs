@@ -1,7 +1,8 @@
-//! Co-processor, border router and domain manager, joined: what each wishes goes to where it belongs.
+//! Border router and domain manager, or one of them: what each wishes goes to where it belongs.
 //!
 //! **Invariant:** decides nothing and does no input or output; after each input it is drained until
-//! everybody waits.
+//! everybody waits. Between border router and manager nothing passes here: their datagrams leave and
+//! arrive, also when both are in one process.
 
 use super::answers::{self, Waiting};
 use super::chance::OsEntropy;
@@ -19,6 +20,10 @@ use lowgate_units::{Instant, Ipv6Addr};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
+/// Stands for the border router's own address in packets that never leave the process (RFC 6666's
+/// discard-only prefix: nobody has it).
+pub(super) const ROUTER_ADDR: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1);
+
 /// Something for the world outside.
 pub(super) enum Wish {
     /// Octets for the serial line.
@@ -27,6 +32,8 @@ pub(super) enum Wish {
     Reopen,
     /// A packet of the mesh for the building's network.
     Tun(Vec<u8>),
+    /// The mesh has this prefix.
+    Route([u8; 8]),
     /// A datagram of the manager's.
     FromManager { src_port: u16, dst: Ipv6Addr, dst_port: u16, octets: Vec<u8> },
     /// A datagram of the border router's own, for the manager.
@@ -37,53 +44,50 @@ pub(super) enum Wish {
     Tell(String),
 }
 
-/// The three machines.
+/// A border router and its radio.
+pub(super) struct BorderRouter {
+    pub(super) co_processor: CoProcessor,
+    pub(super) router: Router,
+    pub(super) manager_addr: Ipv6Addr,
+}
+
+/// What runs in this process.
 pub(super) struct Core {
-    co_processor: CoProcessor,
-    router: Router,
-    manager: Manager,
+    border_router: Option<BorderRouter>,
+    manager: Option<Manager>,
     ledger: Ledger,
-    router_addr: Ipv6Addr,
+    /// The prefix that was wished a route.
+    routed: Option<[u8; 8]>,
     waiting: BTreeMap<RequestId, (Waiting, oneshot::Sender<Answer>)>,
     next_request: u64,
     wishes: Vec<Wish>,
 }
 
 impl Core {
-    pub(super) fn new(
-        co_processor: CoProcessor,
-        router: Router,
-        manager: Manager,
-        router_addr: Ipv6Addr,
-    ) -> Self {
-        let (waiting, wishes) = (BTreeMap::new(), Vec::new());
-        let ledger = Ledger::default();
+    pub(super) fn new(border_router: Option<BorderRouter>, manager: Option<Manager>) -> Self {
         Self {
-            co_processor,
-            router,
+            border_router,
             manager,
-            ledger,
-            router_addr,
-            waiting,
+            ledger: Ledger::default(),
+            routed: None,
+            waiting: BTreeMap::new(),
             next_request: 0,
-            wishes,
+            wishes: Vec::new(),
         }
     }
 
-    pub(super) const fn manager(&self) -> &Manager {
-        &self.manager
-    }
-
     pub(super) fn start(&mut self, now: Instant) {
-        self.router.handle(now, RouterInput::Start);
+        self.tell_router(now, RouterInput::Start);
     }
 
     pub(super) fn line(&mut self, now: Instant, input: CoProcessorInput<'_>) {
-        self.co_processor.handle(now, input);
+        if let Some(it) = &mut self.border_router {
+            it.co_processor.handle(now, input);
+        }
     }
 
     pub(super) fn stored(&mut self, now: Instant, ticket: u32) {
-        self.router.handle(now, RouterInput::Stored { ticket });
+        self.tell_router(now, RouterInput::Stored { ticket });
     }
 
     pub(super) fn committed(&mut self, now: Instant, revision: u64) {
@@ -92,14 +96,18 @@ impl Core {
 
     /// From the building's network.
     pub(super) fn packet(&mut self, now: Instant, packet: &[u8]) {
-        self.router.handle(now, RouterInput::Backbone(packet.to_vec()));
+        self.tell_router(now, RouterInput::Backbone(packet.to_vec()));
     }
 
-    /// The manager's answer to the border router itself.
-    pub(super) fn for_router(&mut self, now: Instant, src: Ipv6Addr, octets: &[u8]) {
-        let (dst, src_port, dst_port) = (self.router_addr, MANAGER_PORT, JOINER_PORT);
-        let packet = packet(&Datagram { src, dst, src_port, dst_port, payload: octets });
-        self.router.handle(now, RouterInput::Backbone(packet));
+    /// The manager's answer to the border router itself, if it is the manager's.
+    pub(super) fn for_router(&mut self, now: Instant, from: (Ipv6Addr, u16), octets: &[u8]) {
+        let Some(it) = &self.border_router else { return };
+        let src = it.manager_addr;
+        if from == (src, MANAGER_PORT) {
+            let (dst, src_port, dst_port) = (ROUTER_ADDR, MANAGER_PORT, JOINER_PORT);
+            let packet = packet(&Datagram { src, dst, src_port, dst_port, payload: octets });
+            self.tell_router(now, RouterInput::Backbone(packet));
+        }
     }
 
     pub(super) fn for_manager(
@@ -112,17 +120,32 @@ impl Core {
         self.tell_manager(now, ManagerInput::Datagram { src, src_port, dst_port, octets });
     }
 
-    fn tell_manager(&mut self, now: Instant, input: ManagerInput<'_>) {
-        self.manager.handle(now, input, &mut OsEntropy);
+    /// Time has passed.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.tell_manager(now, ManagerInput::Wake);
     }
 
-    /// A request of the daemon's own.
+    fn tell_router(&mut self, now: Instant, input: RouterInput) {
+        if let Some(it) = &mut self.border_router {
+            it.router.handle(now, input);
+        }
+    }
+
+    fn tell_manager(&mut self, now: Instant, input: ManagerInput<'_>) {
+        if let Some(manager) = &mut self.manager {
+            manager.handle(now, input, &mut OsEntropy);
+        }
+    }
+
+    /// A request of the daemon's own; its reply is nobody's.
     pub(super) fn request(&mut self, now: Instant, request: Request) {
         let id = self.next_id();
-        self.manager.request(now, id, request, &mut OsEntropy);
+        if let Some(manager) = &mut self.manager {
+            manager.request(now, id, request, &mut OsEntropy);
+        }
     }
 
-    fn next_id(&mut self) -> RequestId {
+    const fn next_id(&mut self) -> RequestId {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         id
@@ -130,129 +153,141 @@ impl Core {
 
     /// A command asks.
     pub(super) fn ask(&mut self, now: Instant, ask: Ask, answer: oneshot::Sender<Answer>) {
-        if self.waiting.len() >= WAITING_MAX {
-            let _ = answer.send(Answer::Refused(vec!["too many questions at once".into()]));
-            return;
-        }
-        let (request, waiting) = match answers::request(now, ask) {
-            Ok(both) => both,
-            Err(faults) => {
-                let _ = answer.send(Answer::Refused(faults));
-                return;
+        let router = self.border_router.as_ref().map(|it| &it.router);
+        let asked = match answers::of_router(&ask, router, self.manager.is_some()) {
+            Some(at_once) => Err(at_once),
+            None if self.waiting.len() >= WAITING_MAX => {
+                Err(Answer::Refused(vec!["too many questions at once".into()]))
             }
+            None => answers::request(now, ask).map_err(Answer::Refused),
         };
-        let id = self.next_id();
-        self.waiting.insert(id, (waiting, answer));
-        self.manager.request(now, id, request, &mut OsEntropy);
+        match (asked, &mut self.manager) {
+            (Ok((request, waiting)), Some(manager)) => {
+                let id = RequestId(self.next_request);
+                self.next_request += 1;
+                self.waiting.insert(id, (waiting, answer));
+                manager.request(now, id, request, &mut OsEntropy);
+            }
+            (Ok(_), None) => drop(answer.send(answers::no_manager())),
+            // Whoever asked may be gone.
+            (Err(at_once), _) => drop(answer.send(at_once)),
+        }
     }
 
     fn replied(&mut self, now: Instant, id: RequestId, reply: Reply) {
         let Some((waiting, answer)) = self.waiting.remove(&id) else { return };
-        // Whoever asked may be gone.
-        let _ = answer.send(answers::answer(now, &waiting, reply, &self.router, &self.ledger));
+        let (Some(manager), ledger) = (&self.manager, &self.ledger) else { return };
+        let router = self.border_router.as_ref().map(|it| &it.router);
+        let _ = answer.send(answers::answer(now, &waiting, reply, manager, router, ledger));
     }
 
     /// Drains everybody. Wishes come in the order they were made; then the time of the next one.
     pub(super) fn drain(&mut self, now: Instant) -> (Vec<Wish>, Instant) {
         loop {
             let mut until = Instant::FAR_FUTURE;
-            let moved = self.drain_co_processor(now, &mut until)
-                | self.drain_router(now, &mut until)
-                | self.drain_manager(now, &mut until);
+            let moved =
+                self.drain_border_router(now, &mut until) | self.drain_manager(now, &mut until);
             if !moved {
                 return (std::mem::take(&mut self.wishes), until);
             }
         }
     }
 
-    /// Time has passed.
-    pub(super) fn wake(&mut self, now: Instant) {
-        self.tell_manager(now, ManagerInput::Wake);
-    }
-
-    fn drain_co_processor(&mut self, now: Instant, until: &mut Instant) -> bool {
-        let mut moved = false;
-        loop {
-            match self.co_processor.poll(now) {
-                CoProcessorOutput::Octets(octets) => self.wishes.push(Wish::Serial(octets)),
-                CoProcessorOutput::Event(event) => {
-                    self.router.handle(now, RouterInput::Radio(event));
-                }
-                CoProcessorOutput::Reopen => self.wishes.push(Wish::Reopen),
-                CoProcessorOutput::Told(event) => {
-                    self.wishes.push(Wish::Tell(event.to_string()));
-                }
-                CoProcessorOutput::Wait { until: next } => {
-                    *until = next.min(*until);
-                    return moved;
-                }
-            }
-            moved = true;
+    fn drain_border_router(&mut self, now: Instant, until: &mut Instant) -> bool {
+        let Some(it) = &mut self.border_router else { return false };
+        let moved = drain_co_processor(it, now, &mut self.wishes, until)
+            | drain_router(it, now, &mut self.wishes, until);
+        let prefix = it.router.node().net().prefix();
+        if prefix != self.routed {
+            self.wishes.extend(prefix.map(Wish::Route));
+            self.routed = prefix.or(self.routed);
         }
-    }
-
-    fn drain_router(&mut self, now: Instant, until: &mut Instant) -> bool {
-        let mut moved = false;
-        loop {
-            match self.router.poll(now) {
-                RouterOutput::Radio(command) => {
-                    self.co_processor.handle(now, CoProcessorInput::Command(command));
-                }
-                RouterOutput::Store { ticket, record } => {
-                    let (key, octets) = (record.key(), record.emit());
-                    self.wishes.push(Wish::Store(Job::Put { ticket, key, octets }));
-                }
-                RouterOutput::Erase(key) => self.wishes.push(Wish::Store(Job::Erase(key))),
-                RouterOutput::Backbone(packet) => self.outward(packet),
-                RouterOutput::Event(event) => self.router_event(&event),
-                RouterOutput::Wait { until: next } => {
-                    *until = next.min(*until);
-                    return moved;
-                }
-            }
-            moved = true;
-        }
-    }
-
-    /// The kernel takes no packet from an interface whose source is the kernel's own address: the border
-    /// router's own datagrams leave by a socket.
-    fn outward(&mut self, packet: Vec<u8>) {
-        let own = datagram(&packet).filter(|datagram| datagram.src == self.router_addr);
-        let wish = match own {
-            Some(datagram) => Wish::FromRouter { octets: datagram.payload.to_vec() },
-            None => Wish::Tun(packet),
-        };
-        self.wishes.push(wish);
-    }
-
-    fn router_event(&mut self, event: &Event) {
-        if let Some(line) = answers::router_line(event) {
-            self.wishes.push(Wish::Tell(line));
-        }
+        moved
     }
 
     fn drain_manager(&mut self, now: Instant, until: &mut Instant) -> bool {
         let mut moved = false;
-        loop {
-            match self.manager.poll(now) {
+        while let Some(manager) = &mut self.manager {
+            match manager.poll(now) {
                 ManagerOutput::Datagram { dst, dst_port, src_port, octets } => {
                     self.wishes.push(Wish::FromManager { src_port, dst, dst_port, octets });
                 }
                 ManagerOutput::Commit(batch) => self.wishes.push(Wish::Store(Job::Commit(batch))),
                 ManagerOutput::Reply { id, reply } => self.replied(now, id, reply),
                 ManagerOutput::Event(event) => {
-                    self.ledger.note(now, self.manager.domain(), &event);
-                    if let Some(line) = answers::manager_line(&event) {
-                        self.wishes.push(Wish::Tell(line));
-                    }
+                    self.ledger.note(now, manager.domain(), &event);
+                    self.wishes.extend(answers::manager_line(&event).map(Wish::Tell));
                 }
                 ManagerOutput::KeyLog(_) => {} // nobody asked for it
                 ManagerOutput::Wait { until: next } => {
                     *until = next.min(*until);
-                    return moved;
+                    break;
                 }
             }
             moved = true;
         }
+        moved
     }
+}
+
+fn drain_co_processor(
+    it: &mut BorderRouter,
+    now: Instant,
+    wishes: &mut Vec<Wish>,
+    until: &mut Instant,
+) -> bool {
+    let mut moved = false;
+    loop {
+        match it.co_processor.poll(now) {
+            CoProcessorOutput::Octets(octets) => wishes.push(Wish::Serial(octets)),
+            CoProcessorOutput::Event(event) => it.router.handle(now, RouterInput::Radio(event)),
+            CoProcessorOutput::Reopen => wishes.push(Wish::Reopen),
+            CoProcessorOutput::Told(event) => wishes.push(Wish::Tell(event.to_string())),
+            CoProcessorOutput::Wait { until: next } => {
+                *until = next.min(*until);
+                return moved;
+            }
+        }
+        moved = true;
+    }
+}
+
+fn drain_router(
+    it: &mut BorderRouter,
+    now: Instant,
+    wishes: &mut Vec<Wish>,
+    until: &mut Instant,
+) -> bool {
+    let mut moved = false;
+    loop {
+        match it.router.poll(now) {
+            RouterOutput::Radio(command) => {
+                it.co_processor.handle(now, CoProcessorInput::Command(command));
+            }
+            RouterOutput::Store { ticket, record } => {
+                let (key, octets) = (record.key(), record.emit());
+                wishes.push(Wish::Store(Job::Put { ticket, key, octets }));
+            }
+            RouterOutput::Erase(key) => wishes.push(Wish::Store(Job::Erase(key))),
+            RouterOutput::Backbone(packet) => wishes.push(outward(packet)),
+            RouterOutput::Event(event) => wishes.extend(told(it, &event).map(Wish::Tell)),
+            RouterOutput::Wait { until: next } => {
+                *until = next.min(*until);
+                return moved;
+            }
+        }
+        moved = true;
+    }
+}
+
+/// The border router's own datagrams leave by a socket.
+fn outward(packet: Vec<u8>) -> Wish {
+    match datagram(&packet).filter(|datagram| datagram.src == ROUTER_ADDR) {
+        Some(datagram) => Wish::FromRouter { octets: datagram.payload.to_vec() },
+        None => Wish::Tun(packet),
+    }
+}
+
+fn told(it: &BorderRouter, event: &Event) -> Option<String> {
+    answers::router_line(event, it.manager_addr)
 }

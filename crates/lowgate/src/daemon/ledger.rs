@@ -162,7 +162,7 @@ mod tests {
 
     fn manager() -> Manager {
         let channel = Channel::new(15).expect("in the band");
-        let new = NewDomain { channel, manager_addr: Ipv6Addr::LOCALHOST };
+        let new = NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST };
         let config = ManagerConfig::new(&SoftCcm);
         Manager::found(config, new, Prng::new(1), &mut SeededEntropy::new(1))
     }

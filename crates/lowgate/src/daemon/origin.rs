@@ -2,35 +2,37 @@
 
 use super::chance::OsEntropy;
 use super::config::Config;
+use super::core::ROUTER_ADDR;
+use crate::claim::Claim;
 use lowgate_crypto::SoftCcm;
 use lowgate_dtls::Psk;
-use lowgate_manager::{
-    DevicePsk, DeviceRecord, Identity, Kind, Manager, ManagerConfig, NewDomain, Store,
-};
+use lowgate_manager::{Manager, ManagerConfig, NewDomain, Store};
 use lowgate_node::NodeConfig;
 use lowgate_node::flash::{Record, RecordKey};
 use lowgate_router::{Router, RouterConfig};
 use lowgate_store::{FlashFile, SqliteStore};
-use lowgate_units::{Channel, Entropy, Eui64, Instant, Ipv6Addr, Prng};
+use lowgate_units::{Channel, Entropy, Instant, Ipv6Addr, Prng};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tokio::net::UnixListener;
 
-/// Under this name the border router keeps who it is.
-const SELF: &[u8] = b"self";
+/// Under this name the border router keeps its claim code: who it is.
+const CLAIM: &[u8] = b"claim";
 
-/// The domain's, and the border router's.
-pub(super) fn databases(dir: &Path) -> Result<(SqliteStore, FlashFile), String> {
-    let store = SqliteStore::open(&dir.join("domain.db")).map_err(|fault| fault.to_string())?;
-    let flash = FlashFile::open(&dir.join("router.db")).map_err(|fault| fault.to_string())?;
-    Ok((store, flash))
+/// The domain's.
+pub(super) fn store(dir: &Path) -> Result<SqliteStore, String> {
+    SqliteStore::open(&dir.join("domain.db")).map_err(|fault| fault.to_string())
+}
+
+/// The border router's.
+pub(super) fn flash(dir: &Path) -> Result<FlashFile, String> {
+    FlashFile::open(&dir.join("router.db")).map_err(|fault| fault.to_string())
 }
 
 /// One daemon for one folder.
 pub(super) fn lock(dir: &Path) -> Result<File, String> {
-    fs::create_dir_all(dir)
-        .map_err(|fault| format!("{}: cannot be made: {fault}; see state.dir", dir.display()))?;
+    make(dir)?;
     let path = dir.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file
@@ -58,42 +60,26 @@ pub(super) fn listen(socket: &Path) -> Result<UnixListener, String> {
     listener.map_err(|fault| format!("{}: {fault}; see control.socket", socket.display()))
 }
 
-/// The border router as a device.
-pub(super) struct Own {
-    eui64: Eui64,
-    psk: [u8; 16],
-}
-
-impl Own {
-    pub(super) fn record(&self) -> DeviceRecord {
-        DeviceRecord {
-            eui64: self.eui64,
-            identity: Identity::from(self.eui64),
-            psk: DevicePsk::new(&self.psk).expect("16 octets are a key"),
-            kind: Kind::BorderRouter,
-            name: "border router".into(),
-            room: String::new(),
-            groups: std::collections::BTreeMap::new(),
-        }
-    }
-}
-
-/// Drawn at the first start: a locally administered EUI-64 (IEEE 802, bit 1 of the first octet).
-pub(super) fn own_identity(flash: &FlashFile) -> Result<Own, String> {
+/// Drawn at the first start.
+pub(super) fn claim(flash: &FlashFile) -> Result<Claim, String> {
     let records = flash.all().map_err(|fault| fault.to_string())?;
-    if let Some((_, octets)) = records.iter().find(|(name, _)| name == SELF) {
-        let (eui64, psk) = octets.split_at_checked(8).ok_or("router.db is damaged")?;
-        let eui64 = Eui64(eui64.try_into().map_err(|_| "router.db is damaged")?);
-        let psk = psk.try_into().map_err(|_| "router.db is damaged")?;
-        return Ok(Own { eui64, psk });
+    if let Some((_, octets)) = records.iter().find(|(name, _)| name == CLAIM) {
+        return Claim::from_octets(octets).ok_or_else(|| "router.db is damaged".into());
     }
-    let mut own = Own { eui64: Eui64([0; 8]), psk: [0; 16] };
-    OsEntropy.fill(&mut own.eui64.0);
-    OsEntropy.fill(&mut own.psk);
-    own.eui64.0[0] = (own.eui64.0[0] & 0xfc) | 0x02;
-    let octets = [&own.eui64.0[..], &own.psk].concat();
-    flash.put(SELF, &octets).map_err(|fault| fault.to_string())?;
-    Ok(own)
+    let claim = Claim::draw(&mut OsEntropy);
+    flash.put(CLAIM, claim.octets()).map_err(|fault| fault.to_string())?;
+    Ok(claim)
+}
+
+/// The claim code in the folder, drawn if there is none yet.
+pub(super) fn claim_of(dir: &Path) -> Result<Claim, String> {
+    make(dir)?;
+    claim(&flash(dir)?)
+}
+
+fn make(dir: &Path) -> Result<(), String> {
+    fs::create_dir_all(dir)
+        .map_err(|fault| format!("{}: cannot be made: {fault}; see state.dir", dir.display()))
 }
 
 pub(super) fn manager(
@@ -105,25 +91,29 @@ pub(super) fn manager(
     let manager = ManagerConfig::new(&SoftCcm);
     if snapshot.changes.is_empty() {
         let channel = Channel::new(config.radio.channel).ok_or("a channel is 11 to 26")?;
-        let new = NewDomain { channel, manager_addr: drawn_addr() };
+        let manager_addr = config.manager.address.unwrap_or_else(drawn_addr);
+        let new = NewDomain { channel, mesh_prefix: config.mesh.prefix, manager_addr };
         return Ok(Manager::found(manager, new, prng(), &mut OsEntropy));
     }
-    Manager::restore(now, manager, &snapshot, prng(), &mut OsEntropy)
-        .map_err(|fault| format!("{}/domain.db: {fault}", config.state.dir.display()))
+    let path = config.state.dir.join("domain.db");
+    let manager = Manager::restore(now, manager, &snapshot, prng(), &mut OsEntropy)
+        .map_err(|fault| format!("{}: {fault}", path.display()))?;
+    let (known, wanted) = (manager.domain().config().manager_addr, config.manager.address);
+    match wanted.filter(|wanted| *wanted != known) {
+        Some(wanted) => Err(format!(
+            "manager.address: {wanted}; the domain's devices know their manager at {known}: set that, or \
+             begin another domain with another state.dir"
+        )),
+        None => Ok(manager),
+    }
 }
 
 /// In a subnet of a ULA of its own (RFC 4193 section 3.2.2).
-pub(super) fn drawn_addr() -> Ipv6Addr {
+fn drawn_addr() -> Ipv6Addr {
     let mut octets = [0; 16];
     OsEntropy.fill(&mut octets[1..6]);
     octets[0] = 0xfd;
     octets[15] = 1;
-    octets.into()
-}
-
-pub(super) fn second(addr: Ipv6Addr) -> Ipv6Addr {
-    let mut octets = addr.octets();
-    octets[15] ^= 3;
     octets.into()
 }
 
@@ -136,24 +126,24 @@ fn prng() -> Prng {
 pub(super) fn router(
     now: Instant,
     flash: &FlashFile,
-    own: &Own,
+    claim: &Claim,
     channel: Channel,
-    backbone_addr: Ipv6Addr,
     manager_addr: Ipv6Addr,
 ) -> Result<Router, String> {
     let records = flash.all().map_err(|fault| fault.to_string())?;
     let records =
         records.iter().filter_map(|(name, octets)| Record::parse(RecordKey::parse(name)?, octets));
+    let eui64 = claim.eui64();
     let node = NodeConfig {
-        eui64: own.eui64,
-        identity: own.eui64.0.into_iter().collect(),
-        psk: Psk::new(&own.psk).ok_or("router.db is damaged")?,
+        eui64,
+        identity: eui64.0.into_iter().collect(),
+        psk: Psk::new(&*claim.psk()).expect("16 octets are a key"),
         kind: lowgate_node::Kind::BorderRouter,
         groups: [].into_iter().collect(),
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
         key_log: false,
     };
-    let config = RouterConfig { node, backbone_addr, manager_addr };
+    let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr };
     Ok(Router::new(now, config, records, &mut OsEntropy, prng()))
 }

@@ -1,17 +1,20 @@
-//! `lowgate run`: one task owns the three machines, one `select!` feeds them.
+//! `lowgate run`, `lowgate router`, `lowgate manager`: one task owns the machines that run here, one
+//! `select!` feeds them.
 
 use super::config::Config;
 use super::control::{self, Asked};
-use super::core::{Core, Wish};
+use super::core::{BorderRouter, Core, Wish};
 use super::line::{self, FromLine};
 use super::origin;
 use super::storage::{Done, Storage};
 use lowgate_access::{JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
 use lowgate_linux::{Serial, SerialUrl, Tun};
-use lowgate_manager::Request;
+use lowgate_manager::{Manager, Request};
 use lowgate_router::co_processor::{CoProcessor, CoProcessorInput};
-use lowgate_units::{Iid, Instant, Ipv6Addr};
+use lowgate_store::FlashFile;
+use lowgate_units::{Channel, Iid, Instant, Ipv6Addr};
 use std::fs;
+use std::future::pending;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -27,6 +30,17 @@ const PACKET_OCTETS_MAX: usize = 2048;
 const ADDRESS_WITHIN: Duration = Duration::from_secs(3);
 /// Nothing sleeps for longer, so that a clock that jumped is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Border router and domain manager.
+    Both,
+    /// A border router; its manager is elsewhere.
+    BorderRouter,
+    /// A domain manager; its border router is elsewhere.
+    Manager,
+}
 
 /// Wall clock at the start, and steady from then on.
 struct Clock {
@@ -47,20 +61,33 @@ impl Clock {
 
 /// What the machines reach.
 struct Outside {
-    tun: Tun,
-    relays: UdpSocket,
-    devices: UdpSocket,
-    router: UdpSocket,
-    manager_addr: Ipv6Addr,
-    to_line: mpsc::Sender<Vec<u8>>,
-    anew: Arc<Notify>,
+    mesh: Option<Mesh>,
+    manager: Option<ManagerSockets>,
     storage: Storage,
     events: broadcast::Sender<String>,
 }
 
+/// A border router's: its radio, the kernel, its manager.
+struct Mesh {
+    to_line: mpsc::Sender<Vec<u8>>,
+    anew: Arc<Notify>,
+    tun: Tun,
+    /// Its own session with the manager.
+    socket: UdpSocket,
+    manager_addr: Ipv6Addr,
+}
+
+/// A manager's.
+struct ManagerSockets {
+    /// By relays.
+    relayed: UdpSocket,
+    /// By devices themselves.
+    direct: UdpSocket,
+}
+
 /// What reaches the machines besides.
 struct Inside {
-    from_line: mpsc::Receiver<FromLine>,
+    from_line: Option<mpsc::Receiver<FromLine>>,
     questions: mpsc::Receiver<Asked>,
     /// One daemon for one folder, as long as this is held.
     _lock: fs::File,
@@ -70,18 +97,14 @@ struct Inside {
 ///
 /// # Errors
 /// One line, with the cause and the remedy.
-pub(super) async fn run(config: &Config, out: &mut dyn Write) -> Result<(), String> {
+pub(super) async fn run(role: Role, config: &Config, out: &mut dyn Write) -> Result<(), String> {
     let clock = Clock::new();
-    let (mut core, mut outside, mut inside) = begin(&clock, config).await?;
-    let domain = core.manager().domain().config();
-    let (mesh, interface) = (Iid([0; 8]).under(domain.mesh_prefix), &config.network.interface);
-    let line = format!("mesh {mesh}/64 on {interface}, manager at {}", domain.manager_addr);
-    outside.tell(line, out);
+    let (mut core, mut outside, mut inside) = begin(&clock, role, config, out).await?;
     core.start(clock.now());
     let mut terminate = signal(SignalKind::terminate()).map_err(|fault| fault.to_string())?;
     loop {
         let (wishes, until) = core.drain(clock.now());
-        outside.fulfil(wishes, out).await;
+        outside.fulfil(wishes, out).await?;
         let pause = match until {
             Instant::FAR_FUTURE => SLEEP_MAX,
             until => until.since(clock.now()).min(SLEEP_MAX),
@@ -98,47 +121,101 @@ pub(super) async fn run(config: &Config, out: &mut dyn Write) -> Result<(), Stri
 }
 
 /// Everything is checked before anything is changed.
-async fn begin(clock: &Clock, config: &Config) -> Result<(Core, Outside, Inside), String> {
-    let url = SerialUrl::parse(&config.radio.url).map_err(|fault| fault.to_string())?;
-    let serial = Serial::open(&url).map_err(|fault| fault.to_string())?;
-    let lock = origin::lock(&config.state.dir)?;
-    let tun = Tun::open(&config.network.interface).map_err(|fault| fault.to_string())?;
-    let (mut store, flash) = origin::databases(&config.state.dir)?;
-    let own = origin::own_identity(&flash)?;
-    let manager = origin::manager(clock.now(), config, &mut store)?;
-    let domain = manager.domain().config();
-    let (prefix, channel, manager_addr) = (domain.mesh_prefix, domain.channel, domain.manager_addr);
-    let router_addr = origin::second(manager_addr);
-    let router = origin::router(clock.now(), &flash, &own, channel, router_addr, manager_addr)?;
-    let listener = origin::listen(&config.control.socket)?;
-    for addr in [manager_addr, router_addr] {
-        tun.add_addr(addr, 128).await.map_err(|fault| fault.to_string())?;
+async fn begin(
+    clock: &Clock,
+    role: Role,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<(Core, Outside, Inside), String> {
+    let (with_router, with_manager) = (role != Role::Manager, role != Role::BorderRouter);
+    if role != Role::Both && config.manager.address.is_none() {
+        return Err(
+            "manager.address is missing; it says where the domain manager is reached".into()
+        );
     }
-    tun.add_route(Iid([0; 8]).under(prefix), 64).await.map_err(|fault| fault.to_string())?;
-    let (to_line, for_line) = mpsc::channel(line::WAITING_MAX);
-    let (tell, from_line) = mpsc::channel(line::WAITING_MAX);
-    let anew = Arc::new(Notify::new());
-    let asked_anew = anew.clone();
-    tokio::spawn(async move { line::drive(url, serial, for_line, &asked_anew, tell).await });
+    let radio = if with_router { Some(open_radio(config)?) } else { None };
+    let lock = origin::lock(&config.state.dir)?;
+    let tun = if with_router { Some(open_tun(config)?) } else { None };
+    let mut store = if with_manager { Some(origin::store(&config.state.dir)?) } else { None };
+    let flash = if with_router { Some(origin::flash(&config.state.dir)?) } else { None };
+    let manager = store.as_mut().map(|store| origin::manager(clock.now(), config, store));
+    let manager = manager.transpose()?;
+    let listener = origin::listen(&config.control.socket)?;
     let (asked, questions) = mpsc::channel(control::WAITING_MAX);
     let (events, _) = broadcast::channel(control::EVENTS_KEPT);
-    tokio::spawn(control::serve(listener, asked, events.clone()));
-    let mut core = Core::new(CoProcessor::new(clock.now()), router, manager, router_addr);
-    if core.manager().domain().border_router().is_none() {
-        core.request(clock.now(), Request::Import(vec![own.record()]));
-    }
-    let outside = Outside {
-        tun,
-        relays: bind(manager_addr, MANAGER_RELAY_PORT).await?,
-        devices: bind(manager_addr, MANAGER_PORT).await?,
-        router: bind(router_addr, JOINER_PORT).await?,
-        manager_addr,
-        to_line,
-        anew,
-        storage: Storage::start(store, flash),
-        events,
+    let sockets = match &manager {
+        Some(manager) => Some(manager_sockets(manager, config, tun.as_ref(), out).await?),
+        None => None,
     };
+    let (mut border_router, mut mesh, mut from_line) = (None, None, None);
+    if let (Some((url, serial)), Some(tun), Some(flash)) = (radio, tun, &flash) {
+        let router = border_router_of(clock.now(), config, manager.as_ref(), flash)?;
+        let socket = bind(Ipv6Addr::UNSPECIFIED, JOINER_PORT).await?;
+        let (to_line, for_line) = mpsc::channel(line::WAITING_MAX);
+        let (tell, heard) = mpsc::channel(line::WAITING_MAX);
+        let anew = Arc::new(Notify::new());
+        let asked_anew = anew.clone();
+        tokio::spawn(async move { line::drive(url, serial, for_line, &asked_anew, tell).await });
+        let (manager_addr, eui64) = (router.manager_addr, router.router.node().eui64());
+        let interface = &config.network.interface;
+        let _ = writeln!(out, "border router {eui64} on {interface}, manager at {manager_addr}");
+        mesh = Some(Mesh { to_line, anew, tun, socket, manager_addr });
+        (border_router, from_line) = (Some(router), Some(heard));
+    }
+    tokio::spawn(control::serve(listener, asked, events.clone()));
+    let own = flash.as_ref().filter(|_| with_manager).map(origin::claim).transpose()?;
+    let unclaimed = manager.as_ref().is_some_and(|it| it.domain().border_router().is_none());
+    let mut core = Core::new(border_router, manager);
+    if let Some(claim) = own.filter(|_| unclaimed) {
+        core.request(clock.now(), Request::Import(vec![claim.record()]));
+    }
+    let outside = Outside { mesh, manager: sockets, storage: Storage::start(store, flash), events };
     Ok((core, outside, Inside { from_line, questions, _lock: lock }))
+}
+
+fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
+    let url = SerialUrl::parse(&config.radio.url).map_err(|fault| fault.to_string())?;
+    let serial = Serial::open(&url).map_err(|fault| fault.to_string())?;
+    Ok((url, serial))
+}
+
+fn open_tun(config: &Config) -> Result<Tun, String> {
+    Tun::open(&config.network.interface).map_err(|fault| fault.to_string())
+}
+
+fn border_router_of(
+    now: Instant,
+    config: &Config,
+    manager: Option<&Manager>,
+    flash: &FlashFile,
+) -> Result<BorderRouter, String> {
+    let domain = manager.map(|manager| manager.domain().config());
+    let manager_addr = domain.map(|domain| domain.manager_addr).or(config.manager.address);
+    let manager_addr = manager_addr.ok_or("manager.address is missing")?;
+    let channel = domain.map(|domain| domain.channel).or(Channel::new(config.radio.channel));
+    let channel = channel.ok_or("a channel is 11 to 26")?;
+    let claim = origin::claim(flash)?;
+    let router = origin::router(now, flash, &claim, channel, manager_addr)?;
+    Ok(BorderRouter { co_processor: CoProcessor::new(now), router, manager_addr })
+}
+
+/// At the domain's address: one of the machine's if the configuration has it, else one on the mesh's own
+/// interface.
+async fn manager_sockets(
+    manager: &Manager,
+    config: &Config,
+    tun: Option<&Tun>,
+    out: &mut dyn Write,
+) -> Result<ManagerSockets, String> {
+    let domain = manager.domain().config();
+    let (mesh, addr) = (Iid([0; 8]).under(domain.mesh_prefix), domain.manager_addr);
+    if let Some(tun) = tun.filter(|_| config.manager.address.is_none()) {
+        tun.add_addr(addr, 128).await.map_err(|fault| fault.to_string())?;
+    }
+    let relayed = bind(addr, MANAGER_RELAY_PORT).await?;
+    let direct = bind(addr, MANAGER_PORT).await?;
+    let _ = writeln!(out, "mesh {mesh}/64, manager at {addr}");
+    Ok(ManagerSockets { relayed, direct })
 }
 
 /// Waits for the next thing that happens, and tells it.
@@ -151,9 +228,11 @@ async fn feed(
     pause: Duration,
 ) -> Result<(), String> {
     let [mut packet, mut relayed, mut told, mut own] = [[0; PACKET_OCTETS_MAX]; 4];
+    let mesh = outside.mesh.as_ref();
+    let sockets = outside.manager.as_ref();
     tokio::select! {
         () = sleep(pause) => core.wake(clock.now()),
-        said = inside.from_line.recv() => match said {
+        said = heard(&mut inside.from_line) => match said {
             Some(FromLine::Opened) => core.line(clock.now(), CoProcessorInput::Opened),
             Some(FromLine::Closed { why }) => {
                 outside.tell(format!("serial line: {why}"), out);
@@ -164,21 +243,19 @@ async fn feed(
             }
             None => return Err("the serial line's task ended".into()),
         },
-        len = outside.tun.recv(&mut packet) => {
+        len = routed(mesh, &mut packet) => {
             let len = len.map_err(|fault| format!("the network interface is gone: {fault}"))?;
             core.packet(clock.now(), &packet[..len]);
         }
-        got = outside.relays.recv_from(&mut relayed) => if let Some((len, from)) = received(got) {
+        (len, from) = received(sockets.map(|it| &it.relayed), &mut relayed) => {
             core.for_manager(clock.now(), from, MANAGER_RELAY_PORT, &relayed[..len]);
-        },
-        got = outside.devices.recv_from(&mut told) => if let Some((len, from)) = received(got) {
+        }
+        (len, from) = received(sockets.map(|it| &it.direct), &mut told) => {
             core.for_manager(clock.now(), from, MANAGER_PORT, &told[..len]);
-        },
-        got = outside.router.recv_from(&mut own) => if let Some((len, from)) = received(got)
-            && from == (outside.manager_addr, MANAGER_PORT)
-        {
-            core.for_router(clock.now(), from.0, &own[..len]);
-        },
+        }
+        (len, from) = received(mesh.map(|mesh| &mesh.socket), &mut own) => {
+            core.for_router(clock.now(), from, &own[..len]);
+        }
         done = outside.storage.next() => match done {
             Done::Committed { revision } => core.committed(clock.now(), revision),
             Done::Put { ticket } => core.stored(clock.now(), ticket),
@@ -191,40 +268,68 @@ async fn feed(
     Ok(())
 }
 
-type Received = std::io::Result<(usize, SocketAddr)>;
+async fn heard(line: &mut Option<mpsc::Receiver<FromLine>>) -> Option<FromLine> {
+    match line {
+        Some(line) => line.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn routed(mesh: Option<&Mesh>, packet: &mut [u8]) -> std::io::Result<usize> {
+    match mesh {
+        Some(mesh) => mesh.tun.recv(packet).await,
+        None => pending().await,
+    }
+}
 
 /// Errors are those of earlier datagrams that somebody refused: nobody's loss here.
-fn received(got: Received) -> Option<(usize, (Ipv6Addr, u16))> {
-    match got {
-        Ok((len, SocketAddr::V6(from))) => Some((len, (*from.ip(), from.port()))),
-        Ok((_, SocketAddr::V4(_))) | Err(_) => None,
+async fn received(socket: Option<&UdpSocket>, octets: &mut [u8]) -> (usize, (Ipv6Addr, u16)) {
+    let Some(socket) = socket else { return pending().await };
+    loop {
+        if let Ok((len, SocketAddr::V6(from))) = socket.recv_from(octets).await {
+            return (len, (*from.ip(), from.port()));
+        }
     }
 }
 
 impl Outside {
     /// Datagrams that the system does not take now are lost, as datagrams may be.
-    async fn fulfil(&mut self, wishes: Vec<Wish>, out: &mut dyn Write) {
+    async fn fulfil(&mut self, wishes: Vec<Wish>, out: &mut dyn Write) -> Result<(), String> {
         for wish in wishes {
-            match wish {
-                Wish::Serial(octets) => drop(self.to_line.try_send(octets)),
-                Wish::Reopen => self.anew.notify_one(),
-                Wish::Tun(packet) => drop(self.tun.send(&packet).await),
-                Wish::FromManager { src_port, dst, dst_port, octets } => {
+            match (wish, &self.mesh, &self.manager) {
+                (Wish::Serial(octets), Some(mesh), _) => drop(mesh.to_line.try_send(octets)),
+                (Wish::Reopen, Some(mesh), _) => mesh.anew.notify_one(),
+                (Wish::Tun(packet), Some(mesh), _) => drop(mesh.tun.send(&packet).await),
+                (Wish::Route(prefix), Some(mesh), _) => {
+                    let route = mesh.tun.add_route(Iid([0; 8]).under(prefix), 64).await;
+                    route.map_err(|fault| fault.to_string())?;
+                }
+                (Wish::FromRouter { octets }, Some(mesh), _) => {
+                    let to = SocketAddrV6::new(mesh.manager_addr, MANAGER_PORT, 0, 0);
+                    let _ = mesh.socket.try_send_to(&octets, to.into());
+                }
+                (Wish::FromManager { src_port, dst, dst_port, octets }, _, Some(sockets)) => {
                     let socket = match src_port {
-                        MANAGER_RELAY_PORT => &self.relays,
-                        _ => &self.devices,
+                        MANAGER_RELAY_PORT => &sockets.relayed,
+                        _ => &sockets.direct,
                     };
                     let to = SocketAddrV6::new(dst, dst_port, 0, 0);
                     let _ = socket.try_send_to(&octets, to.into());
                 }
-                Wish::FromRouter { octets } => {
-                    let to = SocketAddrV6::new(self.manager_addr, MANAGER_PORT, 0, 0);
-                    let _ = self.router.try_send_to(&octets, to.into());
-                }
-                Wish::Store(job) => self.storage.give(job),
-                Wish::Tell(line) => self.tell(line, out),
+                (Wish::Store(job), ..) => self.storage.give(job),
+                (Wish::Tell(line), ..) => self.tell(line, out),
+                (
+                    Wish::Serial(_)
+                    | Wish::Reopen
+                    | Wish::Tun(_)
+                    | Wish::Route(_)
+                    | Wish::FromRouter { .. }
+                    | Wish::FromManager { .. },
+                    ..,
+                ) => unreachable!("who is not here wishes nothing"),
             }
         }
+        Ok(())
     }
 
     fn tell(&self, line: String, out: &mut dyn Write) {
@@ -240,10 +345,12 @@ async fn bind(addr: Ipv6Addr, port: u16) -> Result<UdpSocket, String> {
     loop {
         match UdpSocket::bind((addr, port)).await {
             Ok(socket) => return Ok(socket),
-            Err(fault)
-                if fault.kind() == ErrorKind::AddrNotAvailable
-                    && std::time::Instant::now() < deadline =>
-            {
+            Err(fault) if fault.kind() == ErrorKind::AddrNotAvailable => {
+                if std::time::Instant::now() >= deadline {
+                    return Err(format!(
+                        "manager.address: {addr} is none of this machine's addresses; see `ip -6 addr`"
+                    ));
+                }
                 sleep(Duration::from_millis(10)).await;
             }
             Err(fault) => {

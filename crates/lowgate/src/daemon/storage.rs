@@ -39,10 +39,11 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    pub(super) fn start(store: SqliteStore, flash: FlashFile) -> Self {
+    /// A manager has a store, a border router a flash.
+    pub(super) fn start(store: Option<SqliteStore>, flash: Option<FlashFile>) -> Self {
         let (jobs, todo) = mpsc::channel();
         let (tell, done) = unbounded_channel();
-        thread::spawn(move || work(store, &flash, &todo, &tell));
+        thread::spawn(move || work(store, flash, &todo, &tell));
         Self { jobs, done }
     }
 
@@ -60,25 +61,30 @@ impl Storage {
 }
 
 fn work(
-    mut store: SqliteStore,
-    flash: &FlashFile,
+    mut store: Option<SqliteStore>,
+    flash: Option<FlashFile>,
     todo: &mpsc::Receiver<Job>,
     tell: &UnboundedSender<Done>,
 ) {
     for job in todo {
-        let done = match job {
-            Job::Commit(batch) => match store.commit(&batch) {
+        let done = match (job, &mut store, &flash) {
+            (Job::Commit(batch), Some(store), _) => match store.commit(&batch) {
                 Ok(()) => Done::Committed { revision: batch.revision },
                 Err(fault) => Done::Failed { why: fault.to_string() },
             },
-            Job::Put { ticket, key, octets } => match flash.put(&key.octets(), &octets) {
-                Ok(()) => Done::Put { ticket },
-                Err(fault) => Done::Failed { why: fault.to_string() },
-            },
-            Job::Erase(key) => match flash.erase(&key.octets()) {
+            (Job::Put { ticket, key, octets }, _, Some(flash)) => {
+                match flash.put(&key.octets(), &octets) {
+                    Ok(()) => Done::Put { ticket },
+                    Err(fault) => Done::Failed { why: fault.to_string() },
+                }
+            }
+            (Job::Erase(key), _, Some(flash)) => match flash.erase(&key.octets()) {
                 Ok(()) => continue,
                 Err(fault) => Done::Failed { why: fault.to_string() },
             },
+            (Job::Commit(_), None, _) | (Job::Put { .. } | Job::Erase(_), _, None) => {
+                unreachable!("who is not here decides nothing")
+            }
         };
         let failed = matches!(done, Done::Failed { .. });
         if tell.send(done).is_err() || failed {

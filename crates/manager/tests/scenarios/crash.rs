@@ -67,7 +67,7 @@ fn what_is_stored_is_what_is() {
 fn a_store_that_fails_stops_the_manager() {
     let mut entropy = SeededEntropy::new(1);
     let channel = Channel::new(15).expect("in the band");
-    let new = NewDomain { channel, manager_addr: Ipv6Addr::LOCALHOST };
+    let new = NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST };
     let mut manager = Manager::found(config(), new, Prng::new(1), &mut entropy);
     let now = Instant::ZERO;
     assert!(matches!(manager.poll(now), ManagerOutput::Commit(batch) if batch.revision == 1));

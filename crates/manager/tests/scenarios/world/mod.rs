@@ -92,7 +92,7 @@ impl World {
     pub(crate) fn crashing(seed: u64, crash_at: Option<u64>) -> Self {
         let mut entropy = SeededEntropy::new(seed);
         let channel = Channel::new(15).expect("in the band");
-        let new = NewDomain { channel, manager_addr: MANAGER };
+        let new = NewDomain { channel, mesh_prefix: None, manager_addr: MANAGER };
         let prng = Prng::new(seed);
         let manager = Manager::found(config(), new, prng.fork(1), &mut entropy);
         let mut world = Self {
@@ -329,7 +329,7 @@ impl World {
         let prng = self.prng.fork(u64::from(self.life));
         self.manager = if snapshot.changes.is_empty() {
             let channel = Channel::new(15).expect("in the band");
-            let new = NewDomain { channel, manager_addr: MANAGER };
+            let new = NewDomain { channel, mesh_prefix: None, manager_addr: MANAGER };
             Manager::found(config(), new, prng, &mut self.entropy)
         } else {
             Manager::restore(self.now, config(), &snapshot, prng, &mut self.entropy)
