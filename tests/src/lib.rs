@@ -2,6 +2,7 @@
 
 pub mod loopback;
 pub mod program;
+pub mod site;
 
 use std::path::{Path, PathBuf};
 
