@@ -56,7 +56,9 @@ impl Site {
         ip(&format!("-n {router} link add up0 type veth peer name eth0 netns {building}"));
         ip(&format!("-n {router} addr add fd00:b::1/64 dev up0 nodad"));
         ip(&format!("-n {building} addr add fd00:b::2/64 dev eth0 nodad"));
-        for (namespace, device) in [(router, "up0"), (building, "eth0"), (router, "lo")] {
+        for (namespace, device) in
+            [(router, "up0"), (building, "eth0"), (router, "lo"), (building, "lo")]
+        {
             ip(&format!("-n {namespace} link set {device} up"));
         }
         site.in_router("sysctl", &["-q", "-w", "net.ipv6.conf.all.forwarding=1"]);
@@ -75,14 +77,19 @@ impl Site {
     }
 
     fn configure(&self) {
+        self.write_config("lowgate", "");
+    }
+
+    /// A configuration under this name, with state and control socket of its own, and `more` in it.
+    pub fn write_config(&self, name: &str, more: &str) {
         let config = format!(
             "[radio]\nurl = \"spinel+hdlc+uart://{}\"\n[network]\ninterface = \"lowgate0\"\n\
-             [state]\ndir = \"{}\"\n[control]\nsocket = \"{}\"\n",
+             [state]\ndir = \"{}\"\n[control]\nsocket = \"{}\"\n{more}",
             self.text("radio"),
-            self.text("state"),
-            self.text("control.sock"),
+            self.text(&format!("{name}-state")),
+            self.text(&format!("{name}.sock")),
         );
-        std::fs::write(self.path("lowgate.toml"), config).expect("written");
+        std::fs::write(self.path(&format!("{name}.toml")), config).expect("written");
     }
 
     /// A program that ends, in the router's namespace.
@@ -96,6 +103,27 @@ impl Site {
         let lowgate = lowgate();
         let exec = ["netns", "exec", &self.router, &lowgate];
         Program::start("ip", &[&exec[..], arguments].concat())
+    }
+
+    /// A program that goes on in the namespace of the building's network.
+    pub fn start_in_building(&self, arguments: &[&str]) -> Program {
+        let lowgate = lowgate();
+        let exec = ["netns", "exec", &self.building, &lowgate];
+        Program::start("ip", &[&exec[..], arguments].concat())
+    }
+
+    /// Each device answers the manager, in its session, before `within` is over.
+    pub fn expect_answers(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let config = self.text("lowgate.toml");
+        for device in self.devices() {
+            let eui64 = device["eui64"].as_str().expect("a name");
+            let read = ["device", "read", eui64, "light", "--config", &config];
+            while !Command::new(lowgate()).args(read).output().expect("it runs").status.success() {
+                assert!(Instant::now() < deadline, "{eui64} does not answer: {device:#}");
+                sleep(Duration::from_millis(500));
+            }
+        }
     }
 
     /// The co-processor and its mesh; they wait for their host.

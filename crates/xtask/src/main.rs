@@ -102,7 +102,7 @@ fn e2e() -> Result<(), String> {
     Step::new("unshare", &tun).run()?;
     cargo(&["build", "--release"]).run()?;
     let binary = run::root().join("target/release/lowgate");
-    let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", "e2e_linux", "--"];
+    let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", "e2e_*", "--"];
     cargo(&[&test[..], &["--test-threads=1"]].concat())
         .env("LOWGATE_BIN", binary.display().to_string())
         .run()

@@ -153,7 +153,8 @@ pub fn claim(place: &Where) -> ExitCode {
         let claim = origin::claim_of(&config.state.dir)?;
         let text = claim.text();
         let code = QrCode::new(format!("LOWGATE:{}", *text)).map_err(|fault| fault.to_string())?;
-        println!("{}", code.render::<Dense1x2>().quiet_zone(true).build());
+        let picture = code.render::<Dense1x2>().quiet_zone(true).build();
+        picture.lines().for_each(|line| println!("{}", black_on_white(line)));
         println!("{}\n", *text);
         println!("This is a key: whoever has it can pose as border router {}.", claim.eui64());
         println!("At the domain manager: lowgate device claim");
@@ -163,6 +164,11 @@ pub fn claim(place: &Where) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => failed(&fault),
     }
+}
+
+/// Readers of QR codes want them so, whatever the terminal's colours are.
+fn black_on_white(line: &str) -> String {
+    if std::io::stdout().is_terminal() { format!("\x1b[30;107m{line}\x1b[0m") } else { line.into() }
 }
 
 /// From standard input, so that it stands in no list of processes.
