@@ -45,6 +45,7 @@ impl Manager {
                         eui64,
                         granted,
                         stage: Stage::Admitting,
+                        epochs: BTreeMap::new(),
                         owes_groups: BTreeSet::new(),
                         owes_key: Owed::Nothing,
                         msg_id_next: MsgId(1),

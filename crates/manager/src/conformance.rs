@@ -93,7 +93,7 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         let nth = prng.below(domain.devices().len().max(1) as u64) as usize;
         domain.devices().values().nth(nth)
     };
-    match prng.below(10) {
+    match prng.below(12) {
         0 => {
             let id = GroupId(prng.below(6) as u16);
             domain.decide_group(id, "group", entropy).into_iter().collect()
@@ -107,6 +107,11 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         6 => some_device(prng)
             .and_then(|device| domain.decide_revocation(device.record.eui64, entropy).ok())
             .unwrap_or_default(),
+        10 => domain.decide_network_rekey(entropy).into_iter().collect(),
+        11 => {
+            let id = GroupId(prng.below(6) as u16);
+            domain.decide_group_rekey(id, entropy).unwrap_or_default()
+        }
         7 => domain
             .staged_key()
             .map(|key| Change::LinkKeyActivated { index: key.index })

@@ -107,7 +107,7 @@ pub enum NotAuthorized {
     AddressesExhausted,
 }
 
-fn key(entropy: &mut dyn Entropy) -> Key128 {
+pub(crate) fn key(entropy: &mut dyn Entropy) -> Key128 {
     let mut octets = Zeroizing::new([0; 16]);
     entropy.fill(&mut octets[..]);
     Key128::new(*octets)
@@ -282,7 +282,7 @@ impl Domain {
     }
 
     /// New TGK, CSB and RAND, the next TEK_ID, and SenderIDs from 1 on.
-    fn next_epoch(
+    pub(crate) fn next_epoch(
         &self,
         group: &Group,
         senders: impl Iterator<Item = Eui64>,
@@ -296,12 +296,7 @@ impl Domain {
             tgk: Tgk(key(entropy)),
             rand: Rand(key(entropy)),
         };
-        let given = senders.zip(sender_ids()).map(|(eui64, sender_id)| Change::SenderIdGiven {
-            group: id,
-            eui64,
-            sender_id,
-        });
-        [Change::GroupEpochStarted { group: id, epoch }].into_iter().chain(given).collect()
+        epoch_started(id, epoch, senders)
     }
 
     /// A CSB_ID that no group has now.
@@ -313,6 +308,17 @@ impl Domain {
         }
         csb_id
     }
+}
+
+/// An epoch begins, with SenderIDs from 1 on for `senders`.
+pub(crate) fn epoch_started(
+    group: GroupId,
+    epoch: GroupEpoch,
+    senders: impl Iterator<Item = Eui64>,
+) -> Vec<Change> {
+    let given = senders.zip(sender_ids());
+    let given = given.map(|(eui64, sender_id)| Change::SenderIdGiven { group, eui64, sender_id });
+    [Change::GroupEpochStarted { group, epoch }].into_iter().chain(given).collect()
 }
 
 /// What the lines of an import so far add to the inventory.

@@ -115,6 +115,7 @@ impl Manager {
     fn delivered(&mut self, now: Instant, session: SessionId) {
         let Some((eui64, delivery)) = self.take_delivery(session) else { return };
         self.event(ManagerEvent::KeysConfirmed { eui64 });
+        self.epochs_confirmed(session, &delivery);
         if let (Some(index), Purpose::Join | Purpose::Update) = (delivery.carries, delivery.purpose)
         {
             self.staged_key_confirmed(now, eui64, index);

@@ -3,7 +3,9 @@
 use crate::change::Batch;
 use crate::decide::{GroupRefused, ImportRefused, NotAuthorized, RevokeRefused, WindowRefused};
 use crate::device::{DeviceRecord, DeviceState, Identity, Kind};
-use lowgate_amikey::{GroupId, KeyError, KeyIndex};
+use crate::key_status::KeyStatus;
+use crate::rekey::RekeyRefused;
+use lowgate_amikey::{GroupId, KeyError, KeyIndex, TekId};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::{CloseReason, KeyLog, Peer, RecordDrop, Retransmission};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, ShortAddr};
@@ -134,6 +136,15 @@ pub enum Request {
         /// Whom.
         eui64: Eui64,
     },
+    /// Another link-layer key for everybody.
+    RekeyNetwork,
+    /// Another epoch of a group.
+    RekeyGroup {
+        /// Which.
+        id: GroupId,
+    },
+    /// Where every key stands.
+    KeyStatus,
     /// CoAP GET of a resource of a device, in its session.
     ReadResource {
         /// Whose.
@@ -165,6 +176,8 @@ pub enum Reply {
     Devices(Vec<DeviceView>),
     /// The domain in a few numbers.
     Status(Status),
+    /// Where every key stands.
+    Keys(KeyStatus),
     /// It is not done, and nothing changed.
     Refused(Refusal),
 }
@@ -180,6 +193,8 @@ pub enum Refusal {
     Window(WindowRefused),
     /// The revocation.
     Revoke(RevokeRefused),
+    /// The rekey.
+    Rekey(RekeyRefused),
     /// The device is no member, or has no session now.
     NoSession,
     /// No path of a resource, or longer than [`crate::PATH_OCTETS_MAX`].
@@ -353,6 +368,22 @@ pub enum ManagerEvent {
     KeySwitched {
         /// Its index.
         index: KeyIndex,
+    },
+    /// A group has another epoch; its members are told.
+    EpochStarted {
+        /// The group.
+        group: GroupId,
+        /// The epoch.
+        tek_id: TekId,
+    },
+    /// How far the epoch in force of a group is spread.
+    EpochProgress {
+        /// The group.
+        group: GroupId,
+        /// Members that confirmed it.
+        done: usize,
+        /// Members.
+        of: usize,
     },
     /// Something that arrived was dropped.
     DatagramDropped(ManagerDrop),

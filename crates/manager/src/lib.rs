@@ -13,9 +13,11 @@ mod domain;
 mod group;
 mod interface;
 mod journal;
+mod key_status;
 mod manager;
 mod messages;
 mod reads;
+mod rekey;
 mod requests;
 mod rollover;
 mod rousing;
@@ -41,9 +43,11 @@ pub use interface::{
     DeviceView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput, ManagerOutput,
     Refusal, Reply, Request, RequestId, Status,
 };
+pub use key_status::{GroupKeyStatus, KeyStatus, StagedKeyStatus};
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
 pub use lowgate_crypto::Key128;
 pub use lowgate_dtls::{CloseReason, Peer};
 pub use manager::Manager;
 pub use reads::{PATH_OCTETS_MAX, READS_MAX};
+pub use rekey::RekeyRefused;
 pub use store::{MemoryStore, Store, StoreError};

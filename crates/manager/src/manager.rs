@@ -353,7 +353,11 @@ impl Manager {
                 self.rollover = None;
                 self.event(ManagerEvent::KeySwitched { index });
             }
-            Consequence::EpochStarted(group) => self.owe_group(group),
+            Consequence::EpochStarted(group) => {
+                let tek_id = self.domain.groups()[&group].epoch.tek_id;
+                self.event(ManagerEvent::EpochStarted { group, tek_id });
+                self.owe_group(group);
+            }
         }
     }
 

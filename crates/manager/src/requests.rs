@@ -70,9 +70,16 @@ impl Manager {
             }
             Request::CloseWindow => vec![Change::WindowClosed],
             Request::Revoke { eui64 } => self.revocation(eui64, entropy)?,
+            Request::RekeyNetwork => {
+                vec![self.domain.decide_network_rekey(entropy).map_err(Refusal::Rekey)?]
+            }
+            Request::RekeyGroup { id } => {
+                self.domain.decide_group_rekey(id, entropy).map_err(Refusal::Rekey)?
+            }
             Request::ReadResource { eui64, path } => {
                 return self.read(now, id, eui64, &path).map(|()| Outcome::Pending);
             }
+            Request::KeyStatus => return Ok(Outcome::Answer(Reply::Keys(self.key_status()))),
             Request::ListDevices => return Ok(Outcome::Answer(Reply::Devices(self.views()))),
             Request::Status => return Ok(Outcome::Answer(Reply::Status(self.status(now)))),
         };

@@ -8,6 +8,7 @@
 
 use crate::change::Change;
 use crate::interface::{Lacks, ManagerEvent};
+use crate::key_status::StagedKeyStatus;
 use crate::manager::Manager;
 use crate::session::{Owed, Purpose, Stage};
 use lowgate_amikey::KeyIndex;
@@ -25,8 +26,19 @@ pub(crate) struct Rollover {
     deadline: Instant,
     /// Members that did not confirm.
     open: BTreeSet<Eui64>,
+    /// Members that did not confirm in time.
+    late: BTreeSet<Eui64>,
     of: usize,
     switch_at: Instant,
+}
+
+impl Rollover {
+    /// How far the key is spread.
+    pub(crate) fn status(&self) -> StagedKeyStatus {
+        let laggards: Vec<Eui64> = self.open.union(&self.late).copied().collect();
+        let confirmed = self.of - laggards.len();
+        StagedKeyStatus { index: self.index.raw(), confirmed, of: self.of, laggards }
+    }
 }
 
 impl Manager {
@@ -43,7 +55,8 @@ impl Manager {
         }
         let deadline = now + self.config.rollover_deadline;
         let of = open.len();
-        self.rollover = Some(Rollover { index, deadline, open, of, switch_at: now });
+        let late = BTreeSet::new();
+        self.rollover = Some(Rollover { index, deadline, open, late, of, switch_at: now });
     }
 
     /// A member holds the key of that index.
@@ -52,6 +65,7 @@ impl Manager {
         else {
             return;
         };
+        rollover.late.remove(&eui64);
         if rollover.open.remove(&eui64) {
             // A large domain takes long to serve; only where nothing moves any more, somebody is late.
             rollover.deadline = now + self.config.rollover_deadline;
@@ -69,6 +83,7 @@ impl Manager {
         let Some(rollover) = self.rollover.as_mut().filter(|_| settled) else { return false };
         if now >= rollover.deadline && !rollover.open.is_empty() {
             let late = std::mem::take(&mut rollover.open);
+            rollover.late.extend(&late);
             self.name_late(now, late);
             return true;
         }

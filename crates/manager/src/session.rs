@@ -4,7 +4,7 @@
 //! overtaken by a higher one; a number belongs to one message for good.
 
 use crate::interface::Lacks;
-use lowgate_amikey::{GroupId, KeyIndex, Message, MsgId, Role};
+use lowgate_amikey::{GroupId, KeyIndex, Message, MsgId, Role, TekId};
 use lowgate_dtls::RetransmissionTimer;
 use lowgate_units::{Eui64, Instant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +16,8 @@ pub(crate) struct Session {
     /// The groups it asked for and may be in.
     pub(crate) granted: BTreeMap<GroupId, Role>,
     pub(crate) stage: Stage,
+    /// The epochs that the device confirmed.
+    pub(crate) epochs: BTreeMap<GroupId, TekId>,
     /// Groups whose keys changed since this session was last told.
     pub(crate) owes_groups: BTreeSet<GroupId>,
     /// The staged key is to be told.
@@ -61,6 +63,8 @@ pub(crate) struct Delivery {
     records: VecDeque<Record>,
     /// The staged key among the messages.
     pub(crate) carries: Option<KeyIndex>,
+    /// The epochs of groups among the messages.
+    pub(crate) epochs: Vec<(GroupId, TekId)>,
     pub(crate) started: Instant,
     pub(crate) timer: RetransmissionTimer,
 }
@@ -104,11 +108,12 @@ impl Delivery {
         carries: Option<KeyIndex>,
         timer: RetransmissionTimer,
     ) -> Self {
+        let epochs = records.iter().flat_map(|messages| epochs_of(messages)).collect();
         let records = records.into_iter().map(|messages| {
             let open = messages.iter().map(Message::msg_id).collect();
             Record { messages, open }
         });
-        Self { purpose, records: records.collect(), carries, started: now, timer }
+        Self { purpose, records: records.collect(), carries, epochs, started: now, timer }
     }
 
     /// The messages that are out, or go out next.
@@ -153,4 +158,12 @@ impl Delivery {
             (Purpose::Update, None) => Lacks::Update,
         }
     }
+}
+
+/// Every SPD follows the MKD that binds its bundle to a group.
+fn epochs_of(messages: &[Message]) -> impl Iterator<Item = (GroupId, TekId)> {
+    messages.windows(2).filter_map(|pair| match pair {
+        [Message::Mkd(mkd), Message::Spd(spd)] => Some((mkd.group, spd.tek_id)),
+        _ => None,
+    })
 }

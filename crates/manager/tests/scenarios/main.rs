@@ -2,6 +2,7 @@
 
 mod crash;
 mod join;
+mod rekey;
 mod requests;
 mod revoke;
 mod world;

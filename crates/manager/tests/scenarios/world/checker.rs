@@ -15,11 +15,13 @@ pub(crate) struct Checker {
     /// Epochs of groups, by the store.
     epochs: BTreeMap<(GroupId, TekId), u32>,
     /// Who was given a SenderID in an epoch, by the store.
-    sender_ids: BTreeMap<(GroupId, u32, SenderId), Eui64>,
+    sender_ids: BTreeMap<(GroupId, TekId, SenderId), Eui64>,
     /// In which handshake a device heard of a SenderID.
-    heard: BTreeMap<(u32, SenderId), (Eui64, u64)>,
+    heard: BTreeMap<(u32, TekId, SenderId), (Eui64, u64)>,
     acknowledged: Vec<Request>,
-    current: BTreeMap<GroupId, u32>,
+    /// RANDs by bundle: one that comes again under a TGK makes the same keys.
+    rands: BTreeMap<(u32, [u8; 16]), TekId>,
+    current: BTreeMap<GroupId, TekId>,
 }
 
 impl Checker {
@@ -39,8 +41,8 @@ impl Checker {
                 Change::GroupCreated { record, epoch } => self.epoch(record.id, epoch),
                 Change::GroupEpochStarted { group, epoch } => self.epoch(*group, epoch),
                 Change::SenderIdGiven { group, eui64, sender_id } => {
-                    let csb = self.current[group];
-                    let earlier = self.sender_ids.insert((*group, csb, *sender_id), *eui64);
+                    let epoch = self.current[group];
+                    let earlier = self.sender_ids.insert((*group, epoch, *sender_id), *eui64);
                     assert!(earlier.is_none(), "{sender_id:?} was {earlier:?}'s");
                 }
                 _ => {}
@@ -51,7 +53,10 @@ impl Checker {
     fn epoch(&mut self, group: GroupId, epoch: &lowgate_manager::GroupEpoch) {
         let earlier = self.epochs.insert((group, epoch.tek_id), epoch.csb_id.0);
         assert!(earlier.is_none(), "epoch {:?} of {group:?} is used again", epoch.tek_id);
-        self.current.insert(group, epoch.csb_id.0);
+        let rand = (epoch.csb_id.0, *epoch.rand.0.expose());
+        let earlier = self.rands.insert(rand, epoch.tek_id);
+        assert!(earlier.is_none(), "{:?} has the keys of {earlier:?}", epoch.tek_id);
+        self.current.insert(group, epoch.tek_id);
     }
 
     pub(crate) fn acknowledged(&mut self, request: Request) {
@@ -104,8 +109,9 @@ impl Checker {
         let csb = spd.csb_id.0;
         assert_eq!(self.epochs.get(&(group, spd.tek_id)), Some(&csb), "stored before it is sent");
         if let Some(sender_id) = spd.sender_id {
-            assert_eq!(self.sender_ids.get(&(group, csb, sender_id)), Some(&eui64));
-            let earlier = self.heard.insert((csb, sender_id), (eui64, handshake));
+            assert_eq!(self.sender_ids.get(&(group, spd.tek_id, sender_id)), Some(&eui64));
+            let id = (csb, spd.tek_id, sender_id);
+            let earlier = self.heard.insert(id, (eui64, handshake));
             let same = earlier.is_none_or(|earlier| earlier == (eui64, handshake));
             assert!(same, "{sender_id:?} of {eui64} outlived its handshake: {earlier:?}");
         }

@@ -1,0 +1,113 @@
+//! Periodic rekeys: a new link-layer key with nobody expelled, a new epoch of a group that nobody left.
+//!
+//! The link-layer key is spread and switched to as after a revocation. A group keeps its TGK: a new RAND
+//! and the next TEK_ID make new keys of it.
+//!
+//! **Invariant:** pure but for entropy, as all decisions; a refusal leaves no trace.
+
+use crate::change::{Change, LinkKey};
+use crate::decide::{epoch_started, key};
+use crate::domain::Domain;
+use crate::group::GroupEpoch;
+use lowgate_amikey::{GroupId, Rand, TekId};
+use lowgate_units::Entropy;
+
+/// Why keys are not replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RekeyRefused {
+    /// A link-layer key is being spread already.
+    UnderWay,
+    /// No border router is a member: there is nobody to switch the mesh.
+    NoBorderRouter,
+    /// No such group.
+    UnknownGroup,
+}
+
+impl Domain {
+    /// The next link-layer key, to be spread to every member and then switched to.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn decide_network_rekey(&self, entropy: &mut dyn Entropy) -> Result<Change, RekeyRefused> {
+        if self.staged_key().is_some() {
+            return Err(RekeyRefused::UnderWay);
+        }
+        if self.border_router().is_none() {
+            return Err(RekeyRefused::NoBorderRouter);
+        }
+        let index = self.key_index_next();
+        Ok(Change::LinkKeyStaged(LinkKey { index, key: key(entropy) }))
+    }
+
+    /// The next epoch of a group: new RAND and TEK_ID, and SenderIDs from 1 on for who sends now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn decide_group_rekey(
+        &self,
+        id: GroupId,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<Change>, RekeyRefused> {
+        let group = self.groups().get(&id).ok_or(RekeyRefused::UnknownGroup)?;
+        let senders = group.sender_ids.keys().copied();
+        let tek_id = group.epoch.tek_id.next();
+        if tek_id == TekId::FIRST {
+            // The number begins again, and that only under another bundle.
+            return Ok(self.next_epoch(group, senders, entropy));
+        }
+        let epoch = GroupEpoch { tek_id, rand: Rand(key(entropy)), ..group.epoch.clone() };
+        Ok(epoch_started(id, epoch, senders))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{NewDomain, found};
+    use lowgate_units::{Channel, Ipv6Addr, SeededEntropy};
+
+    const GROUP: GroupId = GroupId(7);
+
+    fn domain(entropy: &mut SeededEntropy) -> Domain {
+        let channel = Channel::new(15).expect("in the band");
+        let created = found(NewDomain { channel, manager_addr: Ipv6Addr::LOCALHOST }, entropy);
+        let mut domain = Domain::restore(&[created]).expect("a domain begins with its creation");
+        let group = domain.decide_group(GROUP, "lights", entropy).expect("a free number");
+        domain.apply(&group).expect("a decision fits");
+        domain
+    }
+
+    fn epoch(changes: &[Change]) -> GroupEpoch {
+        match changes {
+            [Change::GroupEpochStarted { group: GROUP, epoch }] => epoch.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_group_keeps_its_tgk_until_its_epochs_are_used_up() {
+        let entropy = &mut SeededEntropy::new(1);
+        let mut domain = domain(entropy);
+        let first = domain.groups()[&GROUP].epoch.clone();
+        let second = epoch(&domain.decide_group_rekey(GROUP, entropy).expect("it exists"));
+        assert_eq!((&second.tgk, second.csb_id), (&first.tgk, first.csb_id));
+        assert_eq!((second.generation, second.tek_id), (first.generation, first.tek_id.next()));
+        assert_ne!(second.rand, first.rand);
+        let last = GroupEpoch { tek_id: TekId::new(u16::MAX).expect("not 0"), ..second };
+        let change = Change::GroupEpochStarted { group: GROUP, epoch: last.clone() };
+        domain.apply(&change).expect("it exists");
+        let again = epoch(&domain.decide_group_rekey(GROUP, entropy).expect("it exists"));
+        assert_eq!((again.tek_id, again.generation), (TekId::FIRST, first.generation.next()));
+        assert!(again.csb_id != last.csb_id && again.tgk != last.tgk);
+    }
+
+    #[test]
+    fn refusals() {
+        let entropy = &mut SeededEntropy::new(1);
+        let domain = domain(entropy);
+        let nobody = domain.decide_network_rekey(entropy);
+        assert_eq!(nobody, Err(RekeyRefused::NoBorderRouter));
+        let unknown = domain.decide_group_rekey(GroupId(8), entropy);
+        assert_eq!(unknown, Err(RekeyRefused::UnknownGroup));
+    }
+}
