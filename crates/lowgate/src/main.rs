@@ -1,7 +1,7 @@
 //! The command line of Lowgate.
 
 use clap::{Parser, Subcommand};
-use lowgate::daemon::commands;
+use lowgate::daemon::{commands, keys};
 use lowgate::{decode, demo, sim};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,6 +79,13 @@ enum Command {
         #[command(subcommand)]
         window: commands::Window,
     },
+    /// The keys of the network and of its groups: where they stand, and new ones
+    Keys {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(subcommand)]
+        keys: keys::Keys,
+    },
     /// The mesh as the border router sees it
     Mesh {
         #[command(flatten)]
@@ -124,6 +131,7 @@ fn main() -> ExitCode {
         Command::Device { place, device } => commands::device(&place, device),
         Command::Group { place, group } => commands::group(&place, group),
         Command::Window { place, window } => commands::window(&place, &window),
+        Command::Keys { place, keys } => keys::keys(&place, &keys),
         Command::Mesh { place, mesh } => commands::mesh(&place, &mesh),
         Command::Status { place, shown } => commands::status(&place, shown),
         Command::Events { place } => commands::events(&place),

@@ -2,6 +2,7 @@
 //! lines for people.
 
 use super::control::{Answer, Ask};
+use super::keys;
 use super::ledger::Ledger;
 use crate::claim::Claim;
 use crate::inventory::{self, Known};
@@ -74,6 +75,9 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
             Request::OpenWindow { until }
         }
         Ask::WindowClose => Request::CloseWindow,
+        Ask::KeysStatus => Request::KeyStatus,
+        Ask::KeysRotateNetwork => Request::RekeyNetwork,
+        Ask::KeysRotateGroup { id } => Request::RekeyGroup { id: GroupId(id) },
         Ask::Status => Request::Status,
         Ask::Events | Ask::MeshTree => return Err(vec!["a manager is not asked for that".into()]),
         Ask::RouterAdd { claim } => {
@@ -118,6 +122,7 @@ pub(super) fn answer(
             }
         }
         (Reply::Devices(devices), _) => devices.iter().map(shown).collect(),
+        (Reply::Keys(keys), _) => keys::shown(&keys),
         (Reply::Status(status), _) => status_shown(now, &status, prefix, router),
     };
     Answer::Done(value)
@@ -141,6 +146,7 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
         (Refusal::Revoke(RevokeRefused::AlreadyRevoked), _) => {
             line("the device is revoked already")
         }
+        (Refusal::Rekey(why), _) => line(keys::refused(*why)),
         (Refusal::NoSession, _) => line("the device is no member, or cannot be reached now"),
         (Refusal::Path, _) => line("that is no path of a resource; like light"),
         (Refusal::NoAnswer, _) => line("the device did not answer"),
@@ -326,6 +332,12 @@ pub(super) fn manager_line(event: &ManagerEvent) -> Option<String> {
         ManagerEvent::Revoked { eui64 } => format!("{eui64} is revoked; all others get new keys"),
         ManagerEvent::RekeyProgress { done, of } => format!("new link key: {done} of {of}"),
         ManagerEvent::KeySwitched { index } => format!("link key {} is in force", index.raw()),
+        ManagerEvent::EpochStarted { group, tek_id } => {
+            format!("group {}: epoch {} begins", group.0, tek_id.raw())
+        }
+        ManagerEvent::EpochProgress { group, done, of } => {
+            format!("group {}: {done} of {of} have its epoch", group.0)
+        }
         _ => return None,
     })
 }

@@ -31,7 +31,7 @@ pub struct Where {
 pub struct Shown {
     /// As JSON, for programs
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// `lowgate device …`
@@ -275,7 +275,7 @@ pub fn events(place: &Where) -> ExitCode {
     }
 }
 
-fn say(place: &Where, ask: &Ask, shown: impl Fn(&Value) -> Vec<String>) -> ExitCode {
+pub(super) fn say(place: &Where, ask: &Ask, shown: impl Fn(&Value) -> Vec<String>) -> ExitCode {
     let mut said = String::new();
     let asked = Config::read(&place.config).and_then(|config| {
         let mut line = |line: &str| said.push_str(line);
@@ -304,7 +304,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
     built.map_err(|fault| format!("the system gives no event queue: {fault}"))
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".into(),

@@ -63,6 +63,15 @@ pub enum Ask {
     },
     /// Lets them in no more.
     WindowClose,
+    /// Where every key stands.
+    KeysStatus,
+    /// Another link-layer key.
+    KeysRotateNetwork,
+    /// Another epoch of a group.
+    KeysRotateGroup {
+        /// Which.
+        id: u16,
+    },
     /// A few numbers.
     Status,
     /// Who sends through whom.

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 mod core;
+pub mod keys;
 mod ledger;
 mod line;
 mod origin;

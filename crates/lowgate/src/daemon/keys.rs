@@ -1,0 +1,169 @@
+//! `lowgate keys`: where every key stands, and periodic rekeys.
+//!
+//! **Invariant:** keys are named by index, epoch and generation; no value of a key gets here.
+
+use super::commands::{Shown, Where, say, text};
+use super::control::Ask;
+use clap::{Args, Subcommand};
+use lowgate_manager::{GroupKeyStatus, KeyStatus, RekeyRefused, StagedKeyStatus};
+use lowgate_units::Eui64;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// `lowgate keys …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Keys {
+    /// Which keys are in force, which are on their way, and who did not confirm them
+    Status {
+        /// How it is shown
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Begins a rekey with nobody expelled; it goes on by itself, see `keys status` and `events`
+    Rotate {
+        /// Which key
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// One of them.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// The link-layer key
+    #[arg(long)]
+    network: bool,
+    /// A group's: a new epoch under the key that it has
+    #[arg(long, value_name = "ID")]
+    group: Option<u16>,
+}
+
+/// `lowgate keys …`
+pub fn keys(place: &Where, keys: &Keys) -> ExitCode {
+    match keys {
+        Keys::Status { shown } => say(place, &Ask::KeysStatus, |value| {
+            if shown.json { vec![value.to_string()] } else { lines(value) }
+        }),
+        Keys::Rotate { which: Which { group: Some(id), .. } } => {
+            say(place, &Ask::KeysRotateGroup { id: *id }, |_| {
+                vec![format!("group {id} has another epoch; its members are told")]
+            })
+        }
+        Keys::Rotate { which: Which { group: None, .. } } => {
+            say(place, &Ask::KeysRotateNetwork, |_| {
+                vec!["another link key is on its way to every member".into()]
+            })
+        }
+    }
+}
+
+/// What the command is told.
+pub(super) fn shown(keys: &KeyStatus) -> Value {
+    let names = |devices: &[Eui64]| devices.iter().map(ToString::to_string).collect::<Value>();
+    let staged = |staged: &StagedKeyStatus| {
+        json!({
+            "index": staged.index,
+            "confirmed": staged.confirmed,
+            "of": staged.of,
+            "unconfirmed": names(&staged.laggards),
+        })
+    };
+    let group = |group: &GroupKeyStatus| {
+        json!({
+            "id": group.id.0,
+            "name": group.name,
+            "epoch": group.tek_id,
+            "generation": group.generation,
+            "senders": group.senders,
+            "members": group.members,
+            "confirmed": group.members - group.unconfirmed.len(),
+            "unconfirmed": names(&group.unconfirmed),
+        })
+    };
+    json!({
+        "link_key": { "index": keys.link_key_index, "members": keys.members },
+        "staged": keys.staged.as_ref().map(staged),
+        "groups": keys.groups.iter().map(group).collect::<Value>(),
+    })
+}
+
+pub(super) fn refused(why: RekeyRefused) -> &'static str {
+    match why {
+        RekeyRefused::UnderWay => "a link key is on its way already; see `lowgate keys status`",
+        RekeyRefused::NoBorderRouter => "no border router is a member, so no mesh has a key",
+        RekeyRefused::UnknownGroup => "there is no such group; see `lowgate keys status`",
+    }
+}
+
+fn lines(keys: &Value) -> Vec<String> {
+    let link = &keys["link_key"];
+    let mut lines =
+        vec![format!("link key {} is in force, {} members", link["index"], link["members"])];
+    let staged = &keys["staged"];
+    if !staged.is_null() {
+        let [index, confirmed, of] = ["index", "confirmed", "of"].map(|field| &staged[field]);
+        lines.push(format!("link key {index} is on its way: {confirmed} of {of} confirmed it"));
+        lines.extend(unconfirmed(staged));
+    }
+    let groups = keys["groups"].as_array().map_or(&[][..], |groups| groups);
+    if !groups.is_empty() {
+        lines.push("group  epoch  generation  members  confirmed  senders  name".into());
+    }
+    for group in groups {
+        let [id, epoch, generation, members, confirmed, senders] =
+            ["id", "epoch", "generation", "members", "confirmed", "senders"]
+                .map(|field| text(&group[field]));
+        let name = text(&group["name"]);
+        lines.push(format!(
+            "{id:>5}  {epoch:>5}  {generation:>10}  {members:>7}  {confirmed:>9}  {senders:>7}  {name}"
+        ));
+        lines.extend(unconfirmed(group));
+    }
+    lines
+}
+
+fn unconfirmed(of: &Value) -> impl Iterator<Item = String> {
+    let devices = of["unconfirmed"].as_array().into_iter().flatten();
+    devices.map(|device| format!("  {} did not confirm", text(device)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_manager::GroupId;
+
+    #[test]
+    fn people_and_programs_see_the_same() {
+        let laggard: Eui64 = "02-12-4b-00-00-00-00-01".parse().expect("an EUI-64");
+        let staged = StagedKeyStatus { index: 4, confirmed: 2, of: 3, laggards: vec![laggard] };
+        let group = GroupKeyStatus {
+            id: GroupId(7),
+            name: "lights".into(),
+            tek_id: 9,
+            generation: 2,
+            senders: 1,
+            members: 2,
+            unconfirmed: vec![laggard],
+        };
+        let status =
+            KeyStatus { link_key_index: 3, members: 3, staged: Some(staged), groups: vec![group] };
+        let value = shown(&status);
+        assert_eq!(value["staged"]["unconfirmed"][0], laggard.to_string());
+        assert_eq!(
+            (&value["groups"][0]["epoch"], &value["groups"][0]["id"]),
+            (&json!(9), &json!(7))
+        );
+        let expected = [
+            "link key 3 is in force, 3 members",
+            "link key 4 is on its way: 2 of 3 confirmed it",
+            "  02-12-4b-00-00-00-00-01 did not confirm",
+            "group  epoch  generation  members  confirmed  senders  name",
+            "    7      9           2        2          1        1  lights",
+            "  02-12-4b-00-00-00-00-01 did not confirm",
+        ];
+        assert_eq!(lines(&value), expected);
+        let calm = shown(&KeyStatus { link_key_index: 3, ..KeyStatus::default() });
+        assert_eq!(lines(&calm), ["link key 3 is in force, 0 members"]);
+    }
+}
