@@ -5,7 +5,7 @@ use super::control::{Answer, Ask};
 use super::keys;
 use super::ledger::Ledger;
 use crate::claim::Claim;
-use crate::inventory::{self, Known};
+use crate::inventory::{self, Known, Told};
 use lowgate_access::joiner::{Failure, JoinerEvent};
 use lowgate_dtls::CloseReason;
 use lowgate_manager::{
@@ -18,6 +18,7 @@ use lowgate_router::Router;
 use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use zeroize::Zeroizing;
 
 const NOT_IN_INVENTORY: &str = "the device is not in the inventory; see `lowgate device list`";
 
@@ -59,6 +60,14 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
                 .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
             let devices = records.iter().map(|record| record.eui64).collect();
             return Ok((Request::Import(records), Waiting::Import { file, devices }));
+        }
+        Ask::DeviceAdd { eui64, psk, kind, name, room, groups } => {
+            let (psk, name) = (Zeroizing::new(psk), name.as_deref());
+            let told =
+                Told { eui64: &eui64, psk: &psk, kind: &kind, name, room: &room, groups: &groups };
+            let record = inventory::one(told)?;
+            let (file, devices) = ("device add".into(), vec![record.eui64]);
+            return Ok((Request::Import(vec![record]), Waiting::Import { file, devices }));
         }
         Ask::DeviceShow { eui64 } => {
             return Ok((Request::ListDevices, Waiting::One(parsed(&eui64)?)));

@@ -44,6 +44,8 @@ pub enum Device {
     },
     /// Takes a border router into the inventory by its claim code, which standard input has
     Claim,
+    /// Takes one device into the inventory
+    Add(super::add::Add),
     /// Everybody in the inventory
     List {
         /// How it is shown
@@ -199,6 +201,7 @@ pub fn device(place: &Where, device: Device) -> ExitCode {
             }
             Err(fault) => failed(&fault),
         },
+        Device::Add(device) => super::add::add(place, device),
         Device::List { shown } => say(place, &Ask::DeviceList, |value| table(value, shown)),
         Device::Show { eui64, shown } => say(place, &Ask::DeviceShow { eui64 }, |device| {
             if shown.json {
@@ -294,7 +297,7 @@ pub(super) fn say(place: &Where, ask: &Ask, shown: impl Fn(&Value) -> Vec<String
     }
 }
 
-fn failed(fault: &str) -> ExitCode {
+pub(super) fn failed(fault: &str) -> ExitCode {
     eprintln!("{fault}");
     ExitCode::from(2)
 }

@@ -25,6 +25,21 @@ pub enum Ask {
         /// CSV.
         text: String,
     },
+    /// One line of the inventory.
+    DeviceAdd {
+        /// Who.
+        eui64: String,
+        /// In hexadecimal digits.
+        psk: String,
+        /// What it is.
+        kind: String,
+        /// What people call it.
+        name: Option<String>,
+        /// Where it hangs.
+        room: String,
+        /// As in an inventory.
+        groups: String,
+    },
     /// Everybody.
     DeviceList,
     /// One of them.

@@ -125,7 +125,7 @@ fn lines(keys: &Value) -> Vec<String> {
 
 fn unconfirmed(of: &Value) -> impl Iterator<Item = String> {
     let devices = of["unconfirmed"].as_array().into_iter().flatten();
-    devices.map(|device| format!("  {} did not confirm", text(device)))
+    devices.map(|device| format!("  {} has not confirmed it", text(device)))
 }
 
 #[cfg(test)]
@@ -157,10 +157,10 @@ mod tests {
         let expected = [
             "link key 3 is in force, 3 members",
             "link key 4 is on its way: 2 of 3 confirmed it",
-            "  02-12-4b-00-00-00-00-01 did not confirm",
+            "  02-12-4b-00-00-00-00-01 has not confirmed it",
             "group  epoch  generation  members  confirmed  senders  name",
             "    7      9           2        2          1        1  lights",
-            "  02-12-4b-00-00-00-00-01 did not confirm",
+            "  02-12-4b-00-00-00-00-01 has not confirmed it",
         ];
         assert_eq!(lines(&value), expected);
         let calm = shown(&KeyStatus { link_key_index: 3, ..KeyStatus::default() });

@@ -1,5 +1,6 @@
 //! What a Raspberry Pi runs, and the commands that talk to it.
 
+mod add;
 mod answers;
 mod chance;
 pub mod commands;

@@ -11,7 +11,10 @@
 //! **Invariant:** all or nothing. A file with any fault gives all its faults and no device. No fault
 //! repeats what may be a key.
 
+mod one;
 mod row;
+
+pub use one::{Told, one};
 
 use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId, Role};
 use lowgate_sim::building::Building;
