@@ -152,10 +152,15 @@ impl Site {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// A listing of the daemon.
+    pub fn listed(&self, arguments: &[&str]) -> Vec<Value> {
+        let listed = self.command(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&listed).expect("a list")
+    }
+
     /// The inventory as the daemon shows it, without the border router.
     pub fn devices(&self) -> Vec<Value> {
-        let listed = self.command(&["device", "list", "--json"]);
-        let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
+        let listed = self.listed(&["device", "list"]);
         listed.into_iter().filter(|device| device["kind"] != "border-router").collect()
     }
 

@@ -4,9 +4,26 @@
 //! `building` with the other end; the co-processor and its mesh of 20 devices are `lowgate sim serve`.
 //! Criteria: with each test. Runs as root, by `cargo xtask e2e`.
 
-use lowgate_tests::site::{Site, addr, expect_no_findings};
+use lowgate_tests::site::{DEVICES, Site, addr, expect_no_findings};
 use serde_json::Value;
 use std::time::Duration;
+
+/// Each way has as many hops as it says, and ways begin at neighbours of the border router.
+fn expect_consistent(routes: &[Value], neighbours: &[Value]) {
+    assert_eq!(routes.len(), DEVICES);
+    let mut through_neighbours = 0;
+    for route in routes {
+        let through = route["through"].as_array().unwrap_or_else(|| panic!("{route}"));
+        assert_eq!(route["hops"].as_u64(), Some(through.len() as u64 + 1), "{route}");
+        let first = through.first().unwrap_or(&route["short"]);
+        // One whose word was lost so far is none yet.
+        if let Some(first) = neighbours.iter().find(|neighbour| neighbour["short"] == *first) {
+            assert!(first["etx"].as_f64() >= Some(1.0), "{first}");
+            through_neighbours += 1;
+        }
+    }
+    assert!(through_neighbours > 0, "{routes:?} {neighbours:?}");
+}
 
 /// Criteria: an inventory imported by the command line, 20 devices join over 3 or more hops; from another
 /// namespace every device answers every ping, of 56 and of 1232 octets (packets of 1280).
@@ -17,10 +34,10 @@ fn the_building_reaches_every_device() {
     let _daemon = site.run();
     site.commission();
     let devices = site.all_in();
-    let tree: Vec<Value> =
-        serde_json::from_str(&site.command(&["mesh", "tree", "--json"])).expect("a list");
+    let tree = site.listed(&["mesh", "tree"]);
     let hops = tree.iter().filter_map(|device| device["hops"].as_u64()).max();
     assert!(hops >= Some(3), "{hops:?} hops at most");
+    expect_consistent(&site.listed(&["mesh", "routes"]), &site.listed(&["mesh", "neighbours"]));
     site.route_to_mesh();
     for device in &devices {
         assert_eq!(site.pinged(addr(device), 3, 56), 3, "{device}");

@@ -1,7 +1,7 @@
 //! The command line of Lowgate.
 
 use clap::{Parser, Subcommand};
-use lowgate::daemon::{commands, keys};
+use lowgate::daemon::{claim, commands, keys};
 use lowgate::{decode, demo, sim};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -127,7 +127,7 @@ fn main() -> ExitCode {
         Command::Run { place } => commands::run(&place),
         Command::Router { place } => commands::router(&place),
         Command::Manager { place } => commands::manager(&place),
-        Command::Claim { place } => commands::claim(&place),
+        Command::Claim { place } => claim::show(&place),
         Command::Device { place, device } => commands::device(&place, device),
         Command::Group { place, group } => commands::group(&place, group),
         Command::Window { place, window } => commands::window(&place, &window),

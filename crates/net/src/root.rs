@@ -310,9 +310,9 @@ impl Root {
         lost
     }
 
-    /// Every device with a route, and its parent.
-    pub(crate) fn routes(&self) -> impl Iterator<Item = (ShortAddr, ShortAddr)> + '_ {
-        self.routes.iter().map(|(device, route)| (*device, route.parent))
+    /// Every device with a route, its parent, and until when.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (ShortAddr, ShortAddr, Instant)> + '_ {
+        self.routes.iter().map(|(device, route)| (*device, route.parent, route.until))
     }
 }
 

@@ -99,7 +99,7 @@ impl Root {
         match *self {}
     }
 
-    pub(crate) fn routes(&self) -> core::iter::Empty<(ShortAddr, ShortAddr)> {
+    pub(crate) fn routes(&self) -> core::iter::Empty<(ShortAddr, ShortAddr, Instant)> {
         match *self {}
     }
 }

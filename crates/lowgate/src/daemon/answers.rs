@@ -4,6 +4,7 @@
 use super::control::{Answer, Ask};
 use super::keys;
 use super::ledger::Ledger;
+use super::mesh::{self, View};
 use crate::claim::Claim;
 use crate::inventory::{self, Known, Told};
 use lowgate_access::joiner::{Failure, JoinerEvent};
@@ -15,9 +16,8 @@ use lowgate_manager::{
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_router::Router;
-use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, ShortAddr};
+use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, ShortAddr};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 const NOT_IN_INVENTORY: &str = "the device is not in the inventory; see `lowgate device list`";
@@ -33,10 +33,19 @@ pub(super) enum Waiting {
 }
 
 /// The answer to what a border router knows by itself; `None` for what a manager is asked.
-pub(super) fn of_router(ask: &Ask, router: Option<&Router>, with_manager: bool) -> Option<Answer> {
+pub(super) fn of_router(
+    now: Instant,
+    ask: &Ask,
+    router: Option<&Router>,
+    with_manager: bool,
+) -> Option<Answer> {
     Some(match (ask, router) {
-        (Ask::MeshTree, Some(router)) => Answer::Done(tree(router)),
-        (Ask::MeshTree, None) => Answer::Refused(vec![
+        (Ask::MeshTree, Some(router)) => Answer::Done(mesh::shown(now, View::Tree, router)),
+        (Ask::MeshNeighbours, Some(router)) => {
+            Answer::Done(mesh::shown(now, View::Neighbours, router))
+        }
+        (Ask::MeshRoutes, Some(router)) => Answer::Done(mesh::shown(now, View::Routes, router)),
+        (Ask::MeshTree | Ask::MeshNeighbours | Ask::MeshRoutes, None) => Answer::Refused(vec![
             "there is no border router in this process; ask where `lowgate router` runs".into(),
         ]),
         (Ask::Status, Some(router)) if !with_manager => Answer::Done(mesh_shown(router)),
@@ -88,7 +97,9 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
         Ask::KeysRotateNetwork => Request::RekeyNetwork,
         Ask::KeysRotateGroup { id } => Request::RekeyGroup { id: GroupId(id) },
         Ask::Status => Request::Status,
-        Ask::Events | Ask::MeshTree => return Err(vec!["a manager is not asked for that".into()]),
+        Ask::Events | Ask::MeshTree | Ask::MeshNeighbours | Ask::MeshRoutes => {
+            return Err(vec!["a manager is not asked for that".into()]);
+        }
         Ask::RouterAdd { claim } => {
             let record = Claim::parse(&claim).map_err(|fault| vec![fault])?.record();
             let devices = vec![record.eui64];
@@ -246,29 +257,6 @@ fn mesh_shown(router: &Router) -> Value {
 
 fn prefix_shown(prefix: [u8; 8]) -> String {
     Iid([0; 8]).under(prefix).to_string() + "/64"
-}
-
-/// Every device with a way, with its parent and its hops.
-fn tree(router: &Router) -> Value {
-    let node = router.node();
-    let mut by_short: BTreeMap<ShortAddr, Eui64> =
-        router.members().iter().map(|(eui64, short)| (*short, *eui64)).collect();
-    if let Some(LinkAddr::Short(own)) =
-        node.net().global_addr().and_then(|addr| Iid::of(addr).link_addr())
-    {
-        by_short.insert(own, node.eui64());
-    }
-    let parents: BTreeMap<_, _> =
-        node.net().routes().map(|route| (route.device, route.parent)).collect();
-    let hops = |device: ShortAddr| {
-        let way = std::iter::successors(Some(device), |at| parents.get(at).copied());
-        way.take(parents.len() + 1).count() - 1
-    };
-    let shown = |(device, parent): (&ShortAddr, &ShortAddr)| {
-        let name = |short| by_short.get(short).map(Eui64::to_string);
-        json!({ "eui64": name(device), "parent": name(parent), "hops": hops(*device) })
-    };
-    parents.iter().map(shown).collect()
 }
 
 /// What people want to know of the border router.

@@ -2,28 +2,22 @@
 
 use super::config::{self, Config};
 use super::control::{self, Answer, Ask};
-use super::origin;
 use super::run::Role;
+use super::table::{table, text};
 use clap::{Args, Subcommand};
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zeroize::Zeroizing;
-
-/// Octets of a line with a claim code, however it is grouped.
-const CLAIM_LINE_OCTETS_MAX: u64 = 256;
 
 /// Where the daemon is.
 #[derive(Clone, Debug, Args)]
 pub struct Where {
     /// The daemon's configuration
     #[arg(long, value_name = "FILE", default_value = config::PATH, global = true)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
 }
 
 /// How a listing is shown.
@@ -108,6 +102,18 @@ pub enum Mesh {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Whom the border router hears itself, how loud, and what a frame to them costs
+    Neighbours {
+        /// How it is shown
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// The way of packets to each device, hop by hop
+    Routes {
+        /// How it is shown
+        #[command(flatten)]
+        shown: Shown,
+    },
 }
 
 /// Writes a configuration with every key documented; never over a file that is there.
@@ -149,40 +155,7 @@ fn serve(place: &Where, role: Role) -> ExitCode {
     }
 }
 
-/// `lowgate claim`: the one place where a claim code is shown.
-pub fn claim(place: &Where) -> ExitCode {
-    let shown = Config::read(&place.config).and_then(|config| {
-        let claim = origin::claim_of(&config.state.dir)?;
-        let text = claim.text();
-        let code = QrCode::new(format!("LOWGATE:{}", *text)).map_err(|fault| fault.to_string())?;
-        let picture = code.render::<Dense1x2>().quiet_zone(true).build();
-        picture.lines().for_each(|line| println!("{}", black_on_white(line)));
-        println!("{}\n", *text);
-        println!("This is a key: whoever has it can pose as border router {}.", claim.eui64());
-        println!("At the domain manager: lowgate device claim");
-        Ok(())
-    });
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => failed(&fault),
-    }
-}
-
-/// Readers of QR codes want them so, whatever the terminal's colours are.
-fn black_on_white(line: &str) -> String {
-    if std::io::stdout().is_terminal() { format!("\x1b[30;107m{line}\x1b[0m") } else { line.into() }
-}
-
-/// From standard input, so that it stands in no list of processes.
-fn typed_claim() -> Result<Zeroizing<String>, String> {
-    if std::io::stdin().is_terminal() {
-        eprint!("Claim code of the border router: ");
-    }
-    let mut line = Zeroizing::new(String::new());
-    let read = std::io::stdin().lock().take(CLAIM_LINE_OCTETS_MAX).read_line(&mut line);
-    read.map_err(|fault| format!("standard input: {fault}"))?;
-    Ok(line.strip_prefix("LOWGATE:").map_or(line.clone(), |code| Zeroizing::new(code.into())))
-}
+const DEVICE_COLUMNS: [&str; 6] = ["eui64", "kind", "state", "reachable", "addr", "room"];
 
 /// `lowgate device …`
 pub fn device(place: &Where, device: Device) -> ExitCode {
@@ -194,20 +167,13 @@ pub fn device(place: &Where, device: Device) -> ExitCode {
             }
             Err(fault) => failed(&format!("{}:1: file: cannot be read: {fault}", file.display())),
         },
-        Device::Claim => match typed_claim() {
-            Ok(claim) => {
-                let claim = claim.to_string();
-                say(place, &Ask::RouterAdd { claim }, |_| vec!["the border router may join".into()])
-            }
-            Err(fault) => failed(&fault),
-        },
+        Device::Claim => super::claim::tell(place),
         Device::Add(device) => super::add::add(place, device),
-        Device::List { shown } => say(place, &Ask::DeviceList, |value| table(value, shown)),
-        Device::Show { eui64, shown } => say(place, &Ask::DeviceShow { eui64 }, |device| {
-            if shown.json {
-                return vec![device.to_string()];
-            }
-            let mut lines = table(&Value::from(vec![device.clone()]), shown);
+        Device::List { shown } => {
+            list(place, &Ask::DeviceList, shown, |value| table(value, &DEVICE_COLUMNS))
+        }
+        Device::Show { eui64, shown } => list(place, &Ask::DeviceShow { eui64 }, shown, |device| {
+            let mut lines = table(&Value::from(vec![device.clone()]), &DEVICE_COLUMNS);
             lines.extend(attempts(&device["attempts"]));
             lines
         }),
@@ -243,10 +209,7 @@ pub fn window(place: &Where, window: &Window) -> ExitCode {
 
 /// `lowgate status`
 pub fn status(place: &Where, shown: Shown) -> ExitCode {
-    say(place, &Ask::Status, |value| {
-        if shown.json {
-            return vec![value.to_string()];
-        }
+    list(place, &Ask::Status, shown, |value| {
         let fields = value.as_object().into_iter().flatten();
         fields
             .map(|(name, value)| format!("{:<22} {}", name.replace('_', " "), text(value)))
@@ -256,14 +219,15 @@ pub fn status(place: &Where, shown: Shown) -> ExitCode {
 
 /// `lowgate mesh …`
 pub fn mesh(place: &Where, mesh: &Mesh) -> ExitCode {
-    let Mesh::Tree { shown } = *mesh;
-    say(
-        place,
-        &Ask::MeshTree,
-        |value| {
-            if shown.json { vec![value.to_string()] } else { tree(value) }
-        },
-    )
+    match *mesh {
+        Mesh::Tree { shown } => list(place, &Ask::MeshTree, shown, tree),
+        Mesh::Neighbours { shown } => list(place, &Ask::MeshNeighbours, shown, |value| {
+            table(value, &["eui64", "short", "rssi_dbm", "etx", "rank", "heard_s_ago"])
+        }),
+        Mesh::Routes { shown } => list(place, &Ask::MeshRoutes, shown, |value| {
+            table(value, &["eui64", "short", "hops", "first_hop_etx", "valid_s", "through"])
+        }),
+    }
 }
 
 /// `lowgate events`
@@ -276,6 +240,16 @@ pub fn events(place: &Where) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => failed(&fault),
     }
+}
+
+/// What a program gets whole, people get as lines.
+pub(super) fn list(
+    place: &Where,
+    ask: &Ask,
+    shown: Shown,
+    lines: impl Fn(&Value) -> Vec<String>,
+) -> ExitCode {
+    say(place, ask, |value| if shown.json { vec![value.to_string()] } else { lines(value) })
 }
 
 pub(super) fn say(place: &Where, ask: &Ask, shown: impl Fn(&Value) -> Vec<String>) -> ExitCode {
@@ -305,31 +279,6 @@ pub(super) fn failed(fault: &str) -> ExitCode {
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|fault| format!("the system gives no event queue: {fault}"))
-}
-
-pub(super) fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".into(),
-        other => other.to_string(),
-    }
-}
-
-fn table(value: &Value, shown: Shown) -> Vec<String> {
-    if shown.json {
-        return vec![value.to_string()];
-    }
-    const COLUMNS: [&str; 6] = ["eui64", "kind", "state", "reachable", "addr", "room"];
-    let devices = value.as_array().into_iter().flatten();
-    let rows = devices.map(|device| COLUMNS.map(|column| text(&device[column])));
-    let rows: Vec<_> = std::iter::once(COLUMNS.map(String::from)).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
 }
 
 /// The join ledger of a device.

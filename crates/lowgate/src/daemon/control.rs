@@ -91,6 +91,10 @@ pub enum Ask {
     Status,
     /// Who sends through whom.
     MeshTree,
+    /// Whom the border router hears itself.
+    MeshNeighbours,
+    /// How packets reach each device.
+    MeshRoutes,
     /// What happens, from now on, a line each.
     Events,
 }

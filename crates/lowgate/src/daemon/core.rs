@@ -154,7 +154,7 @@ impl Core {
     /// A command asks.
     pub(super) fn ask(&mut self, now: Instant, ask: Ask, answer: oneshot::Sender<Answer>) {
         let router = self.border_router.as_ref().map(|it| &it.router);
-        let asked = match answers::of_router(&ask, router, self.manager.is_some()) {
+        let asked = match answers::of_router(now, &ask, router, self.manager.is_some()) {
             Some(at_once) => Err(at_once),
             None if self.waiting.len() >= WAITING_MAX => {
                 Err(Answer::Refused(vec!["too many questions at once".into()]))

@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** keys are named by index, epoch and generation; no value of a key gets here.
 
-use super::commands::{Shown, Where, say, text};
+use super::commands::{Shown, Where, say};
 use super::control::Ask;
+use super::table::text;
 use clap::{Args, Subcommand};
 use lowgate_manager::{GroupKeyStatus, KeyStatus, RekeyRefused, StagedKeyStatus};
 use lowgate_units::Eui64;

@@ -3,6 +3,7 @@
 mod add;
 mod answers;
 mod chance;
+pub mod claim;
 pub mod commands;
 pub mod config;
 pub mod control;
@@ -10,6 +11,8 @@ mod core;
 pub mod keys;
 mod ledger;
 mod line;
+mod mesh;
 mod origin;
 mod run;
 mod storage;
+mod table;

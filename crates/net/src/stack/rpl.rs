@@ -123,6 +123,8 @@ impl Stack {
                         self.dio.reset(now, &mut self.prng);
                     }
                 }
+                // A root has no use for them but to tell people; without room it tells of the best.
+                let _ = self.remember(now, near, dio, None);
             }
             Role::Root(_) => {} // Another mesh; not ours to join.
             Role::Node(_) => self.node_dio(now, near, dio),
@@ -155,12 +157,10 @@ impl Stack {
             return;
         }
         let keep = dodag.parent();
-        if !self.neighbours.dio(now, near.from, near.rssi, Dodag::heard(dio), keep) {
+        if !self.remember(now, near, dio, keep) {
             return self.out.dropped(NetDrop::TableFull);
         }
-        if let (Some(neighbour), Some(sender)) = (self.neighbours.find_mut(near.from), dio.sender) {
-            neighbour.short = short_of(sender);
-        }
+        let Role::Node(node) = &mut self.role else { return };
         if keep == Some(near.from) && dio.rank != INFINITE_RANK && dio.dtsn != node.parent_dtsn {
             // RFC 6550 section 9.6: the root wants to hear everybody's DAO again.
             node.parent_dtsn = dio.dtsn;
@@ -169,6 +169,15 @@ impl Stack {
             self.dio.reset(now, &mut self.prng);
         }
         self.settle(now, near.from);
+    }
+
+    /// False if there is no room for somebody else than `keep`.
+    fn remember(&mut self, now: Instant, near: Near, dio: &Dio, keep: Option<Eui64>) -> bool {
+        let kept = self.neighbours.dio(now, near.from, near.rssi, Dodag::heard(dio), keep);
+        if let (Some(neighbour), Some(sender)) = (self.neighbours.find_mut(near.from), dio.sender) {
+            neighbour.short = short_of(sender);
+        }
+        kept
     }
 
     /// With the first offers, others are awaited; a hint is taken at once.

@@ -16,6 +16,8 @@ pub struct NeighbourView {
     pub etx: u16,
     /// Average strength.
     pub rssi: Rssi,
+    /// When a secured frame of it last arrived, or it last acknowledged one of ours.
+    pub heard_at: Instant,
 }
 
 /// A hop of the DODAG as the root knows it.
@@ -25,6 +27,8 @@ pub struct RouteView {
     pub device: ShortAddr,
     /// The parent it announced.
     pub parent: ShortAddr,
+    /// Until when, unless it announces itself again.
+    pub until: Instant,
 }
 
 impl Stack {
@@ -104,6 +108,7 @@ impl Stack {
             rank: entry.heard.map(|heard| heard.rank),
             etx: entry.link_metric(),
             rssi: entry.rssi(),
+            heard_at: entry.heard_at,
         })
     }
 
@@ -113,8 +118,10 @@ impl Stack {
             Role::Root(root) => Some(root),
             Role::Detached | Role::Node(_) => None,
         };
-        root.into_iter()
-            .flat_map(|root| root.routes())
-            .map(|(device, parent)| RouteView { device, parent })
+        root.into_iter().flat_map(|root| root.routes()).map(|(device, parent, until)| RouteView {
+            device,
+            parent,
+            until,
+        })
     }
 }

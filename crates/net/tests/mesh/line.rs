@@ -1,6 +1,6 @@
 //! Purpose: attachment, both directions. Topology: a line, node 0 is the root.
 
-use crate::world::{MANAGER, World, addr, echo_request, eui64, udp_packet};
+use crate::world::{MANAGER, World, addr, echo_request, eui64, short, udp_packet};
 use lowgate_net::{NetEvent, NetInput};
 use lowgate_units::Duration;
 
@@ -36,6 +36,25 @@ fn six_attach_without_hints() {
         let mut world = World::line(seed, 6, 0.1);
         world.start_all();
         assert!(world.run_for(secs(40), World::all_attached), "seed {seed}: {}", world.attached());
+    }
+}
+
+/// Criteria: the root tells whom it hears itself, how well and when last; ways down end some time.
+#[test]
+fn the_root_knows_its_neighbour() {
+    let mut world = World::line(3, 4, 0.0);
+    world.start_all();
+    assert!(world.run_for(secs(40), World::all_attached));
+    world.ping(0, addr(1), 1);
+    world.run(secs(2));
+    let neighbours: Vec<_> = world.stacks[0].neighbours().collect();
+    let [neighbour] = neighbours[..] else { panic!("one is in range: {neighbours:?}") };
+    assert_eq!((neighbour.eui64, neighbour.short), (eui64(1), Some(short(1))));
+    assert!(neighbour.rank > Some(128) && (128..256).contains(&neighbour.etx), "{neighbour:?}");
+    assert!(world.now.since(neighbour.heard_at) <= secs(2), "{neighbour:?}");
+    for route in world.stacks[0].routes() {
+        let valid = route.until.since(world.now);
+        assert!((secs(60)..secs(7200)).contains(&valid), "{route:?}");
     }
 }
 
