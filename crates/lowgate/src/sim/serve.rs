@@ -4,30 +4,34 @@
 //! **Invariant:** the world's clock is never ahead of the real one; the host at the other end of the line
 //! sees what it would see of silicon.
 
+mod faults;
+mod line;
+
 use crate::demo::load_site;
 use crate::inventory;
+use faults::{Fault, Faults, Over};
+use line::Line;
 use lowgate_access::joiner::JoinerEvent;
-use lowgate_linux::WRITE_MAX;
 use lowgate_manager::MemoryStore;
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_sim::medium::StationId;
 use lowgate_sim::world::{Happening, Root, What, World, WorldConfig};
-use lowgate_units::Instant;
+use lowgate_units::{Instant, Prng};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
-use tokio_serial::{SerialPort, SerialStream};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 /// The line is looked at this often at least.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-const READ_OCTETS_MAX: usize = 1024;
+/// Commands that wait.
+const COMMANDS_MAX: usize = 16;
 
 /// What `lowgate sim serve` is asked to do.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,16 +55,25 @@ pub struct ServeOptions {
     #[arg(long, value_name = "LINK")]
     pty: PathBuf,
     /// Seconds between two devices that get power, from when the host first speaks
-    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
-    power_interval: f64,
+    #[arg(long, default_value = "2", value_parser = seconds)]
+    power_interval: Duration,
     /// Write the inventory of the mesh, keys and all, for the host's domain manager
     #[arg(long, value_name = "FILE")]
     write_inventory: Option<PathBuf>,
+    /// Make faults happen as lines on the standard input ask for them:
+    ///   reset           the co-processor restarts
+    ///   hang SECONDS    it takes nothing from its line and says nothing, then goes on
+    ///   lose OCTETS     the next octets of the line, whichever way they go, are lost
+    ///   flip OCTETS     among the next octets, whichever way they go, some have a wrong bit
+    ///   unplug SECONDS  line and co-processor are gone, then come back as new
+    /// A line says when a fault begins, and one when it is over
+    #[arg(long, verbatim_doc_comment)]
+    faults: bool,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
-        Ok(value) if (0.0..=3600.0).contains(&value) => Ok(value),
+        Ok(value) if (0.0..=3600.0).contains(&value) => Ok(Duration::from_secs_f64(value)),
         Ok(_) | Err(_) => Err("a number from 0 to 3600".into()),
     }
 }
@@ -90,8 +103,7 @@ fn begin(options: &ServeOptions, out: &mut dyn Write) -> Result<(), Vec<String>>
     let world = World::new(config, site.building, &site.inventory, Vec::new(), store);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let one = |fault: io::Error| vec![format!("{}: {fault}", options.pty.display())];
-    let interval = Duration::from_secs_f64(options.power_interval);
-    runtime.map_err(one)?.block_on(run(world, &options.pty, interval, out)).map_err(one)
+    runtime.map_err(one)?.block_on(run(world, options, out)).map_err(one)
 }
 
 /// It holds keys: only its owner may read it.
@@ -101,72 +113,147 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file?.write_all(text.as_bytes())
 }
 
-async fn run(
-    mut world: World,
-    link: &Path,
-    interval: Duration,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+async fn run(world: World, options: &ServeOptions, out: &mut dyn Write) -> io::Result<()> {
     let started = std::time::Instant::now();
     let now = || Instant::ZERO + started.elapsed();
-    let (mut line, _slave) = open(link)?;
-    let mut dark: VecDeque<StationId> = world.honest().collect();
-    let Some(co_processor) = dark.pop_front() else { return Ok(()) };
-    world.power_on(co_processor);
-    writeln!(
-        out,
-        "a co-processor at {}; {} devices wait for its host",
-        link.display(),
-        dark.len()
-    )?;
-    let mut power_at = Instant::FAR_FUTURE;
-    let mut findings = 0;
-    let mut octets = [0; READ_OCTETS_MAX];
+    let mut commands = commands(options.faults);
+    let Some(mut served) = Served::begin(world, options)? else { return Ok(()) };
+    let (link, devices) = (options.pty.display(), served.dark.len());
+    writeln!(out, "a co-processor at {link}; {devices} devices wait for its host")?;
     loop {
-        world.run_to(now());
-        while power_at <= world.now()
-            && let Some(device) = dark.pop_front()
-        {
-            world.power_on(device);
-            power_at += interval;
-        }
-        for happening in world.take_happenings() {
-            tell(&world, &happening, out)?;
-        }
-        for finding in &world.findings()[findings..] {
-            writeln!(out, "finding: {finding}")?;
-        }
-        findings = world.findings().len();
-        let said = world.take_serial_out();
-        // A host that does not read loses octets, as at any line without flow control.
-        let _ = timeout(WRITE_MAX, AsyncWriteExt::write_all(&mut line, &said)).await;
-        let next = if dark.is_empty() { Instant::FAR_FUTURE } else { power_at };
-        let pause = world.next_at().min(next).since(now()).min(SLEEP_MAX);
+        served.advance(now(), out)?;
+        let pause = served.next_at().since(now()).min(SLEEP_MAX);
         tokio::select! {
             () = sleep(pause) => {}
-            len = AsyncReadExt::read(&mut line, &mut octets) => {
-                world.run_to(now());
-                world.serial_in(&octets[..len?]);
-                power_at = power_at.min(world.now() + interval);
+            octets = served.line.next(), if served.faults.passes() => {
+                served.heard(now(), octets?, out)?;
             }
+            Some(command) = commands.recv() => served.command(now(), &command, out)?,
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    fs::remove_file(link)
+    served.line.unplug()
 }
 
-/// The other end stays open here too, so that hosts may come and go: a pty that hung up once never rests.
-fn open(link: &Path) -> io::Result<(SerialStream, fs::File)> {
-    let (master, slave) = SerialStream::pair()?;
-    let name = slave.name().ok_or_else(|| io::Error::other("the system gave a pty no name"))?;
-    // Without the exclusive claim that a host makes.
-    let kept = fs::OpenOptions::new().read(true).write(true).open(&name)?;
-    // A link that an earlier run left leads nowhere.
-    if link.is_symlink() {
-        fs::remove_file(link)?;
+/// The lines of the standard input, if they are wanted.
+fn commands(wanted: bool) -> mpsc::Receiver<String> {
+    let (give, commands) = mpsc::channel(COMMANDS_MAX);
+    if wanted {
+        // A thread of its own, which ends with the process: nothing interrupts such a read.
+        std::thread::spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                if give.blocking_send(line).is_err() {
+                    return;
+                }
+            }
+        });
     }
-    symlink(name, link)?;
-    Ok((master, kept))
+    commands
+}
+
+/// The mesh, the line, and what is wrong with it.
+struct Served {
+    world: World,
+    line: Line,
+    faults: Faults,
+    co_processor: StationId,
+    /// Devices without power, and when the next of them gets it.
+    dark: VecDeque<StationId>,
+    power_at: Instant,
+    power_interval: Duration,
+    findings_told: usize,
+}
+
+impl Served {
+    /// `None` for a building of nobody.
+    fn begin(mut world: World, options: &ServeOptions) -> io::Result<Option<Self>> {
+        let line = Line::plug_in(&options.pty)?;
+        let mut dark: VecDeque<StationId> = world.honest().collect();
+        let Some(co_processor) = dark.pop_front() else { return Ok(None) };
+        world.power_on(co_processor);
+        Ok(Some(Self {
+            world,
+            line,
+            faults: Faults::new(Prng::new(options.seed)),
+            co_processor,
+            dark,
+            power_at: Instant::FAR_FUTURE,
+            power_interval: options.power_interval,
+            findings_told: 0,
+        }))
+    }
+
+    fn next_at(&mut self) -> Instant {
+        let power_at = if self.dark.is_empty() { Instant::FAR_FUTURE } else { self.power_at };
+        self.world.next_at().min(power_at).min(self.faults.next_at())
+    }
+
+    /// Real time has come so far.
+    fn advance(&mut self, now: Instant, out: &mut dyn Write) -> io::Result<()> {
+        self.world.run_to(now);
+        while self.power_at <= self.world.now()
+            && let Some(device) = self.dark.pop_front()
+        {
+            self.world.power_on(device);
+            self.power_at += self.power_interval;
+        }
+        for happening in self.world.take_happenings() {
+            tell(&self.world, &happening, out)?;
+        }
+        for finding in &self.world.findings()[self.findings_told..] {
+            writeln!(out, "finding: {finding}")?;
+        }
+        self.findings_told = self.world.findings().len();
+        let over = self.faults.elapsed(now);
+        if over.contains(&Over::Unplug) {
+            self.line.replug()?;
+            self.world.power_on(self.co_processor);
+        }
+        tell_over(now, &over, out)?;
+        if self.faults.passes() {
+            let mut said = self.world.take_serial_out();
+            tell_over(now, &self.faults.spoil(&mut said), out)?;
+            self.line.send(&said);
+        }
+        Ok(())
+    }
+
+    /// From the host.
+    fn heard(&mut self, now: Instant, mut octets: Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
+        self.world.run_to(now);
+        tell_over(now, &self.faults.spoil(&mut octets), out)?;
+        self.world.serial_in(&octets);
+        self.power_at = self.power_at.min(self.world.now() + self.power_interval);
+        Ok(())
+    }
+
+    fn command(&mut self, now: Instant, line: &str, out: &mut dyn Write) -> io::Result<()> {
+        let fault: Fault = match line.parse() {
+            Ok(fault) => fault,
+            Err(why) => return writeln!(out, "{why}"),
+        };
+        writeln!(out, "{:9.3} s  fault: {fault}", now.as_secs_f64())?;
+        self.world.run_to(now);
+        self.faults.begin(now, fault);
+        match fault {
+            Fault::Reset => {
+                self.world.power_off(self.co_processor);
+                self.world.power_on(self.co_processor);
+                tell_over(now, &[Over::Reset], out)?;
+            }
+            Fault::Unplug(_) => {
+                self.world.power_off(self.co_processor);
+                self.line.unplug()?;
+            }
+            Fault::Hang(_) | Fault::Lose(_) | Fault::Flip(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn tell_over(now: Instant, over: &[Over], out: &mut dyn Write) -> io::Result<()> {
+    over.iter()
+        .try_for_each(|over| writeln!(out, "{:9.3} s  fault over: {over}", now.as_secs_f64()))
 }
 
 fn tell(world: &World, happening: &Happening, out: &mut dyn Write) -> io::Result<()> {
@@ -176,6 +263,7 @@ fn tell(world: &World, happening: &Happening, out: &mut dyn Write) -> io::Result
         Event::Join(JoinerEvent::Failed { cause, .. }) => {
             writeln!(out, "{at:9.3} s  {device} gets nowhere: {cause:?}")
         }
+        Event::Join(JoinerEvent::Member) => writeln!(out, "{at:9.3} s  {device} took its keys"),
         Event::Net(NetEvent::Attached { hops, addr }) => {
             let took = world.survey().joins()[station.index()].took();
             let took = took.map_or(0.0, |took| took.as_secs_f64());

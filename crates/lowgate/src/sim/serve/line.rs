@@ -1,0 +1,103 @@
+//! The co-processor's end of the serial line: a pty, and a link that leads to its other end.
+//!
+//! **Invariant:** a host that does not read loses octets, as at any line without flow control; it holds
+//! up nobody.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use tokio_serial::{SerialPort, SerialStream};
+
+const READ_OCTETS_MAX: usize = 1024;
+/// What waits for a host that reads slowly.
+const UNSENT_OCTETS_MAX: usize = 64 * 1024;
+
+/// The line.
+pub(super) struct Line {
+    link: PathBuf,
+    ends: Option<Ends>,
+    unsent: Vec<u8>,
+}
+
+struct Ends {
+    ours: SerialStream,
+    /// The host's end stays open here too, so that hosts may come and go: a pty that hung up once never
+    /// rests.
+    _hosts: fs::File,
+}
+
+impl Line {
+    /// A line at `link`, ready for its host.
+    pub(super) fn plug_in(link: &Path) -> io::Result<Self> {
+        let mut line = Self { link: link.into(), ends: None, unsent: Vec::new() };
+        line.replug()?;
+        Ok(line)
+    }
+
+    /// The line is gone, and whoever has it open notices.
+    pub(super) fn unplug(&mut self) -> io::Result<()> {
+        self.unsent.clear();
+        match self.ends.take() {
+            Some(_) => fs::remove_file(&self.link),
+            None => Ok(()),
+        }
+    }
+
+    /// It is back, as another device under the same name.
+    pub(super) fn replug(&mut self) -> io::Result<()> {
+        self.unplug()?;
+        let (ours, hosts) = SerialStream::pair()?;
+        let name = hosts.name().ok_or_else(|| io::Error::other("the system gave a pty no name"))?;
+        // Without the exclusive claim that a host makes.
+        let hosts = fs::OpenOptions::new().read(true).write(true).open(&name)?;
+        // A link that an earlier run left leads nowhere.
+        if self.link.is_symlink() {
+            fs::remove_file(&self.link)?;
+        }
+        symlink(name, &self.link)?;
+        self.ends = Some(Ends { ours, _hosts: hosts });
+        Ok(())
+    }
+
+    /// Octets for the host. They leave while [`Line::next`] is waited for.
+    pub(super) fn send(&mut self, octets: &[u8]) {
+        if self.ends.is_some() && self.unsent.len() + octets.len() <= UNSENT_OCTETS_MAX {
+            self.unsent.extend_from_slice(octets);
+        }
+    }
+
+    /// Waits for octets of the host, for ever while the line is gone. Nothing is lost when the future is
+    /// dropped.
+    pub(super) async fn next(&mut self) -> io::Result<Vec<u8>> {
+        let Some(Ends { ours, .. }) = &mut self.ends else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::select! {
+                ready = ours.writable(), if !self.unsent.is_empty() => {
+                    ready?;
+                    let wrote = passed(ours.try_write(&self.unsent))?;
+                    drop(self.unsent.drain(..wrote));
+                }
+                ready = ours.readable() => {
+                    ready?;
+                    let mut octets = vec![0; READ_OCTETS_MAX];
+                    let read = passed(ours.try_read(&mut octets))?;
+                    if read > 0 {
+                        octets.truncate(read);
+                        return Ok(octets);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Readiness may be a false alarm.
+fn passed(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Err(fault) if fault.kind() == ErrorKind::WouldBlock => Ok(0),
+        other => other,
+    }
+}
