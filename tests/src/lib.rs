@@ -3,6 +3,7 @@
 pub mod loopback;
 pub mod program;
 pub mod site;
+pub mod soak;
 
 use std::path::{Path, PathBuf};
 

@@ -12,9 +12,11 @@ pub struct Program {
     name: String,
     child: Child,
     input: Option<ChildStdin>,
-    lines: Receiver<String>,
+    lines: Receiver<(Instant, String)>,
     /// All lines so far, of both of its outputs, in the order in which they came.
     pub said: Vec<String>,
+    /// When each of them came.
+    pub said_at: Vec<Instant>,
 }
 
 impl Program {
@@ -34,7 +36,8 @@ impl Program {
         forward(child.stdout.take().expect("piped"), sender.clone());
         forward(child.stderr.take().expect("piped"), sender);
         let input = child.stdin.take();
-        Self { name: name.into(), child, input, lines, said: Vec::new() }
+        let (said, said_at) = (Vec::new(), Vec::new());
+        Self { name: name.into(), child, input, lines, said, said_at }
     }
 
     /// Waits for a line that contains `text`, and gives it.
@@ -46,10 +49,10 @@ impl Program {
         loop {
             let left = PATIENCE.saturating_sub(started.elapsed());
             match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.said.push(line.clone());
+                Ok(came) => {
+                    let line = self.note(came);
                     if line.contains(text) {
-                        return line;
+                        return line.to_owned();
                     }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -61,7 +64,15 @@ impl Program {
 
     /// Puts all lines that came meanwhile into [`Self::said`].
     pub fn listen(&mut self) {
-        self.said.extend(self.lines.try_iter());
+        while let Ok(came) = self.lines.try_recv() {
+            self.note(came);
+        }
+    }
+
+    fn note(&mut self, (at, line): (Instant, String)) -> &str {
+        self.said_at.push(at);
+        self.said.push(line);
+        self.said.last().expect("just pushed")
     }
 
     /// Writes a line to the program's input.
@@ -85,7 +96,7 @@ impl Program {
         loop {
             let left = PATIENCE.saturating_sub(started.elapsed());
             match self.lines.recv_timeout(left) {
-                Ok(line) => self.said.push(line),
+                Ok(came) => drop(self.note(came)),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     panic!("{} does not end; it said:\n{}", self.name, self.said.join("\n"))
@@ -104,13 +115,13 @@ impl Drop for Program {
     }
 }
 
-fn forward(output: impl Read + Send + 'static, lines: Sender<String>) {
+fn forward(output: impl Read + Send + 'static, lines: Sender<(Instant, String)>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(output);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            if lines.send(text).is_err() {
+            if lines.send((Instant::now(), text)).is_err() {
                 return;
             }
             line.clear();

@@ -131,7 +131,7 @@ impl Site {
         let (nodes, radio, inventory) =
             (DEVICES.to_string(), self.text("radio"), self.text("inventory.csv"));
         let mut arguments = vec!["sim", "serve", "--nodes", &nodes, "--pty", &radio];
-        arguments.extend(["--power-interval", "1", "--write-inventory", &inventory]);
+        arguments.extend(["--power-interval", "1", "--write-inventory", &inventory, "--faults"]);
         let program = self.start(&arguments);
         wait_for(&self.path("radio"));
         wait_for(&self.path("inventory.csv"));

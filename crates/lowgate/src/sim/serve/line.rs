@@ -4,9 +4,13 @@
 //! up nobody.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::future::poll_fn;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_serial::{SerialPort, SerialStream};
 
 const READ_OCTETS_MAX: usize = 1024;
@@ -70,34 +74,25 @@ impl Line {
     /// Waits for octets of the host, for ever while the line is gone. Nothing is lost when the future is
     /// dropped.
     pub(super) async fn next(&mut self) -> io::Result<Vec<u8>> {
-        let Some(Ends { ours, .. }) = &mut self.ends else {
-            return std::future::pending().await;
-        };
-        loop {
-            tokio::select! {
-                ready = ours.writable(), if !self.unsent.is_empty() => {
-                    ready?;
-                    let wrote = passed(ours.try_write(&self.unsent))?;
-                    drop(self.unsent.drain(..wrote));
-                }
-                ready = ours.readable() => {
-                    ready?;
-                    let mut octets = vec![0; READ_OCTETS_MAX];
-                    let read = passed(ours.try_read(&mut octets))?;
-                    if read > 0 {
-                        octets.truncate(read);
-                        return Ok(octets);
-                    }
-                }
+        let mut octets = [0; READ_OCTETS_MAX];
+        let read = poll_fn(|context| self.poll_next(context, &mut octets)).await?;
+        Ok(octets[..read].to_vec())
+    }
+
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        octets: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(Ends { ours, .. }) = &mut self.ends else { return Poll::Pending };
+        while !self.unsent.is_empty() {
+            match Pin::new(&mut *ours).poll_write(context, &self.unsent) {
+                Poll::Ready(wrote) => drop(self.unsent.drain(..wrote?)),
+                Poll::Pending => break,
             }
         }
-    }
-}
-
-/// Readiness may be a false alarm.
-fn passed(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Err(fault) if fault.kind() == ErrorKind::WouldBlock => Ok(0),
-        other => other,
+        let mut octets = ReadBuf::new(octets);
+        let read = Pin::new(ours).poll_read(context, &mut octets);
+        read.map_ok(|()| octets.filled().len())
     }
 }
