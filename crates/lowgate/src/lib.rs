@@ -5,5 +5,6 @@ pub mod daemon;
 pub mod decode;
 pub mod demo;
 pub mod inventory;
+pub mod rcp;
 pub mod report;
 pub mod sim;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use lowgate::daemon::{claim, commands, keys};
-use lowgate::{decode, demo, sim};
+use lowgate::{decode, demo, rcp, sim};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -105,6 +105,13 @@ enum Command {
         #[command(flatten)]
         place: commands::Where,
     },
+    /// A radio co-processor, asked without a daemon
+    Rcp {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(subcommand)]
+        rcp: rcp::Rcp,
+    },
 }
 
 #[derive(Subcommand)]
@@ -135,6 +142,7 @@ fn main() -> ExitCode {
         Command::Mesh { place, mesh } => commands::mesh(&place, &mesh),
         Command::Status { place, shown } => commands::status(&place, shown),
         Command::Events { place } => commands::events(&place),
+        Command::Rcp { place, rcp } => rcp::run(&place, &rcp),
     }
 }
 

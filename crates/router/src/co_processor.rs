@@ -19,6 +19,7 @@ pub use machine::{
     BACKOFF_MAX, CoProcessor, INCOMPATIBLE_PAUSE, OUTPUTS_MAX, PROBE_INTERVAL, RESET_ATTEMPTS_MAX,
     RESPONSE_MAX, TRANSMISSION_MAX, UNREADY_MAX,
 };
+pub use setup::{QUESTIONS, objection};
 
 use lowgate_mac::{RadioCommand, RadioEvent};
 use lowgate_units::Instant;

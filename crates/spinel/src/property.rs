@@ -36,8 +36,12 @@ impl Property {
     pub const PHY_RX_SENSITIVITY: Self = Self(0x27);
     /// `A(C)`
     pub const PHY_CHAN_PREFERRED: Self = Self(0x29);
-    /// `C`
+    /// `C`: 0 idle, [`Property::SCAN_ENERGY`] while a channel's energy is looked at.
     pub const MAC_SCAN_STATE: Self = Self(0x30);
+    /// `A(C)`: the channels of the next scan. OpenThread's co-processors take one at a time.
+    pub const MAC_SCAN_MASK: Self = Self(0x31);
+    /// `S`: milliseconds on each.
+    pub const MAC_SCAN_PERIOD: Self = Self(0x32);
     /// `E`: our extended address.
     pub const MAC_15_4_LADDR: Self = Self(0x34);
     /// `S`: our short address, 0xfffe without one.
@@ -46,8 +50,10 @@ impl Property {
     pub const MAC_15_4_PANID: Self = Self(0x36);
     /// `b`: received frames are reported.
     pub const MAC_RAW_STREAM_ENABLED: Self = Self(0x37);
-    /// `C`
+    /// `C`: 0, or [`Property::PROMISCUOUS`].
     pub const MAC_PROMISCUOUS_MODE: Self = Self(0x38);
+    /// `Cc`: a channel, and the most energy that was found there in dBm.
+    pub const MAC_ENERGY_SCAN_RESULT: Self = Self(0x39);
     /// `U`: what the firmware's author wanted to see.
     pub const STREAM_DEBUG: Self = Self(0x70);
     /// Frames both ways, see [`RawReceived`](crate::RawReceived) and [`RawTransmit`](crate::RawTransmit).
@@ -66,6 +72,11 @@ impl Property {
     pub const MAC_SRC_MATCH_SHORT_ADDRESSES: Self = Self(0x1304);
     /// `A(E)`
     pub const MAC_SRC_MATCH_EXTENDED_ADDRESSES: Self = Self(0x1305);
+
+    /// Value of [`Property::MAC_SCAN_STATE`]: look for energy.
+    pub const SCAN_ENERGY: u8 = 2;
+    /// Value of [`Property::MAC_PROMISCUOUS_MODE`]: every frame, whoever it is for.
+    pub const PROMISCUOUS: u8 = 2;
 }
 
 /// What a co-processor can do.
@@ -90,6 +101,8 @@ pub struct RadioCaps(pub u32);
 impl RadioCaps {
     /// Waits for acknowledgements.
     pub const ACK_TIMEOUT: Self = Self(1 << 0);
+    /// Measures the energy on a channel.
+    pub const ENERGY_SCAN: Self = Self(1 << 1);
     /// Sends again.
     pub const TRANSMIT_RETRIES: Self = Self(1 << 2);
     /// Looks before it sends.

@@ -4,7 +4,6 @@
 //! command line, which every user of the machine can read.
 
 use super::commands::{Where, failed, say};
-use super::config::Config;
 use super::control::Ask;
 use super::origin;
 use qrcode::QrCode;
@@ -18,7 +17,7 @@ const LINE_OCTETS_MAX: u64 = 256;
 
 /// `lowgate claim`
 pub fn show(place: &Where) -> ExitCode {
-    let shown = Config::read(&place.config).and_then(|config| {
+    let shown = place.read().and_then(|config| {
         let claim = origin::claim_of(&config.state.dir)?;
         let text = claim.text();
         let code = QrCode::new(format!("LOWGATE:{}", *text)).map_err(|fault| fault.to_string())?;

@@ -17,7 +17,13 @@ use std::process::ExitCode;
 pub struct Where {
     /// The daemon's configuration
     #[arg(long, value_name = "FILE", default_value = config::PATH, global = true)]
-    pub(super) config: PathBuf,
+    config: PathBuf,
+}
+
+impl Where {
+    pub(crate) fn read(&self) -> Result<Config, String> {
+        Config::read(&self.config)
+    }
 }
 
 /// How a listing is shown.
@@ -25,7 +31,7 @@ pub struct Where {
 pub struct Shown {
     /// As JSON, for programs
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 /// `lowgate device …`
@@ -276,7 +282,7 @@ pub(super) fn failed(fault: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|fault| format!("the system gives no event queue: {fault}"))
 }

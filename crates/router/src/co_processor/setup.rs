@@ -16,7 +16,7 @@ const NO_SHORT: u16 = 0xfffe;
 const VERSION_CHARS_MAX: usize = 128;
 
 /// What is asked, in this order.
-pub(super) const QUESTIONS: [Property; 7] = [
+pub const QUESTIONS: [Property; 7] = [
     Property::PROTOCOL_VERSION,
     Property::CAPS,
     Property::NCP_VERSION,
@@ -64,6 +64,14 @@ pub(super) fn is_unchanged(property: Property, old: &RadioConfig, new: &RadioCon
 pub(super) enum Objection {
     Fault(Fault),
     Incompatible(Incompatibility),
+}
+
+/// Why a co-processor that answers one of [`QUESTIONS`] like this is of no use to us.
+pub fn objection(property: Property, answer: Result<&[u8], Status>) -> Option<Incompatibility> {
+    match Identity::default().answered(property, answer) {
+        Ok(()) | Err(Objection::Fault(_)) => None,
+        Err(Objection::Incompatible(what)) => Some(what),
+    }
 }
 
 /// What a co-processor said of itself.
