@@ -7,8 +7,9 @@
 //! 7252 section 9.1.1), not the address, so that a session that moves keeps its exchanges.
 //!
 //! **Invariant:** nothing here reads a clock or draws from the system; no octets can make it panic;
-//! every table has a bound. This endpoint runs inside a session or under group keys, which keep
-//! strangers out: tokens tell requests apart (RFC 9175 section 4.2), they are not secrets.
+//! every table has a bound. Who asks does so inside a session or under group keys, which keep
+//! strangers out: tokens tell requests apart (RFC 9175 section 4.2), they are not secrets. Whoever is
+//! not behind such keys may be answered, but not asked.
 
 extern crate alloc;
 

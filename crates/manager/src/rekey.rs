@@ -70,7 +70,10 @@ mod tests {
 
     fn domain(entropy: &mut SeededEntropy) -> Domain {
         let channel = Channel::new(15).expect("in the band");
-        let created = found(NewDomain { channel, manager_addr: Ipv6Addr::LOCALHOST }, entropy);
+        let created = found(
+            NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST },
+            entropy,
+        );
         let mut domain = Domain::restore(&[created]).expect("a domain begins with its creation");
         let group = domain.decide_group(GROUP, "lights", entropy).expect("a free number");
         domain.apply(&group).expect("a decision fits");

@@ -37,7 +37,8 @@ impl App {
         self.lamp_on
     }
 
-    /// Answers a request. Whoever asks was authenticated by its session or by the group's keys.
+    /// Answers a request. Whoever asks was authenticated by its session or by the group's keys, or was let
+    /// in by the border router's filter.
     pub(crate) fn serve(&mut self, now: Instant, request: &Request) -> Served {
         match self.kind {
             Kind::Light if request.path.is(LIGHT_PATH) => self.light(request),

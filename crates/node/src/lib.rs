@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** no clock, no radio and no storage of its own; what a frame depends on is stored
 //! before the frame leaves; unsecured frames reach the relay and the joiner and nothing else.
+//! Plain CoAP is answered when it came over the secured mesh: who may send it there, the border router's
+//! filter decides.
 
 extern crate alloc;
 
@@ -15,6 +17,7 @@ pub mod flash;
 mod groups;
 mod keys;
 mod node;
+mod outside;
 mod traffic;
 
 pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output};

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::flash::Record;
 use crate::groups::Groups;
 use crate::keys::{FLOORS_MAX, Link, Pending};
+use crate::outside::{self, Outsider};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use lowgate_access::JOIN_PORT;
@@ -60,6 +61,7 @@ pub struct Node {
     pub(crate) coap: Endpoint<CoapPeer>,
     /// What the manager was asked within the session and did not answer yet.
     pub(crate) greeting: Option<RequestId>,
+    pub(crate) outside: Endpoint<Outsider>,
     pub(crate) groups: Groups,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
@@ -77,7 +79,7 @@ pub struct Node {
     channel_turn: usize,
     beacon_at: Option<Instant>,
     beacon_allowed_at: Instant,
-    wakes: [Instant; 4],
+    wakes: [Instant; 5],
     outputs: VecDeque<Output>,
 }
 
@@ -130,6 +132,7 @@ impl Node {
             relay: Relay::new(now, &relay_secret, config.eui64, 0),
             coap: Endpoint::new(coap, prng.fork(4)),
             greeting: None,
+            outside: outside::endpoint(prng.fork(5)),
             groups: Groups::default(),
             app: App::new(config.kind),
             link: None,
@@ -143,7 +146,7 @@ impl Node {
             channel_turn: 0,
             beacon_at: None,
             beacon_allowed_at: now,
-            wakes: [Instant::FAR_FUTURE; 4],
+            wakes: [Instant::FAR_FUTURE; 5],
             outputs: VecDeque::new(),
             prng: Prng::new(prng.next_u64()),
             config,
@@ -249,7 +252,8 @@ impl Node {
             let moved = self.drain_mac(now)
                 | self.drain_net(now)
                 | self.drain_joiner(now)
-                | self.drain_coap(now);
+                | self.drain_coap(now)
+                | self.drain_outside(now);
             if moved {
                 continue;
             }
@@ -416,6 +420,10 @@ impl Node {
 
     pub(crate) fn set_coap_wake(&mut self, until: Instant) {
         self.wakes[3] = until;
+    }
+
+    pub(crate) fn set_outside_wake(&mut self, until: Instant) {
+        self.wakes[4] = until;
     }
 }
 

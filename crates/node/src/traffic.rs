@@ -7,6 +7,7 @@ use crate::api::{Event, Kind, Output};
 use crate::app::{LIGHT_PATH, Served};
 use crate::groups::Group;
 use crate::node::{CoapPeer, Node, link_local, relay_of};
+use crate::outside::COAP_PORT;
 use alloc::vec::Vec;
 use lowgate_access::joiner::{Datagram, JoinerInput, Path};
 use lowgate_access::relay::{self, FromJoiner};
@@ -45,6 +46,7 @@ impl Node {
             (true, port) if datagram.dst.is_multicast() => {
                 self.take_from_group(now, datagram.dst, port, &mut datagram.payload);
             }
+            (true, COAP_PORT) => self.take_from_outside(now, &datagram),
             (false | true, _) => self.event(Event::DatagramUnwanted { port: datagram.dst_port }),
         }
     }
@@ -84,7 +86,7 @@ impl Node {
         }
     }
 
-    fn udp_send(&mut self, now: Instant, send: UdpSend<'_>) {
+    pub(crate) fn udp_send(&mut self, now: Instant, send: UdpSend<'_>) {
         if let Err(refused) = self.net.udp_send(now, send) {
             self.event(Event::SendRefused(refused));
         }
@@ -230,18 +232,22 @@ impl Node {
         if self.config.kind == Kind::BorderRouter && peer == CoapPeer::Manager {
             return self.push(Output::Managed { exchange, request });
         }
-        let response = match self.app.serve(now, &request) {
-            Served::Answer(response) => response,
-            Served::Lamp(on, response) => {
-                self.event(Event::Light { on });
-                response
-            }
-        };
+        let response = self.ask_app(now, &request);
         match peer {
             // RFC 7252 section 8.2: a server may leave a multicast request unanswered. A command to
             // hundreds of lamps wants no answers.
             CoapPeer::Member(..) | CoapPeer::Group(_) => self.coap.ignore(exchange),
             CoapPeer::Manager => self.respond(now, exchange, response),
+        }
+    }
+
+    pub(crate) fn ask_app(&mut self, now: Instant, request: &Request) -> Response {
+        match self.app.serve(now, request) {
+            Served::Answer(response) => response,
+            Served::Lamp(on, response) => {
+                self.event(Event::Light { on });
+                response
+            }
         }
     }
 

@@ -3,17 +3,21 @@
 //! The mesh is slow and shared: what comes from outside may not crowd out who joins and who switches a
 //! light. The domain manager is no outsider.
 //!
-//! **Invariant:** tables are bounded; what is not understood does not pass.
+//! **Invariant:** tables are bounded; what is not understood does not pass. What was not asked for passes
+//! only if [`Inward`] names it.
 
 use lowgate_units::{Duration, Instant, Ipv6Addr};
 use smoltcp::wire::{IpProtocol, Ipv6Packet, UdpPacket};
 use std::collections::BTreeMap;
 
-/// CoAP, RFC 7252 section 6.1, and CoAP over DTLS, section 6.2.
-const COAP_PORTS: [u16; 2] = [5683, 5684];
-/// ICMPv6 types that pass: errors (RFC 4443 section 3) and echoes (section 4).
+/// RFC 7252 section 6.1.
+pub(crate) const COAP_PORT: u16 = 5683;
+/// CoAP over DTLS, RFC 7252 section 6.2.
+const COAPS_PORT: u16 = 5684;
+/// ICMPv6 types: errors (RFC 4443 section 3), which always pass, and echoes (section 4).
 const ICMPV6_ERRORS: std::ops::RangeInclusive<u8> = 1..=4;
-const ICMPV6_ECHOES: std::ops::RangeInclusive<u8> = 128..=129;
+const ECHO_REQUEST: u8 = 128;
+const ECHO_REPLY: u8 = 129;
 /// Conversations that devices began and may be answered in.
 const FLOWS_MAX: usize = 1024;
 /// A conversation in which nobody said anything for so long is over (RFC 4787 section 4.3 asks for two
@@ -26,12 +30,28 @@ const ALL: Rate = Rate { per_second: 4096, burst: 16_384 };
 /// Of one of them.
 const EACH: Rate = Rate { per_second: 2048, burst: 8192 };
 
+/// What the building's network may begin. Answers to what a device began pass in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inward {
+    /// CoAP without security: whoever may send it can read and switch every device, and every group.
+    pub coap: bool,
+    /// CoAP over DTLS, which devices answer or not by their own keys.
+    pub coaps: bool,
+    /// Echo requests.
+    pub echo: bool,
+}
+
+impl Inward {
+    /// Everything that can be allowed.
+    pub const ALL: Self = Self { coap: true, coaps: true, echo: true };
+}
+
 /// Why a packet did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FilterDrop {
     /// No IPv6 packet with UDP or ICMPv6 in it, or cut short.
     NotUnderstood,
-    /// Neither CoAP, nor an echo, nor an answer to what a device sent.
+    /// Neither allowed by [`Inward`], nor an answer to what a device sent.
     NotAllowed,
     /// The source sends more than its share.
     SourceRate,
@@ -75,11 +95,19 @@ impl Bucket {
 }
 
 /// A device's end and the other one.
-type Flow = ((Ipv6Addr, u16), (Ipv6Addr, u16));
+type Flow = (Talk, (Ipv6Addr, u16), (Ipv6Addr, u16));
+
+/// What an end's number is: a UDP port, or on both ends the identifier of echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Talk {
+    Udp,
+    Echo,
+}
 
 /// The filter.
 #[derive(Debug)]
 pub struct Filter {
+    allowed: Inward,
     flows: BTreeMap<Flow, Instant>,
     all: Bucket,
     sources: BTreeMap<Ipv6Addr, Bucket>,
@@ -88,9 +116,9 @@ pub struct Filter {
 
 impl Filter {
     /// A filter that has let nothing through yet.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, allowed: Inward) -> Self {
         let (flows, sources, dropped) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { flows, all: Bucket::full(now, ALL), sources, dropped }
+        Self { allowed, flows, all: Bucket::full(now, ALL), sources, dropped }
     }
 
     /// How many packets did not pass, and why.
@@ -100,14 +128,17 @@ impl Filter {
 
     /// A packet leaves the mesh: its answer may come back.
     pub fn outward(&mut self, now: Instant, packet: &[u8]) {
-        let Some(Shape { src, dst, kind: Kind::Udp { src_port, dst_port } }) = shape(packet) else {
-            return;
+        let Some(Shape { src, dst, kind }) = shape(packet) else { return };
+        let flow = match kind {
+            Kind::Udp { src_port, dst_port } => (Talk::Udp, (src, src_port), (dst, dst_port)),
+            Kind::EchoRequest { identifier } => (Talk::Echo, (src, identifier), (dst, identifier)),
+            Kind::EchoReply { .. } | Kind::Icmpv6Error | Kind::OtherIcmpv6 => return,
         };
         if self.flows.len() >= FLOWS_MAX {
             let oldest = self.flows.iter().min_by_key(|(_, at)| **at).map(|(flow, _)| *flow);
             oldest.and_then(|flow| self.flows.remove(&flow));
         }
-        self.flows.insert(((src, src_port), (dst, dst_port)), now);
+        self.flows.insert(flow, now);
     }
 
     /// Whether a packet of the building's network may enter the mesh.
@@ -125,12 +156,16 @@ impl Filter {
     fn judge(&mut self, now: Instant, packet: &[u8]) -> Result<(), FilterDrop> {
         let Shape { src, dst, kind } = shape(packet).ok_or(FilterDrop::NotUnderstood)?;
         let allowed = match kind {
-            Kind::Icmpv6(kind) => ICMPV6_ERRORS.contains(&kind) || ICMPV6_ECHOES.contains(&kind),
-            Kind::Udp { dst_port, .. } if COAP_PORTS.contains(&dst_port) => true,
+            Kind::Icmpv6Error => true,
+            Kind::OtherIcmpv6 => false,
+            Kind::EchoRequest { .. } => self.allowed.echo,
+            Kind::EchoReply { identifier } => {
+                self.is_answer(now, (Talk::Echo, (dst, identifier), (src, identifier)))
+            }
+            Kind::Udp { dst_port: COAP_PORT, .. } if self.allowed.coap => true,
+            Kind::Udp { dst_port: COAPS_PORT, .. } if self.allowed.coaps => true,
             Kind::Udp { src_port, dst_port } => {
-                let flow = self.flows.get_mut(&((dst, dst_port), (src, src_port)));
-                let live = flow.filter(|at| now.since(**at) < FLOW_IDLE);
-                live.map(|at| *at = now).is_some()
+                self.is_answer(now, (Talk::Udp, (dst, dst_port), (src, src_port)))
             }
         };
         if !allowed {
@@ -149,6 +184,11 @@ impl Filter {
         self.source(now, src).take(octets);
         self.all.take(octets);
         Ok(())
+    }
+
+    fn is_answer(&mut self, now: Instant, flow: Flow) -> bool {
+        let live = self.flows.get_mut(&flow).filter(|at| now.since(**at) < FLOW_IDLE);
+        live.map(|at| *at = now).is_some()
     }
 
     /// Sources that were not heard for longest make room: their buckets are the fullest.
@@ -170,7 +210,10 @@ struct Shape {
 
 enum Kind {
     Udp { src_port: u16, dst_port: u16 },
-    Icmpv6(u8),
+    EchoRequest { identifier: u16 },
+    EchoReply { identifier: u16 },
+    Icmpv6Error,
+    OtherIcmpv6,
 }
 
 /// What can be judged of a packet. Hop-by-hop options, which packets of the mesh carry (RFC 9008 section
@@ -191,7 +234,18 @@ fn shape(packet: &[u8]) -> Option<Shape> {
             let udp = UdpPacket::new_checked(body).ok()?;
             Kind::Udp { src_port: udp.src_port(), dst_port: udp.dst_port() }
         }
-        IpProtocol::Icmpv6 => Kind::Icmpv6(*body.first()?),
+        IpProtocol::Icmpv6 => {
+            let kind = *body.first()?;
+            // RFC 4443 section 4.1: the identifier comes after type, code and checksum.
+            let identifier =
+                body.get(4..6).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+            match (kind, identifier) {
+                (ECHO_REQUEST, Some(identifier)) => Kind::EchoRequest { identifier },
+                (ECHO_REPLY, Some(identifier)) => Kind::EchoReply { identifier },
+                (kind, _) if ICMPV6_ERRORS.contains(&kind) => Kind::Icmpv6Error,
+                _ => Kind::OtherIcmpv6,
+            }
+        }
         _ => return None,
     };
     Some(Shape { src, dst, kind })
@@ -221,7 +275,7 @@ mod tests {
 
     #[test]
     fn coap_passes_and_others_only_as_answers() {
-        let mut filter = Filter::new(NOW);
+        let mut filter = Filter::new(NOW, Inward::ALL);
         check(&mut filter, &to_device(outsider(1), 40_000, 5683, 10), Ok(()));
         check(&mut filter, &to_device(outsider(1), 40_000, 5684, 10), Ok(()));
         let answer = to_device(outsider(1), 123, 61_616, 10);
@@ -236,9 +290,58 @@ mod tests {
         assert_eq!(filter.dropped().get(&FilterDrop::NotAllowed), Some(&3));
     }
 
+    /// An ICMPv6 message that [`shape`] can tell: type, code, checksum, identifier, sequence.
+    fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, kind: u8, identifier: u16) -> Vec<u8> {
+        let mut octets = packet(&Datagram { src, dst, src_port: 0, dst_port: 0, payload: b"" });
+        octets[6] = 58;
+        octets[40..].fill(0);
+        octets[40] = kind;
+        octets[44..46].copy_from_slice(&identifier.to_be_bytes());
+        octets
+    }
+
+    #[test]
+    fn echoes_are_answered_and_asked_for() {
+        let mut filter = Filter::new(NOW, Inward::ALL);
+        check(&mut filter, &icmpv6(outsider(1), DEVICE, ECHO_REQUEST, 7), Ok(()));
+        check(&mut filter, &icmpv6(outsider(1), DEVICE, 1, 0), Ok(()));
+        check(&mut filter, &icmpv6(outsider(1), DEVICE, 135, 0), Err(FilterDrop::NotAllowed));
+        let answer = icmpv6(outsider(1), DEVICE, ECHO_REPLY, 9);
+        check(&mut filter, &answer, Err(FilterDrop::NotAllowed));
+        filter.outward(NOW, &icmpv6(DEVICE, outsider(1), ECHO_REQUEST, 9));
+        check(&mut filter, &answer, Ok(()));
+        let other = icmpv6(outsider(2), DEVICE, ECHO_REPLY, 9);
+        check(&mut filter, &other, Err(FilterDrop::NotAllowed));
+        let port = to_device(outsider(1), 9, 9, 10);
+        check(&mut filter, &port, Err(FilterDrop::NotAllowed));
+    }
+
+    #[test]
+    fn what_is_not_named_is_closed_and_answers_pass_all_the_same() {
+        let none = Inward::default();
+        let not_allowed = Err(FilterDrop::NotAllowed);
+        let begin = [
+            (Inward { coap: true, ..none }, to_device(outsider(1), 40_000, COAP_PORT, 10)),
+            (Inward { coaps: true, ..none }, to_device(outsider(1), 40_000, COAPS_PORT, 10)),
+            (Inward { echo: true, ..none }, icmpv6(outsider(1), DEVICE, ECHO_REQUEST, 7)),
+        ];
+        for (named, _) in &begin {
+            let mut filter = Filter::new(NOW, *named);
+            for (needed, packet) in &begin {
+                check(&mut filter, packet, if needed == named { Ok(()) } else { not_allowed });
+            }
+        }
+        let mut filter = Filter::new(NOW, none);
+        let (src, dst) = (DEVICE, outsider(1));
+        let question = Datagram { src, dst, src_port: 40_000, dst_port: COAP_PORT, payload: b"?" };
+        filter.outward(NOW, &packet(&question));
+        check(&mut filter, &to_device(outsider(1), COAP_PORT, 40_000, 10), Ok(()));
+        check(&mut filter, &icmpv6(outsider(1), DEVICE, 3, 0), Ok(()));
+    }
+
     #[test]
     fn a_flood_takes_its_share_and_no_more() {
-        let mut filter = Filter::new(NOW);
+        let mut filter = Filter::new(NOW, Inward::ALL);
         let flood = to_device(outsider(1), 40_000, 5683, 100);
         let mut passed = 0;
         for milli in 0..10_000 {
@@ -255,7 +358,7 @@ mod tests {
 
     #[test]
     fn many_sources_share_what_there_is() {
-        let mut filter = Filter::new(NOW);
+        let mut filter = Filter::new(NOW, Inward::ALL);
         let mut passed = 0;
         for n in 0..10_000 {
             let flood = to_device(outsider(n), 40_000, 5683, 1000);
@@ -267,7 +370,7 @@ mod tests {
 
     #[test]
     fn conversations_are_bounded() {
-        let mut filter = Filter::new(NOW);
+        let mut filter = Filter::new(NOW, Inward::ALL);
         for n in 0..2 * FLOWS_MAX as u16 {
             let (src, dst) = (DEVICE, outsider(n));
             let question = Datagram { src, dst, src_port: 1, dst_port: 2, payload: b"?" };
@@ -281,7 +384,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_never_panic(octets: Vec<u8>) {
-            let mut filter = Filter::new(NOW);
+            let mut filter = Filter::new(NOW, Inward::ALL);
             filter.outward(NOW, &octets);
             let _ = filter.inward(NOW, &octets);
         }

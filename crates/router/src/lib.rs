@@ -13,5 +13,5 @@ mod router;
 
 pub use backbone::{Datagram, datagram, packet};
 pub use co_processor::{CoProcessor, CoProcessorEvent, CoProcessorInput, CoProcessorOutput};
-pub use filter::{Filter, FilterDrop};
+pub use filter::{Filter, FilterDrop, Inward};
 pub use router::{Input, MEMBERS_MAX, Output, Router, RouterConfig};

@@ -1,7 +1,7 @@
 //! The border router's machine.
 
 use crate::backbone::{Datagram, datagram, packet};
-use crate::filter::Filter;
+use crate::filter::{Filter, Inward};
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
 use lowgate_access::joiner::JoinerEvent;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
@@ -25,6 +25,8 @@ pub struct RouterConfig {
     pub backbone_addr: Ipv6Addr,
     /// The domain manager's.
     pub manager_addr: Ipv6Addr,
+    /// What the building's network may begin.
+    pub inward: Inward,
 }
 
 /// What a border router is told.
@@ -93,7 +95,7 @@ impl Router {
     ) -> Self {
         Self {
             node: Node::new(now, config.node, records, entropy, prng),
-            filter: Filter::new(now),
+            filter: Filter::new(now, config.inward),
             backbone_addr: config.backbone_addr,
             manager_addr: config.manager_addr,
             members: BTreeMap::new(),
@@ -252,7 +254,8 @@ mod tests {
             key_log: false,
         };
         let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
-        let config = RouterConfig { node, backbone_addr, manager_addr };
+        let inward = Inward::ALL;
+        let config = RouterConfig { node, backbone_addr, manager_addr, inward };
         Router::new(Instant::ZERO, config, [], &mut SeededEntropy::new(1), Prng::new(1))
     }
 

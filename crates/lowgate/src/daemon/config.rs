@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a key that nobody knows is refused, not ignored.
 
+use lowgate_router::Inward;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::net::Ipv6Addr;
@@ -37,6 +38,16 @@ channel = 15
 # The name of the network interface of the mesh, at most 15 characters.
 interface = "lowgate0"
 
+[filter]
+# What the building's network may begin with devices; answers to what a device began pass in any case.
+#   "coap"   CoAP without security, to a device and to a group's multicast address. Whoever can send a
+#            packet to the mesh can then read every resource of every device and switch it. Take the word
+#            out to close this: devices then obey the domain manager, `lowgate group send` and the
+#            switches of their groups.
+#   "coaps"  CoAP over DTLS
+#   "echo"   ping
+inward = ["coap", "coaps", "echo"]
+
 [state]
 # Keys, counters and admissions live here; nobody but the daemon may read it.
 dir = "/var/lib/lowgate"
@@ -60,6 +71,9 @@ pub struct Config {
     pub manager: Manager,
     /// The building's side.
     pub network: Network,
+    /// The gate between them.
+    #[serde(default)]
+    pub filter: Filter,
     /// What outlives the process.
     pub state: State,
     /// The commands' door.
@@ -117,6 +131,44 @@ fn prefix<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[u8; 8]>, D::Erro
 pub struct Network {
     /// The TUN interface.
     pub interface: String,
+}
+
+/// See [`TEMPLATE`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// What the building's network may begin.
+    pub inward: Vec<Opening>,
+}
+
+/// Something that the building's network may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Opening {
+    /// CoAP without security.
+    Coap,
+    /// CoAP over DTLS.
+    Coaps,
+    /// Echo requests.
+    Echo,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { inward: vec![Opening::Coap, Opening::Coaps, Opening::Echo] }
+    }
+}
+
+impl Filter {
+    /// As the border router takes it.
+    pub(super) fn inward(&self) -> Inward {
+        let named = |opening| self.inward.contains(&opening);
+        Inward {
+            coap: named(Opening::Coap),
+            coaps: named(Opening::Coaps),
+            echo: named(Opening::Echo),
+        }
+    }
 }
 
 /// See [`TEMPLATE`].
@@ -210,6 +262,8 @@ mod tests {
         let config = Config::parse("x.toml", TEMPLATE).expect("it is ours");
         assert_eq!(config.radio.channel, 15);
         assert_eq!(config.state.dir, Path::new("/var/lib/lowgate"));
+        assert_eq!(config.filter, Filter::default());
+        assert_eq!(config.filter.inward(), Inward::ALL);
     }
 
     #[test]
@@ -225,6 +279,25 @@ mod tests {
         for text in [unknown, channel, name, missing] {
             assert!(!text.contains('\n'), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_filter_takes_the_words_it_knows() {
+        const LINE: &str = r#"inward = ["coap", "coaps", "echo"]"#;
+        let with = |words: &str| TEMPLATE.replace(LINE, &format!("inward = [{words}]"));
+        let inward = |words: &str| {
+            Config::parse("x.toml", &with(words)).expect("known words").filter.inward()
+        };
+        assert_eq!(inward(""), Inward::default());
+        assert_eq!(inward(r#""echo""#), Inward { echo: true, ..Inward::default() });
+        assert_eq!(inward(r#""coaps", "coap", "coap""#), Inward { echo: false, ..Inward::ALL });
+        let unknown = fault(&with(r#""coap", "http""#));
+        for part in ["x.toml:", "http", "coap", "coaps", "echo"] {
+            assert!(unknown.contains(part) && !unknown.contains('\n'), "{unknown}");
+        }
+        let without = TEMPLATE.replace(LINE, "").replace("[filter]", "");
+        let config = Config::parse("x.toml", &without).expect("the section may be left out");
+        assert_eq!(config.filter, Filter::default());
     }
 
     proptest! {

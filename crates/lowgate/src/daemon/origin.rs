@@ -9,7 +9,7 @@ use lowgate_dtls::Psk;
 use lowgate_manager::{Manager, ManagerConfig, NewDomain, Store};
 use lowgate_node::NodeConfig;
 use lowgate_node::flash::{Record, RecordKey};
-use lowgate_router::{Router, RouterConfig};
+use lowgate_router::{Inward, Router, RouterConfig};
 use lowgate_store::{FlashFile, SqliteStore};
 use lowgate_units::{Channel, Entropy, Instant, Ipv6Addr, Prng};
 use std::fs::{self, File, OpenOptions};
@@ -129,6 +129,7 @@ pub(super) fn router(
     claim: &Claim,
     channel: Channel,
     manager_addr: Ipv6Addr,
+    inward: Inward,
 ) -> Result<Router, String> {
     let records = flash.all().map_err(|fault| fault.to_string())?;
     let records =
@@ -144,6 +145,6 @@ pub(super) fn router(
         ccm: &SoftCcm,
         key_log: false,
     };
-    let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr };
+    let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr, inward };
     Ok(Router::new(now, config, records, &mut OsEntropy, prng()))
 }

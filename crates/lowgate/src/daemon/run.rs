@@ -195,7 +195,8 @@ fn border_router_of(
     let channel = domain.map(|domain| domain.channel).or(Channel::new(config.radio.channel));
     let channel = channel.ok_or("a channel is 11 to 26")?;
     let claim = origin::claim(flash)?;
-    let router = origin::router(now, flash, &claim, channel, manager_addr)?;
+    let inward = config.filter.inward();
+    let router = origin::router(now, flash, &claim, channel, manager_addr, inward)?;
     Ok(BorderRouter { co_processor: CoProcessor::new(now), router, manager_addr })
 }
 

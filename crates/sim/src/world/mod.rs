@@ -24,6 +24,7 @@ use crate::keybook::KeyBook;
 use crate::medium::{FrameId, Medium, MediumConfig, MediumOutput, StationId};
 use crate::queue::{Queue, Wakes};
 use crate::survey::Survey;
+use backbone::Outsiders;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
@@ -144,6 +145,7 @@ pub struct World {
     checkers: Checkers,
     survey: Survey,
     sealed_after: Vec<captured::Sealed>,
+    outsiders: Outsiders,
     steps_at_now: u32,
 }
 
@@ -208,6 +210,7 @@ impl World {
             checkers: Checkers::new(honest, decisions),
             survey: Survey::new(honest),
             sealed_after: Vec::new(),
+            outsiders: Outsiders::default(),
             steps_at_now: 0,
             building,
             config,

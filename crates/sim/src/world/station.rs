@@ -15,7 +15,7 @@ use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
 use lowgate_rcp::{Rcp, RcpConfig, RcpInput, RcpOutput};
-use lowgate_router::{Input as RouterInput, Output as RouterOutput, Router, RouterConfig};
+use lowgate_router::{Input as RouterInput, Inward, Output as RouterOutput, Router, RouterConfig};
 use lowgate_units::{Channel, Duration, Eui64, Instant, Prng, SeededEntropy};
 use std::collections::BTreeMap;
 
@@ -260,7 +260,8 @@ impl Station {
             }
             (StationKind::Device(Kind::BorderRouter), Some(node)) => {
                 let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
-                let config = RouterConfig { node, backbone_addr, manager_addr };
+                let inward = Inward::ALL;
+                let config = RouterConfig { node, backbone_addr, manager_addr, inward };
                 let mut router = Router::new(now, config, records, &mut entropy, prng);
                 router.handle(now, RouterInput::Start);
                 Host::Router(Box::new(router))
