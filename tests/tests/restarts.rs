@@ -202,6 +202,26 @@ fn the_manager() {
     }
 }
 
+/// The building has power again, but for the manager: the border router knows its members by itself.
+#[test]
+fn the_border_router_while_the_manager_is_away() {
+    for seed in 1..=5 {
+        let mut world = world(seed, &LINE);
+        world.manager_off();
+        world.power_off(ROUTER);
+        world.run_for(secs(10));
+        world.power_on(ROUTER);
+        let all_have_ways = |world: &World| {
+            let routes = world.station(ROUTER).node().map(|node| node.net().routes().count());
+            routes == Some(LINE.len())
+        };
+        assert!(world.run_until(secs(180), all_have_ways), "seed {seed}");
+        assert_eq!(world.findings(), []);
+        world.manager_on();
+        expect_reachable(&mut world, &LINE, secs(90));
+    }
+}
+
 /// The building's fuse.
 #[test]
 fn everybody_at_once() {

@@ -5,6 +5,7 @@
 
 use heapless::Vec;
 use lowgate_amikey::{Cfg, GroupId, KeyIndex, Message, Messages, TekId, emit_all};
+use lowgate_units::{Eui64, ShortAddr};
 
 /// Octets of the largest record.
 pub const RECORD_OCTETS_MAX: usize = 224;
@@ -26,6 +27,8 @@ pub enum RecordKey {
     Group(GroupId),
     /// [`Record::GroupSequence`] of one group.
     GroupSequence(GroupId),
+    /// [`Record::Member`] of one address.
+    Member(ShortAddr),
 }
 
 impl RecordKey {
@@ -38,6 +41,7 @@ impl RecordKey {
             Self::DodagVersion => (3, 0),
             Self::Group(group) => (4, group.0),
             Self::GroupSequence(group) => (5, group.0),
+            Self::Member(short) => (6, short.raw()),
         };
         let [high, low] = number.to_be_bytes();
         [kind, high, low]
@@ -54,6 +58,7 @@ impl RecordKey {
             3 => Self::DodagVersion,
             4 => Self::Group(GroupId(number)),
             5 => Self::GroupSequence(GroupId(number)),
+            6 => Self::Member(ShortAddr::new(number)?),
             _ => return None,
         };
         (key.octets() == octets).then_some(key)
@@ -103,6 +108,13 @@ pub enum Record {
         /// The first number not reserved.
         below: u64,
     },
+    /// Border router: whom the manager admitted.
+    Member {
+        /// Its address.
+        short: ShortAddr,
+        /// Who.
+        eui64: Eui64,
+    },
 }
 
 impl core::fmt::Debug for Record {
@@ -121,6 +133,7 @@ impl Record {
             Self::DodagVersion { .. } => RecordKey::DodagVersion,
             Self::Group { group, .. } => RecordKey::Group(*group),
             Self::GroupSequence { group, .. } => RecordKey::GroupSequence(*group),
+            Self::Member { short, .. } => RecordKey::Member(*short),
         }
     }
 
@@ -150,6 +163,7 @@ impl Record {
                 out.extend_from_slice(&epoch.raw().to_be_bytes()).is_ok()
                     && out.extend_from_slice(&below.to_be_bytes()).is_ok()
             }
+            Self::Member { eui64, .. } => out.extend_from_slice(&eui64.0).is_ok(),
         };
         assert!(fits, "RECORD_OCTETS_MAX covers every record");
         out
@@ -186,6 +200,9 @@ impl Record {
                 let below = u64::from_be_bytes(below.try_into().ok()?);
                 Self::GroupSequence { group, epoch, below }
             }
+            RecordKey::Member(short) => {
+                Self::Member { short, eui64: Eui64(octets.try_into().ok()?) }
+            }
         })
     }
 }
@@ -213,6 +230,8 @@ mod tests {
         check(Record::MplSequence { through: 15 });
         check(Record::DodagVersion { version: 241 });
         check(Record::GroupSequence { group: GroupId(1), epoch: TekId::FIRST, below: 1 << 39 });
+        let short = ShortAddr::new(0x1234).expect("in range");
+        check(Record::Member { short, eui64: Eui64([1, 2, 3, 4, 5, 6, 7, 8]) });
     }
 
     #[test]
@@ -224,10 +243,11 @@ mod tests {
             RecordKey::DodagVersion,
             RecordKey::Group(GroupId(513)),
             RecordKey::GroupSequence(GroupId(u16::MAX)),
+            RecordKey::Member(ShortAddr::new(0xfffd).expect("in range")),
         ] {
             assert_eq!(RecordKey::parse(&key.octets()), Some(key));
         }
-        for octets in [&[][..], &[6, 0, 0], &[0, 0, 1], &[1, 1, 1], &[4, 0]] {
+        for octets in [&[][..], &[7, 0, 0], &[6, 0xff, 0xfe], &[0, 0, 1], &[1, 1, 1], &[4, 0]] {
             assert_eq!(RecordKey::parse(octets), None);
         }
     }

@@ -457,7 +457,8 @@ fn first_mpl_sequence(records: &[Record]) -> u8 {
         | Record::FrameCounter { .. }
         | Record::DodagVersion { .. }
         | Record::Group { .. }
-        | Record::GroupSequence { .. } => None,
+        | Record::GroupSequence { .. }
+        | Record::Member { .. } => None,
     });
     through.map_or(0, |through| through.wrapping_add(1))
 }
@@ -469,7 +470,8 @@ fn next_dodag_version_of(records: &[Record]) -> u8 {
         | Record::FrameCounter { .. }
         | Record::MplSequence { .. }
         | Record::Group { .. }
-        | Record::GroupSequence { .. } => None,
+        | Record::GroupSequence { .. }
+        | Record::Member { .. } => None,
     });
     before.map_or(DODAG_VERSION_FIRST, next_dodag_version)
 }

@@ -7,7 +7,7 @@ use lowgate_access::joiner::JoinerEvent;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
 use lowgate_coap::{Code, Method, Request, Response};
 use lowgate_mac::{RadioCommand, RadioEvent};
-use lowgate_net::Packet;
+use lowgate_net::{NetEvent, Packet};
 use lowgate_node::flash::{Record, RecordKey};
 use lowgate_node::{Event, Input as NodeInput, Node, NodeConfig, Output as NodeOutput};
 use lowgate_units::{Entropy, Eui64, Instant, Ipv6Addr, Prng, ShortAddr};
@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Members that one border router registers.
 pub const MEMBERS_MAX: usize = 1024;
+/// Of the tickets of what is to be stored: the border router's own, not its node's. Nothing waits for them.
+const OWN_TICKET: u32 = 1 << 31;
 
 /// A border router as it is set up.
 #[derive(Clone)]
@@ -93,12 +95,17 @@ impl Router {
         entropy: &mut dyn Entropy,
         prng: Prng,
     ) -> Self {
+        let records: Vec<Record> = records.into_iter().collect();
+        let member = |record: &Record| match record {
+            Record::Member { short, eui64 } => Some((*eui64, *short)),
+            _ => None,
+        };
         Self {
+            members: records.iter().filter_map(member).take(MEMBERS_MAX).collect(),
             node: Node::new(now, config.node, records, entropy, prng),
             filter: Filter::new(now, config.inward),
             backbone_addr: config.backbone_addr,
             manager_addr: config.manager_addr,
-            members: BTreeMap::new(),
             named: BTreeSet::new(),
             revision: 0,
             outputs: VecDeque::new(),
@@ -125,6 +132,7 @@ impl Router {
         match input {
             Input::Start => self.node.handle(now, NodeInput::Start),
             Input::Radio(event) => self.node.handle(now, NodeInput::Radio(event)),
+            Input::Stored { ticket: OWN_TICKET } => {}
             Input::Stored { ticket } => self.node.handle(now, NodeInput::Stored { ticket }),
             Input::Backbone(octets) => self.backbone(now, &octets),
         }
@@ -141,8 +149,15 @@ impl Router {
                 NodeOutput::Store { ticket, record } => return Output::Store { ticket, record },
                 NodeOutput::Erase(key) => return Output::Erase(key),
                 NodeOutput::Event(event) => {
-                    if matches!(event, Event::Join(JoinerEvent::Authenticated(_))) {
-                        self.named.clear();
+                    match event {
+                        // A manager that lost its latest decisions counts from an older one.
+                        Event::Join(JoinerEvent::Authenticated(_)) => {
+                            self.named.clear();
+                            self.revision = 0;
+                        }
+                        // A root that attaches has an empty registry; the manager may be away.
+                        Event::Net(NetEvent::Attached { .. }) => self.register_members(now),
+                        _ => {}
                     }
                     return Output::Event(event);
                 }
@@ -214,7 +229,7 @@ impl Router {
             if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(eui64) {
                 return Code::SERVICE_UNAVAILABLE;
             }
-            self.members.insert(*eui64, *short);
+            self.remember(*eui64, *short);
             self.named.insert(*eui64);
             self.node.handle(now, NodeInput::Admitted { eui64: *eui64, short: *short });
         }
@@ -225,11 +240,31 @@ impl Router {
             }
         };
         for eui64 in gone {
-            self.members.remove(&eui64);
+            if let Some(short) = self.members.remove(&eui64) {
+                self.outputs.push_back(Output::Erase(RecordKey::Member(short)));
+            }
             self.named.remove(&eui64);
             self.node.handle(now, NodeInput::Expelled { eui64 });
         }
         Code::CHANGED
+    }
+
+    /// Confirmed before it is stored: should it be lost, so is the session, and the next one tells it again.
+    /// What storage holds serves while the manager is away.
+    fn remember(&mut self, eui64: Eui64, short: ShortAddr) {
+        let before = self.members.insert(eui64, short);
+        if before != Some(short) {
+            let old = before.map(|short| Output::Erase(RecordKey::Member(short)));
+            self.outputs.extend(old);
+            let record = Record::Member { short, eui64 };
+            self.outputs.push_back(Output::Store { ticket: OWN_TICKET, record });
+        }
+    }
+
+    fn register_members(&mut self, now: Instant) {
+        for (eui64, short) in &self.members {
+            self.node.handle(now, NodeInput::Admitted { eui64: *eui64, short: *short });
+        }
     }
 }
 
@@ -243,6 +278,10 @@ mod tests {
     use lowgate_units::{Channel, SeededEntropy};
 
     fn router() -> Router {
+        router_with([])
+    }
+
+    fn router_with(records: impl IntoIterator<Item = Record>) -> Router {
         let node = NodeConfig {
             eui64: Eui64([9; 8]),
             identity: [9; 8].into_iter().collect(),
@@ -256,7 +295,22 @@ mod tests {
         let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
         let inward = Inward::ALL;
         let config = RouterConfig { node, backbone_addr, manager_addr, inward };
-        Router::new(Instant::ZERO, config, [], &mut SeededEntropy::new(1), Prng::new(1))
+        Router::new(Instant::ZERO, config, records, &mut SeededEntropy::new(1), Prng::new(1))
+    }
+
+    /// What its storage holds of members after all that it wished.
+    fn stored(router: &mut Router, mut flash: BTreeMap<RecordKey, Record>) -> Vec<Record> {
+        loop {
+            match router.poll(Instant::ZERO) {
+                Output::Store { ticket, record } => {
+                    flash.insert(record.key(), record);
+                    router.handle(Instant::ZERO, Input::Stored { ticket });
+                }
+                Output::Erase(key) => drop(flash.remove(&key)),
+                Output::Wait { .. } => return flash.into_values().collect(),
+                Output::Radio(_) | Output::Backbone(_) | Output::Event(_) => {}
+            }
+        }
     }
 
     fn set(revision: u64, added: std::ops::Range<u16>, removed: Removed) -> AdmittedSet {
@@ -284,6 +338,27 @@ mod tests {
         assert_eq!(router.admitted(now, &set(6, 3..most + 1, Removed::AllOthers)), Code::CHANGED);
         assert!(!router.members().contains_key(&eui64(100)));
         assert_eq!(router.members().len(), usize::from(most));
+    }
+
+    #[test]
+    fn members_outlive_the_process() {
+        let (mut router, now) = (router(), Instant::ZERO);
+        router.admitted(now, &set(1, 1..5, Removed::AllOthers));
+        let gone = Removed::Listed([eui64(2)].into_iter().collect());
+        router.admitted(now, &set(2, 7..8, gone));
+        let again = router_with(stored(&mut router, BTreeMap::new()));
+        assert_eq!(again.members(), router.members());
+        assert_eq!(again.members().keys().copied().collect::<Vec<_>>(), [1, 3, 4, 7].map(eui64));
+    }
+
+    #[test]
+    fn who_has_another_address_has_one_record() {
+        let (mut router, now) = (router(), Instant::ZERO);
+        router.admitted(now, &set(1, 1..2, Removed::AllOthers));
+        let added = [(eui64(1), ShortAddr::new(9).expect("small"))].into_iter().collect();
+        let moved = AdmittedSet { revision: 2, added, removed: Removed::AllOthers };
+        router.admitted(now, &moved);
+        assert_eq!(stored(&mut router, BTreeMap::new()).len(), 1);
     }
 
     #[test]
