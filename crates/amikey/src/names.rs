@@ -190,6 +190,22 @@ impl Role {
         }
     }
 
+    /// The word for it in files, tables and commands.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Sender => "sender",
+            Self::SenderAndListener => "both",
+        }
+    }
+
+    /// The inverse of [`Role::word`].
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Listener, Self::Sender, Self::SenderAndListener]
+            .into_iter()
+            .find(|role| role.word() == word)
+    }
+
     /// Whether it hears requests.
     pub const fn listens(self) -> bool {
         self.bits() & 1 != 0

@@ -14,8 +14,13 @@ use lowgate_dtls::{CloseReason, ContentType, Peer, SessionId};
 use lowgate_units::{Entropy, Eui64, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a newcomer gets.
-type Granted = (BTreeMap<GroupId, Role>, Vec<Change>);
+/// A newcomer may come in.
+struct Granted {
+    groups: BTreeMap<GroupId, Role>,
+    /// What it asked for and is not in.
+    withheld: BTreeSet<GroupId>,
+    changes: Vec<Change>,
+}
 
 impl Manager {
     /// A handshake is done: who is it, and may it come in?
@@ -34,19 +39,23 @@ impl Manager {
         let eui64 = device.record.eui64;
         self.event(ManagerEvent::Authenticated { eui64, peer });
         match self.authorize(now, &device, group_request, entropy) {
-            Ok((granted, changes)) => {
+            Ok(Granted { groups, withheld, changes }) => {
                 self.end_session_of(now, eui64);
                 self.decide(&changes);
+                for group in withheld.iter().copied() {
+                    self.event(ManagerEvent::GroupWithheld { eui64, group });
+                }
                 self.by_device.insert(eui64, session);
                 self.rousing.found(eui64);
                 self.sessions.insert(
                     session,
                     Session {
                         eui64,
-                        granted,
+                        granted: groups,
                         stage: Stage::Admitting,
                         epochs: BTreeMap::new(),
                         owes_groups: BTreeSet::new(),
+                        owes_leave: withheld,
                         owes_key: Owed::Nothing,
                         msg_id_next: MsgId(1),
                     },
@@ -76,9 +85,11 @@ impl Manager {
         if node_id != device.record.identity.octets() && node_id != device.record.eui64.0 {
             return Err(NotAuthorized::NodeIdMismatch);
         }
-        let wanted = request.groups.iter().map(|wish| (wish.group, wish.role)).collect();
-        let changes = self.domain.decide_admission(now, device, &wanted, entropy)?;
-        Ok((wanted, changes))
+        let asked = request.groups.iter().map(|wish| (wish.group, wish.role)).collect();
+        let groups = self.domain.granted(device, &asked);
+        let withheld = asked.into_keys().filter(|id| !groups.contains_key(id)).collect();
+        let changes = self.domain.decide_admission(now, device, &groups, entropy)?;
+        Ok(Granted { groups, withheld, changes })
     }
 
     fn refuse(&mut self, now: Instant, session: SessionId, eui64: Eui64, why: NotAuthorized) {

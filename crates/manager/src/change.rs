@@ -5,7 +5,7 @@
 
 use crate::device::DeviceRecord;
 use crate::group::{GroupEpoch, GroupRecord};
-use lowgate_amikey::{GroupId, KeyIndex, SenderId};
+use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
 use lowgate_crypto::Key128;
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
 
@@ -56,6 +56,22 @@ pub enum Change {
         record: GroupRecord,
         /// Its first keys.
         epoch: GroupEpoch,
+    },
+    /// A device is in the group from now on.
+    MemberAdded {
+        /// Which group.
+        group: GroupId,
+        /// Which device.
+        eui64: Eui64,
+        /// As what.
+        role: Role,
+    },
+    /// A device is in the group no longer. Its SenderID was void before.
+    MemberRemoved {
+        /// Which group.
+        group: GroupId,
+        /// Which device.
+        eui64: Eui64,
     },
     /// The group has new keys; all SenderIDs are void.
     GroupEpochStarted {

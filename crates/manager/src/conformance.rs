@@ -93,10 +93,11 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         let nth = prng.below(domain.devices().len().max(1) as u64) as usize;
         domain.devices().values().nth(nth)
     };
-    match prng.below(12) {
+    let some_group = |prng: &mut Prng| GroupId(prng.below(6) as u16);
+    match prng.below(15) {
         0 => {
-            let id = GroupId(prng.below(6) as u16);
-            domain.decide_group(id, "group", entropy).into_iter().collect()
+            let id = some_group(prng);
+            domain.decide_group(id, "group", entropy).unwrap_or_default()
         }
         1..=3 => domain.decide_import(&[record(domain, prng)]).unwrap_or_default(),
         4 => vec![Change::WindowClosed],
@@ -107,20 +108,30 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         6 => some_device(prng)
             .and_then(|device| domain.decide_revocation(device.record.eui64, entropy).ok())
             .unwrap_or_default(),
-        10 => domain.decide_network_rekey(entropy).into_iter().collect(),
-        11 => {
-            let id = GroupId(prng.below(6) as u16);
-            domain.decide_group_rekey(id, entropy).unwrap_or_default()
-        }
         7 => domain
             .staged_key()
             .map(|key| Change::LinkKeyActivated { index: key.index })
             .into_iter()
             .collect(),
+        8 | 9 => some_device(prng)
+            .and_then(|device| {
+                let (eui64, group) = (device.record.eui64, some_group(prng));
+                domain.decide_member_removed(group, eui64, entropy).ok()
+            })
+            .unwrap_or_default(),
+        10 => domain.decide_network_rekey(entropy).into_iter().collect(),
+        11 => domain.decide_group_rekey(some_group(prng), entropy).unwrap_or_default(),
+        12 => some_device(prng)
+            .and_then(|device| {
+                let (eui64, group) = (device.record.eui64, some_group(prng));
+                let role = some_role(prng);
+                domain.decide_member_added(group, eui64, role, entropy).ok()
+            })
+            .unwrap_or_default(),
         _ => some_device(prng)
             .and_then(|device| {
-                let groups = &device.record.groups;
-                domain.decide_admission(now, device, groups, entropy).ok()
+                let granted = domain.granted(device, &BTreeMap::new());
+                domain.decide_admission(now, device, &granted, entropy).ok()
             })
             .unwrap_or_default(),
     }
@@ -129,12 +140,13 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
 fn record(domain: &Domain, prng: &mut Prng) -> DeviceRecord {
     let eui64 = Eui64([prng.below(40) as u8; 8]);
     let len = 16 + prng.below(49) as usize;
-    let roles = [Role::Listener, Role::Sender, Role::SenderAndListener];
-    let mut groups = BTreeMap::new();
-    for id in domain.groups().keys().filter(|_| prng.below(2) == 0).copied().collect::<Vec<_>>() {
-        groups.insert(id, roles[prng.below(3) as usize]);
-    }
     let kinds = [Kind::BorderRouter, Kind::Light, Kind::Switch, Kind::Sensor];
+    let kind = kinds[prng.below(4) as usize];
+    let mut groups = BTreeMap::new();
+    let ids = domain.groups().keys().filter(|_| kind != Kind::BorderRouter);
+    for id in ids.filter(|_| prng.below(2) == 0).copied().collect::<Vec<_>>() {
+        groups.insert(id, some_role(prng));
+    }
     let identity = match prng.below(2) {
         0 => Identity::from(eui64),
         _ => Identity::new(&vec![eui64.0[0]; 1 + prng.below(128) as usize]).expect("in range"),
@@ -143,11 +155,15 @@ fn record(domain: &Domain, prng: &mut Prng) -> DeviceRecord {
         eui64,
         identity,
         psk: DevicePsk::new(&vec![7; len]).expect("in range"),
-        kind: kinds[prng.below(4) as usize],
+        kind,
         name: format!("device {eui64}"),
         room: "Küche".into(),
         groups,
     }
+}
+
+fn some_role(prng: &mut Prng) -> Role {
+    [Role::Listener, Role::Sender, Role::SenderAndListener][prng.below(3) as usize]
 }
 
 #[cfg(test)]
@@ -179,6 +195,26 @@ mod tests {
         }
         let kept = Rc::new(RefCell::new(MemoryStore::default()));
         fences_revisions(&mut || Box::new(Shared(kept.clone())));
+    }
+
+    #[test]
+    fn the_dice_give_every_change() {
+        let mut kinds = Vec::new();
+        for seed in 0..60 {
+            let (mut prng, mut entropy) = (Prng::new(seed), SeededEntropy::new(seed));
+            let mut domain = create(&mut MemoryStore::default(), &mut entropy);
+            for _ in 0..60 {
+                for change in decision(&domain, &mut prng, &mut entropy) {
+                    domain.apply(&change).expect("a decision fits");
+                    let kind = std::mem::discriminant(&change);
+                    if !kinds.contains(&kind) {
+                        kinds.push(kind);
+                    }
+                }
+            }
+        }
+        // All but the first, which creates the domain.
+        assert_eq!(kinds.len(), 12);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::{BORDER_ROUTER_SHORT, Domain, WINDOW_MAX};
 use crate::group::{
     GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, ports, sender_ids,
 };
-use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, TekId, Tgk};
+use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
 use lowgate_crypto::Key128;
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Channel, Entropy, Eui64, Instant, Ipv6Addr, PanId};
@@ -50,6 +50,8 @@ pub enum ImportFault {
     SecondBorderRouter,
     /// The domain has [`DEVICES_MAX`] devices.
     InventoryFull,
+    /// A border router is in every group by itself.
+    BorderRouterGroups,
 }
 
 /// A fault and the line it is in, counted from 0.
@@ -97,8 +99,6 @@ pub enum NotAuthorized {
     Revoked,
     /// The device is expected, and the join window is closed.
     WindowClosed,
-    /// It asks for a group, or a role in it, that the inventory does not give it.
-    Group(GroupId),
     /// Its ClientHello asked for nothing that a domain manager gives.
     NoRequest,
     /// The request names another node than the one that proved itself.
@@ -155,7 +155,7 @@ impl Domain {
         }
     }
 
-    /// A new group with keys and a port of its own.
+    /// A new group with keys and a port of its own, to which the border router sends.
     ///
     /// # Errors
     /// Why not.
@@ -164,7 +164,7 @@ impl Domain {
         id: GroupId,
         name: &str,
         entropy: &mut dyn Entropy,
-    ) -> Result<Change, GroupRefused> {
+    ) -> Result<Vec<Change>, GroupRefused> {
         if self.groups().contains_key(&id) {
             return Err(GroupRefused::IdTaken);
         }
@@ -183,7 +183,15 @@ impl Domain {
             tgk: Tgk(key(entropy)),
             rand: Rand(key(entropy)),
         };
-        Ok(Change::GroupCreated { record: GroupRecord { id, name: name.into(), port }, epoch })
+        let record = GroupRecord { id, name: name.into(), port };
+        let mut changes = vec![Change::GroupCreated { record, epoch }];
+        // One that joins later gets all groups then.
+        if let Some(eui64) = self.border_router() {
+            changes.push(Change::MemberAdded { group: id, eui64, role: Role::Sender });
+            let sender_id = SenderId::MIN;
+            changes.push(Change::SenderIdGiven { group: id, eui64, sender_id });
+        }
+        Ok(changes)
     }
 
     /// The join window open until then.
@@ -201,7 +209,7 @@ impl Domain {
     }
 
     /// Lets an authenticated device in, for the first time or again: an address if it has none, and
-    /// a SenderID in each group it is to send to. A device that comes again may have lost its
+    /// a SenderID in each group it is granted as a sender. A device that comes again may have lost its
     /// counters, so that it never gets the SenderID it had.
     ///
     /// # Errors
@@ -210,7 +218,7 @@ impl Domain {
         &self,
         now: Instant,
         device: &Device,
-        wanted: &BTreeMap<GroupId, Role>,
+        granted: &BTreeMap<GroupId, Role>,
         entropy: &mut dyn Entropy,
     ) -> Result<Vec<Change>, NotAuthorized> {
         let record = &device.record;
@@ -222,26 +230,14 @@ impl Domain {
             }
             DeviceState::Expected | DeviceState::Admitted { .. } => {}
         }
-        for (id, role) in wanted {
-            if !record.groups.get(id).is_some_and(|granted| granted.covers(*role)) {
-                return Err(NotAuthorized::Group(*id));
-            }
-        }
-        let mut changes = Vec::new();
+        let mut changes = self.groups_due(device);
         if device.state == DeviceState::Expected {
             let short = if is_router { Some(BORDER_ROUTER_SHORT) } else { self.short_next() };
             let short = short.ok_or(NotAuthorized::AddressesExhausted)?;
             changes.push(Change::Admitted { eui64: record.eui64, short });
         }
-        for id in wanted.iter().filter(|(_, role)| role.sends()).map(|(id, _)| id) {
-            let group = &self.groups()[id];
-            if let Some(sender_id) = group.sender_id_next {
-                changes.push(Change::SenderIdGiven { group: *id, eui64: record.eui64, sender_id });
-            } else {
-                let senders = group.sender_ids.keys().copied();
-                let senders = senders.filter(|eui64| *eui64 != record.eui64).chain([record.eui64]);
-                changes.extend(self.next_epoch(group, senders, entropy));
-            }
+        for id in granted.iter().filter(|(_, role)| role.sends()).map(|(id, _)| id) {
+            changes.extend(self.sender_id_for(&self.groups()[id], record.eui64, entropy));
         }
         Ok(changes)
     }
@@ -348,7 +344,10 @@ impl<'a> Seen<'a> {
         self.euis.insert(record.eui64);
         self.identities.insert(record.identity.octets());
         if counts {
-            self.border_router |= record.kind == Kind::BorderRouter;
+            if record.kind == Kind::BorderRouter {
+                self.border_router = true;
+                return; // its place among the senders is nobody else's
+            }
             for id in record.groups.iter().filter(|(_, role)| role.sends()).map(|(id, _)| id) {
                 *self.senders.entry(*id).or_default() += 1;
             }
@@ -373,6 +372,7 @@ impl<'a> Seen<'a> {
         }
         let is_router = record.kind == Kind::BorderRouter;
         fault_if(is_router && self.border_router, ImportFault::SecondBorderRouter);
+        fault_if(is_router && !record.groups.is_empty(), ImportFault::BorderRouterGroups);
         fault_if(self.euis.len() >= DEVICES_MAX, ImportFault::InventoryFull);
         self.count(record, true);
         faults

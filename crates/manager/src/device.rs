@@ -15,8 +15,8 @@ pub const PSK_OCTETS_MIN: usize = 16;
 pub const PSK_OCTETS_MAX: usize = 64;
 /// Octets of the longest name of a device, room or group.
 pub const LABEL_OCTETS_MAX: usize = 64;
-/// Groups one device may be in: their keys must fit into a handful of records.
-pub const GROUPS_PER_DEVICE_MAX: usize = 8;
+/// Groups one device may be in: what its tables hold. A border router is in all there are.
+pub const GROUPS_PER_DEVICE_MAX: usize = 4;
 
 /// The PSK identity a device presents, compared octet by octet; 1 to [`IDENTITY_OCTETS_MAX`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@
 use crate::change::{Change, DomainConfig, LinkKey, Snapshot};
 use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
 use crate::group::{Group, GroupEpoch, GroupRecord, sender_id_after};
-use lowgate_amikey::{GroupId, KeyIndex, SenderId};
+use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
 use lowgate_units::{Duration, Eui64, Instant, ShortAddr};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +52,8 @@ pub enum Inconsistent {
     GroupTwice(GroupId),
     /// No such group.
     UnknownGroup(GroupId),
+    /// The device is in the group already, or not in it, or sends to it still.
+    Membership(GroupId, Eui64),
     /// A SenderID not above the last one given.
     SenderId(GroupId, SenderId),
     /// The index of a key in use, or no such staged key.
@@ -100,6 +102,8 @@ impl Domain {
             Change::LinkKeyActivated { index } => self.activate(*index)?,
             Change::DeviceImported(record) => self.import(record)?,
             Change::GroupCreated { record, epoch } => self.create_group(record, epoch)?,
+            Change::MemberAdded { group, eui64, role } => self.add(*group, *eui64, *role)?,
+            Change::MemberRemoved { group, eui64 } => self.remove(*group, *eui64)?,
             Change::GroupEpochStarted { group, epoch } => self.start_epoch(*group, epoch)?,
             Change::SenderIdGiven { group, eui64, sender_id } => {
                 self.give_sender_id(*group, *eui64, *sender_id)?;
@@ -157,6 +161,28 @@ impl Domain {
             sender_id_next: Some(SenderId::MIN),
         };
         self.groups.insert(record.id, group);
+        Ok(())
+    }
+
+    fn add(&mut self, id: GroupId, eui64: Eui64, role: Role) -> Result<(), Inconsistent> {
+        if !self.groups.contains_key(&id) {
+            return Err(Inconsistent::UnknownGroup(id));
+        }
+        let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
+        if device.record.groups.contains_key(&id) {
+            return Err(Inconsistent::Membership(id, eui64));
+        }
+        device.record.groups.insert(id, role);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: GroupId, eui64: Eui64) -> Result<(), Inconsistent> {
+        let group = self.groups.get(&id).ok_or(Inconsistent::UnknownGroup(id))?;
+        let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
+        let sends = group.sender_ids.contains_key(&eui64);
+        if sends || device.record.groups.remove(&id).is_none() {
+            return Err(Inconsistent::Membership(id, eui64));
+        }
         Ok(())
     }
 

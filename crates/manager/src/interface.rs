@@ -4,8 +4,9 @@ use crate::change::Batch;
 use crate::decide::{GroupRefused, ImportRefused, NotAuthorized, RevokeRefused, WindowRefused};
 use crate::device::{DeviceRecord, DeviceState, Identity, Kind};
 use crate::key_status::KeyStatus;
+use crate::membership::MemberRefused;
 use crate::rekey::RekeyRefused;
-use lowgate_amikey::{GroupId, KeyError, KeyIndex, TekId};
+use lowgate_amikey::{GroupId, KeyError, KeyIndex, Role, TekId};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::{CloseReason, KeyLog, Peer, RecordDrop, Retransmission};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, ShortAddr};
@@ -124,6 +125,24 @@ pub enum Request {
         /// What people call it.
         name: String,
     },
+    /// Put a device into a group.
+    AddMember {
+        /// Which group.
+        group: GroupId,
+        /// Which device.
+        eui64: Eui64,
+        /// As what.
+        role: Role,
+    },
+    /// Take a device out of a group, and replace the group's keys if it held them.
+    RemoveMember {
+        /// Which group.
+        group: GroupId,
+        /// Which device.
+        eui64: Eui64,
+    },
+    /// All groups and who is in them.
+    ListGroups,
     /// Let expected devices in until then.
     OpenWindow {
         /// By the owner's clock, at most [`crate::WINDOW_MAX`] away.
@@ -172,6 +191,8 @@ pub enum Reply {
         /// From the request's first transmission to the answer.
         round_trip: Duration,
     },
+    /// All groups, by number.
+    Groups(Vec<GroupView>),
     /// Everybody, by EUI-64.
     Devices(Vec<DeviceView>),
     /// The domain in a few numbers.
@@ -189,6 +210,8 @@ pub enum Refusal {
     Import(Vec<ImportRefused>),
     /// The group.
     Group(GroupRefused),
+    /// The change of membership.
+    Member(MemberRefused),
     /// The window.
     Window(WindowRefused),
     /// The revocation.
@@ -226,6 +249,21 @@ pub struct DeviceView {
     pub keys_confirmed: bool,
     /// Handshakes in its name that failed since this manager started.
     pub handshakes_failed: u32,
+}
+
+/// What people see of a group. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupView {
+    /// Its number.
+    pub id: GroupId,
+    /// What people call it.
+    pub name: String,
+    /// Its multicast address.
+    pub addr: Ipv6Addr,
+    /// How many keys it has had.
+    pub epoch: TekId,
+    /// Who is in it and not revoked.
+    pub members: Vec<(Eui64, Role)>,
 }
 
 /// The domain in a few numbers.
@@ -285,6 +323,13 @@ pub enum ManagerEvent {
         eui64: Eui64,
         /// Why.
         why: NotAuthorized,
+    },
+    /// A device asked for a group that the inventory does not give it: it is let in without.
+    GroupWithheld {
+        /// Who.
+        eui64: Eui64,
+        /// Which group.
+        group: GroupId,
     },
     /// A device is a member from now on.
     Admitted {

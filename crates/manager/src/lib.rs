@@ -15,6 +15,7 @@ mod interface;
 mod journal;
 mod key_status;
 mod manager;
+mod membership;
 mod messages;
 mod reads;
 mod rekey;
@@ -40,14 +41,15 @@ pub use group::{
     group_address,
 };
 pub use interface::{
-    DeviceView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput, ManagerOutput,
-    Refusal, Reply, Request, RequestId, Status,
+    DeviceView, GroupView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput,
+    ManagerOutput, Refusal, Reply, Request, RequestId, Status,
 };
 pub use key_status::{GroupKeyStatus, KeyStatus, StagedKeyStatus};
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
 pub use lowgate_crypto::Key128;
 pub use lowgate_dtls::{CloseReason, Peer};
 pub use manager::Manager;
+pub use membership::MemberRefused;
 pub use reads::{PATH_OCTETS_MAX, READS_MAX};
 pub use rekey::RekeyRefused;
 pub use store::{MemoryStore, Store, StoreError};

@@ -17,7 +17,7 @@ use crate::rousing::Rousing;
 use crate::router_link::RouterLink;
 use crate::session::Session;
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
-use lowgate_amikey::GroupRequest;
+use lowgate_amikey::{GroupId, GroupRequest, Role};
 use lowgate_coap::Endpoint;
 use lowgate_dtls::{
     GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
@@ -69,7 +69,9 @@ pub(crate) enum Consequence {
     DeviceRevoked(Eui64),
     KeyStaged,
     KeyActivated(lowgate_amikey::KeyIndex),
-    EpochStarted(lowgate_amikey::GroupId),
+    EpochStarted(GroupId),
+    GroupEntered(GroupId, Eui64, Role),
+    GroupLeft(GroupId, Eui64),
 }
 
 impl Consequence {
@@ -80,6 +82,10 @@ impl Consequence {
             Change::LinkKeyStaged(_) => Some(Self::KeyStaged),
             Change::LinkKeyActivated { index } => Some(Self::KeyActivated(*index)),
             Change::GroupEpochStarted { group, .. } => Some(Self::EpochStarted(*group)),
+            Change::MemberAdded { group, eui64, role } => {
+                Some(Self::GroupEntered(*group, *eui64, *role))
+            }
+            Change::MemberRemoved { group, eui64 } => Some(Self::GroupLeft(*group, *eui64)),
             Change::DomainCreated { .. }
             | Change::DeviceImported(_)
             | Change::GroupCreated { .. }
@@ -358,7 +364,21 @@ impl Manager {
                 self.event(ManagerEvent::EpochStarted { group, tek_id });
                 self.owe_group(group);
             }
+            Consequence::GroupEntered(group, eui64, role) => {
+                if let Some(session) = self.session_of(eui64) {
+                    session.enters(group, role);
+                }
+            }
+            Consequence::GroupLeft(group, eui64) => {
+                if let Some(session) = self.session_of(eui64) {
+                    session.leaves(group);
+                }
+            }
         }
+    }
+
+    fn session_of(&mut self, eui64: Eui64) -> Option<&mut Session> {
+        self.by_device.get(&eui64).and_then(|session| self.sessions.get_mut(session))
     }
 
     /// The store failed: what is in memory may never have been. Only refusals leave from now on.

@@ -9,7 +9,8 @@ use crate::group::{Group, group_address, sender_ids};
 use crate::session::Session;
 use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
 use lowgate_amikey::{
-    self as amikey, Activation, Cfg, GroupId, KeyUsage, Message, Mkd, OldEpoch, Spd, SpdParameters,
+    self as amikey, Activation, Cfg, CsbId, GroupId, KeyUsage, Message, Mkd, OldEpoch, Req, Spd,
+    SpdParameters, Wish,
 };
 use zeroize::Zeroizing;
 
@@ -53,6 +54,7 @@ pub(crate) fn join(
     };
     units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);
     units.extend(domain.staged_key().map(|key| vec![stage(key, session)]));
+    units.extend(leave(session));
     pack(units)
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn update(
 ) -> Vec<Vec<Message>> {
     let mut units = group_units(domain, session, groups);
     units.extend(staged.map(|key| vec![stage(key, session)]));
+    units.extend(leave(session));
     pack(units)
 }
 
@@ -82,6 +85,22 @@ fn stage(key: &LinkKey, session: &mut Session) -> Message {
     let keys = [link_key(key)].into_iter().collect();
     let cfg = Cfg { keys, activation: Activation::Stage, ..Cfg::default() };
     Message::Cfg { msg_id: session.number(), cfg }
+}
+
+/// "You are in these groups no longer": the REQ of a member that wants to leave, in the other direction. A REQ
+/// runs to the end of its record, so that it is the last message of all.
+fn leave(session: &mut Session) -> Option<Vec<Message>> {
+    let mut wishes = heapless::Vec::new();
+    while let Some(group) = session.owes_leave.pop_first() {
+        if wishes.push(Wish { group, role: None }).is_err() {
+            session.owes_leave.insert(group); // in the next delivery
+            break;
+        }
+    }
+    (!wishes.is_empty()).then(|| {
+        let msg_id = session.number();
+        vec![Message::Req(Req { msg_id, csb_id: CsbId::NONE, tek_id: None, wishes })]
+    })
 }
 
 fn link_key(key: &LinkKey) -> amikey::LinkKey {

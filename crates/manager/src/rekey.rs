@@ -76,7 +76,7 @@ mod tests {
         );
         let mut domain = Domain::restore(&[created]).expect("a domain begins with its creation");
         let group = domain.decide_group(GROUP, "lights", entropy).expect("a free number");
-        domain.apply(&group).expect("a decision fits");
+        group.iter().for_each(|change| domain.apply(change).expect("a decision fits"));
         domain
     }
 

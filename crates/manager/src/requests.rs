@@ -5,7 +5,10 @@
 
 use crate::change::Change;
 use crate::device::DeviceState;
-use crate::interface::{DeviceView, ManagerOutput, Refusal, Reply, Request, RequestId, Status};
+use crate::group::group_address;
+use crate::interface::{
+    DeviceView, GroupView, ManagerOutput, Refusal, Reply, Request, RequestId, Status,
+};
 use crate::manager::{Consequence, Manager};
 use lowgate_units::{Entropy, Eui64, Instant};
 
@@ -63,8 +66,17 @@ impl Manager {
                 self.domain.decide_import(&records).map_err(Refusal::Import)?
             }
             Request::CreateGroup { id, name } => {
-                vec![self.domain.decide_group(id, &name, entropy).map_err(Refusal::Group)?]
+                self.domain.decide_group(id, &name, entropy).map_err(Refusal::Group)?
             }
+            Request::AddMember { group, eui64, role } => {
+                let decided = self.domain.decide_member_added(group, eui64, role, entropy);
+                decided.map_err(Refusal::Member)?
+            }
+            Request::RemoveMember { group, eui64 } => {
+                let decided = self.domain.decide_member_removed(group, eui64, entropy);
+                decided.map_err(Refusal::Member)?
+            }
+            Request::ListGroups => return Ok(Outcome::Answer(Reply::Groups(self.group_views()))),
             Request::OpenWindow { until } => {
                 vec![self.domain.decide_window(now, until).map_err(Refusal::Window)?]
             }
@@ -114,6 +126,27 @@ impl Manager {
             }
         };
         self.domain.devices().values().map(view).collect()
+    }
+
+    fn group_views(&self) -> Vec<GroupView> {
+        let prefix = self.domain.config().mesh_prefix;
+        let in_force =
+            |device: &&crate::device::Device| !matches!(device.state, DeviceState::Revoked { .. });
+        let view = |group: &crate::group::Group| {
+            let id = group.record.id;
+            let devices = self.domain.devices().values().filter(in_force);
+            let members = devices.filter_map(|device| {
+                Some((device.record.eui64, device.record.groups.get(&id).copied()?))
+            });
+            GroupView {
+                id,
+                name: group.record.name.clone(),
+                addr: group_address(id, prefix),
+                epoch: group.epoch.tek_id,
+                members: members.collect(),
+            }
+        };
+        self.domain.groups().values().map(view).collect()
     }
 
     fn status(&self, now: Instant) -> Status {

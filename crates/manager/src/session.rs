@@ -13,13 +13,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) eui64: Eui64,
-    /// The groups it asked for and may be in.
+    /// The groups it is in.
     pub(crate) granted: BTreeMap<GroupId, Role>,
     pub(crate) stage: Stage,
     /// The epochs that the device confirmed.
     pub(crate) epochs: BTreeMap<GroupId, TekId>,
     /// Groups whose keys changed since this session was last told.
     pub(crate) owes_groups: BTreeSet<GroupId>,
+    /// Groups that it may believe to be in, and is not.
+    pub(crate) owes_leave: BTreeSet<GroupId>,
     /// The staged key is to be told.
     pub(crate) owes_key: Owed,
     /// Number of the next key message.
@@ -88,7 +90,22 @@ impl Session {
 
     /// Whether something changed that the device was not told.
     pub(crate) fn owes(&self) -> bool {
-        self.owes_key == Owed::Key || !self.owes_groups.is_empty()
+        self.owes_key == Owed::Key || !self.owes_groups.is_empty() || !self.owes_leave.is_empty()
+    }
+
+    /// The device is in one more group.
+    pub(crate) fn enters(&mut self, group: GroupId, role: Role) {
+        self.granted.insert(group, role);
+        self.owes_groups.insert(group);
+        self.owes_leave.remove(&group);
+    }
+
+    /// The device is in one group less.
+    pub(crate) fn leaves(&mut self, group: GroupId) {
+        self.granted.remove(&group);
+        self.owes_groups.remove(&group);
+        self.epochs.remove(&group);
+        self.owes_leave.insert(group);
     }
 
     /// The number for the next message.

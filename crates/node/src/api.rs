@@ -51,8 +51,10 @@ pub struct NodeConfig {
     pub key_log: bool,
 }
 
-/// Groups a node can be in.
+/// Groups a device can be in.
 pub const GROUPS_MAX: usize = 4;
+/// Groups a border router can be in: as many as a domain has, since it sends to all of them.
+pub const ROUTER_GROUPS_MAX: usize = 64;
 
 /// What a node is told.
 #[derive(Debug)]
@@ -172,6 +174,8 @@ pub enum Event {
         /// The epoch.
         epoch: u16,
     },
+    /// The domain manager took this node out of a group.
+    GroupLeft(GroupId),
     /// A command was sealed for a group and sent.
     GroupSent {
         /// The group.

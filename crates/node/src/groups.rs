@@ -3,8 +3,8 @@
 //! **Invariant:** a record is sealed only under a sequence number that storage holds as reserved; an
 //! epoch that is replaced opens nothing any more.
 
-use crate::api::GROUPS_MAX;
-use heapless::Vec;
+use crate::api::{GROUPS_MAX, Kind, ROUTER_GROUPS_MAX};
+use alloc::vec::Vec;
 use lowgate_amikey::{CsbId, GroupId, Message, Messages, Mkd, Spd, TekId, Tgk, derive};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::group::{
@@ -20,7 +20,7 @@ pub const SEQUENCE_BLOCK: u64 = 256;
 pub const GROUP_RECORD_OCTETS_MAX: usize = 96;
 
 /// A group record.
-pub(crate) type GroupRecord = Vec<u8, GROUP_RECORD_OCTETS_MAX>;
+pub(crate) type GroupRecord = heapless::Vec<u8, GROUP_RECORD_OCTETS_MAX>;
 
 /// One group in one epoch.
 pub(crate) struct Group {
@@ -45,17 +45,27 @@ pub(crate) struct Group {
 pub enum GroupFault {
     /// An SPD before any MKD of its bundle, or without address and port.
     Incomplete,
-    /// More groups than [`GROUPS_MAX`], or more senders than [`SENDERS_MAX`].
+    /// More groups than [`GROUPS_MAX`], a border router's than [`ROUTER_GROUPS_MAX`], or more senders than
+    /// [`SENDERS_MAX`].
     TooMany,
 }
 
 /// All groups of a node.
-#[derive(Default)]
 pub(crate) struct Groups {
-    table: Vec<Group, GROUPS_MAX>,
+    table: Vec<Group>,
+    len_max: usize,
 }
 
 impl Groups {
+    /// None yet.
+    pub(crate) const fn new(kind: Kind) -> Self {
+        let len_max = match kind {
+            Kind::Light | Kind::Switch | Kind::Sensor => GROUPS_MAX,
+            Kind::BorderRouter => ROUTER_GROUPS_MAX,
+        };
+        Self { table: Vec::new(), len_max }
+    }
+
     /// Puts a group's key and epoch in force; those it replaces are gone. `reserved_below` is what
     /// storage says of this epoch after a restart.
     ///
@@ -103,7 +113,10 @@ impl Groups {
             self.table[at] = group;
             return Ok(&self.table[at]);
         }
-        self.table.push(group).map_err(|_| GroupFault::TooMany)?;
+        if self.table.len() >= self.len_max {
+            return Err(GroupFault::TooMany);
+        }
+        self.table.push(group);
         Ok(self.table.last().expect("just pushed"))
     }
 
@@ -125,6 +138,12 @@ impl Groups {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> {
         self.table.iter()
+    }
+
+    /// Forgets a group; what it was.
+    pub(crate) fn forget(&mut self, id: GroupId) -> Option<Group> {
+        let at = self.table.iter().position(|group| group.id == id)?;
+        Some(self.table.swap_remove(at))
     }
 
     /// Forgets everything.

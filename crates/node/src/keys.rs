@@ -8,6 +8,7 @@ use crate::flash::{Record, RecordKey};
 use crate::groups::stored_messages;
 use crate::node::{Entering, Node, Unopened};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
 use lowgate_amikey::{
@@ -44,6 +45,8 @@ impl Unopened {
     }
 }
 
+/// Groups that one record may say this node is in no longer.
+const LEFT_MAX: usize = lowgate_amikey::GROUPS_MAX;
 /// Configurations that one record may hold: the network's, and one that stages a key.
 const UPDATES_MAX: usize = 4;
 /// Keys whose counters are remembered: those a network uses at a time, and those before.
@@ -90,6 +93,7 @@ pub(crate) struct NewKeys {
     /// The joiner's, to confirm them with.
     ticket: u32,
     groups: FixedVec<(Mkd, Spd), GROUPS_MAX>,
+    left: FixedVec<GroupId, LEFT_MAX>,
     updates: FixedVec<Cfg, UPDATES_MAX>,
     /// What the flash holds of the network since.
     stored: Option<Cfg>,
@@ -168,6 +172,7 @@ impl Node {
     pub(crate) fn keys(&mut self, now: Instant, ticket: u32, content: &[u8]) {
         let mut groups: FixedVec<(Mkd, Spd), GROUPS_MAX> = FixedVec::new();
         let mut mkds: FixedVec<Mkd, GROUPS_MAX> = FixedVec::new();
+        let mut left: FixedVec<GroupId, LEFT_MAX> = FixedVec::new();
         let mut updates: FixedVec<Cfg, UPDATES_MAX> = FixedVec::new();
         for message in Messages::new(content).flatten() {
             // What passes the bounds was not asked for; the manager knows them too.
@@ -180,7 +185,14 @@ impl Node {
                     }
                 }
                 Message::Cfg { cfg, .. } => drop(updates.push(cfg)),
-                Message::Ack { .. } | Message::Req(_) | Message::Err { .. } => {}
+                // From the manager, role 0 does not ask to leave, it says so.
+                Message::Req(req) => {
+                    let gone = req.wishes.iter().filter(|wish| wish.role.is_none());
+                    for wish in gone {
+                        let _ = left.push(wish.group);
+                    }
+                }
+                Message::Ack { .. } | Message::Err { .. } => {}
             }
         }
         let mut records: FixedVec<Record, { GROUPS_MAX + 1 }> = FixedVec::new();
@@ -198,7 +210,7 @@ impl Node {
         for record in records {
             self.store(record, Pending::Nothing);
         }
-        let keys = Box::new(NewKeys { ticket, groups, updates, stored });
+        let keys = Box::new(NewKeys { ticket, groups, left, updates, stored });
         match last {
             Some(record) => self.store(record, Pending::Keys(keys)),
             None => self.put_in_force(now, *keys),
@@ -218,7 +230,8 @@ impl Node {
     }
 
     fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
-        let NewKeys { ticket, groups, updates, stored } = keys;
+        let NewKeys { ticket, groups, left, updates, stored } = keys;
+        left.into_iter().for_each(|id| self.leave_group(now, id));
         for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
@@ -241,7 +254,10 @@ impl Node {
         match self.groups.install(mkd, spd, reserved) {
             Ok(group) => {
                 let (addr, port, epoch) = (group.address, group.port, group.epoch);
-                self.net.handle(now, NetInput::JoinGroup { addr, port });
+                // A border router commands groups and obeys none.
+                if self.config.kind != Kind::BorderRouter {
+                    self.net.handle(now, NetInput::JoinGroup { addr, port });
+                }
                 if before != Some(epoch) {
                     self.event(Event::GroupKeyed { group: mkd.group, epoch: epoch.raw() });
                 }
@@ -249,6 +265,16 @@ impl Node {
             }
             Err(fault) => self.event(Event::GroupRefused { group: mkd.group, fault }),
         }
+    }
+
+    /// Its keys are void, whether storage still holds them or not: those who stay have others.
+    fn leave_group(&mut self, now: Instant, id: GroupId) {
+        let Some(group) = self.groups.forget(id) else { return };
+        let (addr, port) = (group.address, group.port);
+        self.net.handle(now, NetInput::LeaveGroup { addr, port });
+        self.push(Output::Erase(RecordKey::Group(id)));
+        self.push(Output::Erase(RecordKey::GroupSequence(id)));
+        self.event(Event::GroupLeft(id));
     }
 
     /// Has storage reserve numbers when few are left.
@@ -394,7 +420,7 @@ impl Node {
         self.pending.retain(|(_, pending)| !matches!(pending, Pending::Keys(_)));
         // The counters stay: the manager may give the same key again.
         self.push(Output::Erase(RecordKey::Network));
-        let groups: FixedVec<GroupId, GROUPS_MAX> = self.groups.iter().map(|g| g.id).collect();
+        let groups: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
         for group in groups {
             self.push(Output::Erase(RecordKey::Group(group)));
         }

@@ -20,7 +20,7 @@ mod node;
 mod outside;
 mod traffic;
 
-pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output};
+pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output, ROUTER_GROUPS_MAX};
 pub use app::{LIGHT_PATH, SENSOR_PATH};
 pub use groups::{GROUP_RECORD_OCTETS_MAX, GroupFault, SENDERS_MAX, SEQUENCE_BLOCK};
 pub use node::Node;

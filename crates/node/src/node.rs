@@ -133,7 +133,7 @@ impl Node {
             coap: Endpoint::new(coap, prng.fork(4)),
             greeting: None,
             outside: outside::endpoint(prng.fork(5)),
-            groups: Groups::default(),
+            groups: Groups::new(config.kind),
             app: App::new(config.kind),
             link: None,
             floors: heapless::Vec::new(),

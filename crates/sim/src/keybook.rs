@@ -108,6 +108,8 @@ impl KeyBook {
             Change::LinkKeyActivated { .. }
             | Change::DeviceImported(_)
             | Change::SenderIdGiven { .. }
+            | Change::MemberAdded { .. }
+            | Change::MemberRemoved { .. }
             | Change::Revoked { .. }
             | Change::WindowOpened { .. }
             | Change::WindowClosed => {}

@@ -151,12 +151,7 @@ fn memberships(db: &Connection) -> Result<BTreeMap<Eui64, BTreeMap<GroupId, Role
     let mut groups: BTreeMap<Eui64, BTreeMap<GroupId, Role>> = BTreeMap::new();
     rows(db, "SELECT group_id, eui64, role FROM members", |row| {
         let word: String = row.get("role")?;
-        let role = match word.as_str() {
-            "listener" => Role::Listener,
-            "sender" => Role::Sender,
-            "both" => Role::SenderAndListener,
-            _ => return Err(impossible("role")),
-        };
+        let role = checked(Role::from_word(&word), "role")?;
         let id = GroupId(row.get("group_id")?);
         groups.entry(parsed(row, "eui64")?).or_default().insert(id, role);
         Ok(())

@@ -1,7 +1,10 @@
 //! From changes to rows. Every statement says how many rows it must touch.
 
 use crate::Damage;
-use lowgate_manager::{Change, DeviceRecord, DomainConfig, GroupEpoch, GroupRecord, LinkKey, Role};
+use lowgate_manager::{
+    Change, DeviceRecord, DomainConfig, GroupEpoch, GroupId, GroupRecord, LinkKey, Role,
+};
+use lowgate_units::Eui64;
 use lowgate_units::Ipv6Addr;
 use rusqlite::{Connection, Params, params};
 
@@ -38,6 +41,11 @@ pub(crate) fn change(db: &Connection, change: &Change) -> Result<(), Damage> {
             let sql = "UPDATE members SET sender_id = ?3 WHERE group_id = ?1 AND eui64 = ?2";
             let row = params![group.0, eui64.to_string(), sender_id.raw()];
             one(db, "SenderIdGiven", sql, row)
+        }
+        Change::MemberAdded { group, eui64, role } => member_added(db, *group, *eui64, *role),
+        Change::MemberRemoved { group, eui64 } => {
+            let sql = "DELETE FROM members WHERE group_id = ?1 AND eui64 = ?2";
+            one(db, "MemberRemoved", sql, params![group.0, eui64.to_string()])
         }
         Change::Admitted { eui64, short } => {
             let sql = "UPDATE devices SET state = 'admitted', short = ?2
@@ -92,10 +100,14 @@ fn device_imported(db: &Connection, record: &DeviceRecord) -> Result<(), Damage>
     ];
     one(db, "DeviceImported", sql, row)?;
     for (group, role) in &record.groups {
-        let sql = "INSERT INTO members (group_id, eui64, role) VALUES (?1, ?2, ?3)";
-        one(db, "DeviceImported", sql, params![group.0, eui64, role_word(*role)])?;
+        member_added(db, *group, record.eui64, *role)?;
     }
     Ok(())
+}
+
+fn member_added(db: &Connection, group: GroupId, eui64: Eui64, role: Role) -> Result<(), Damage> {
+    let sql = "INSERT INTO members (group_id, eui64, role) VALUES (?1, ?2, ?3)";
+    one(db, "MemberAdded", sql, params![group.0, eui64.to_string(), role.word()])
 }
 
 fn group_created(db: &Connection, group: &GroupRecord, epoch: &GroupEpoch) -> Result<(), Damage> {
@@ -126,14 +138,6 @@ fn epoch_started(db: &Connection, group: u16, epoch: &GroupEpoch) -> Result<(), 
         &epoch.rand.0.expose()[..],
     ];
     one(db, "GroupEpochStarted", sql, row)
-}
-
-fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Listener => "listener",
-        Role::Sender => "sender",
-        Role::SenderAndListener => "both",
-    }
 }
 
 fn number(value: u64, column: &'static str) -> Result<i64, Damage> {

@@ -10,8 +10,9 @@ use crate::inventory::{self, Known, Told};
 use lowgate_access::joiner::{Failure, JoinerEvent};
 use lowgate_dtls::CloseReason;
 use lowgate_manager::{
-    DeviceState, DeviceView, GroupId, GroupRefused, ImportFault, ImportRefused, Manager,
-    ManagerEvent, Refusal, Reply, Request, RevokeRefused, Status, WINDOW_MAX, WindowRefused,
+    DeviceState, DeviceView, GROUP_SENDERS_MAX, GROUPS_PER_DEVICE_MAX, GroupId, GroupRefused,
+    GroupView, ImportFault, ImportRefused, Manager, ManagerEvent, MemberRefused, Refusal, Reply,
+    Request, RevokeRefused, Role, Status, WINDOW_MAX, WindowRefused,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
@@ -88,6 +89,15 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
             Request::ReadResource { eui64: parsed(&eui64)?, path }
         }
         Ask::GroupCreate { id, name } => Request::CreateGroup { id: GroupId(id), name },
+        Ask::GroupList => Request::ListGroups,
+        Ask::GroupAdd { id, eui64, role } => {
+            let unknown = || vec![format!("{role}: no role; allowed: listener, sender, both")];
+            let role = Role::from_word(&role).ok_or_else(unknown)?;
+            Request::AddMember { group: GroupId(id), eui64: parsed(&eui64)?, role }
+        }
+        Ask::GroupRemove { id, eui64 } => {
+            Request::RemoveMember { group: GroupId(id), eui64: parsed(&eui64)? }
+        }
         Ask::WindowOpen { minutes } => {
             let until = now + Duration::from_secs(minutes.saturating_mul(60));
             Request::OpenWindow { until }
@@ -135,6 +145,7 @@ pub(super) fn answer(
             "payload": String::from_utf8_lossy(&payload),
             "round_trip_ms": round_trip.as_millis(),
         }),
+        (Reply::Groups(groups), _) => groups.iter().map(group_shown).collect(),
         (Reply::Devices(devices), Waiting::One(eui64)) => {
             match devices.iter().find(|device| device.eui64 == *eui64) {
                 Some(device) => shown(device),
@@ -158,6 +169,7 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
         (Refusal::Group(GroupRefused::IdTaken), _) => line("the number is another group's"),
         (Refusal::Group(GroupRefused::LabelTooLong), _) => line("the name is too long"),
         (Refusal::Group(GroupRefused::Full), _) => line("there are too many groups"),
+        (Refusal::Member(why), _) => vec![member_refused(*why)],
         (Refusal::Window(WindowRefused::InThePast), _) => line("at least one minute is allowed"),
         (Refusal::Window(WindowRefused::TooLong), _) => {
             vec![format!("at most {} minutes are allowed", WINDOW_MAX.as_secs() / 60)]
@@ -175,6 +187,25 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
     }
 }
 
+fn member_refused(why: MemberRefused) -> String {
+    match why {
+        MemberRefused::UnknownDevice => NOT_IN_INVENTORY.into(),
+        MemberRefused::UnknownGroup => "there is no such group; see `lowgate group list`".into(),
+        MemberRefused::Revoked => "the device is revoked: it gets no keys any more".into(),
+        MemberRefused::AlreadyIn => {
+            "the device is in the group already; remove it first to change its role".into()
+        }
+        MemberRefused::NotIn => "the device is not in the group".into(),
+        MemberRefused::BorderRouter => "the border router is in every group by itself".into(),
+        MemberRefused::SendersFull => {
+            format!("the group has {GROUP_SENDERS_MAX} senders, and no room for more")
+        }
+        MemberRefused::TooManyGroups => {
+            format!("the device is in {GROUPS_PER_DEVICE_MAX} groups, and holds no more")
+        }
+    }
+}
+
 fn import_fault(refused: &ImportRefused, file: &str, devices: &[Eui64]) -> String {
     let what = match refused.fault {
         ImportFault::EuiTaken => "the EUI-64 is in the inventory already".into(),
@@ -189,6 +220,9 @@ fn import_fault(refused: &ImportRefused, file: &str, devices: &[Eui64]) -> Strin
             "the domain has a border router; revoke that first".into()
         }
         ImportFault::InventoryFull => "the inventory is full".into(),
+        ImportFault::BorderRouterGroups => {
+            "the border router is in every group by itself: leave its groups empty".into()
+        }
     };
     let device = devices.get(refused.line).map(ToString::to_string).unwrap_or_default();
     format!("{file}: {device}: {what}")
@@ -213,6 +247,20 @@ fn shown(device: &DeviceView, prefix: [u8; 8], router: Option<&Router>, ledger: 
         "keys_confirmed": device.keys_confirmed,
         "handshakes_failed": device.handshakes_failed,
         "attempts": ledger.shown(device.eui64),
+    })
+}
+
+fn group_shown(group: &GroupView) -> Value {
+    let members = group.members.iter();
+    let members = members
+        .map(|(eui64, role)| json!({ "eui64": eui64.to_string(), "role": role.word() }))
+        .collect::<Value>();
+    json!({
+        "id": group.id.0,
+        "name": group.name,
+        "addr": group.addr.to_string(),
+        "epoch": group.epoch.raw(),
+        "members": members,
     })
 }
 
@@ -321,6 +369,9 @@ pub(super) fn manager_line(event: &ManagerEvent) -> Option<String> {
             format!("a handshake of somebody who says he is {claimed:?} failed: {reason:?}")
         }
         ManagerEvent::NotAuthorized { eui64, why } => format!("{eui64} is not let in: {why:?}"),
+        ManagerEvent::GroupWithheld { eui64, group } => {
+            format!("{eui64} asked for group {}, which the inventory does not give it", group.0)
+        }
         ManagerEvent::Admitted { eui64, short } => format!("{eui64} is admitted as {short:?}"),
         ManagerEvent::Returned { eui64, short } => format!("{eui64} is back as {short:?}"),
         ManagerEvent::KeysConfirmed { eui64 } => format!("{eui64} has its keys"),

@@ -77,12 +77,35 @@ pub enum Device {
 /// `lowgate group …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum Group {
-    /// A new group; devices join it by the inventory
+    /// A new group; devices join it by the inventory, or by `add`
     Create {
         /// Its number, never anybody else's
         id: u16,
         /// What people call it
         name: String,
+    },
+    /// All groups and who is in them
+    List {
+        /// How it is shown
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Puts a device into a group; one that is in the mesh gets the keys at once
+    Add {
+        /// The group's number
+        id: u16,
+        /// The device's EUI-64
+        eui64: String,
+        /// What it does there
+        #[arg(long, value_parser = ["listener", "sender", "both"])]
+        role: String,
+    },
+    /// Takes a device out of a group; all who stay get new keys
+    Remove {
+        /// The group's number
+        id: u16,
+        /// The device's EUI-64
+        eui64: String,
     },
 }
 
@@ -199,8 +222,20 @@ pub fn device(place: &Where, device: Device) -> ExitCode {
 
 /// `lowgate group …`
 pub fn group(place: &Where, group: Group) -> ExitCode {
-    let Group::Create { id, name } = group;
-    say(place, &Ask::GroupCreate { id, name }, |_| vec!["created".into()])
+    match group {
+        Group::Create { id, name } => {
+            say(place, &Ask::GroupCreate { id, name }, |_| vec!["created".into()])
+        }
+        Group::List { shown } => say(place, &Ask::GroupList, |value| {
+            if shown.json { vec![value.to_string()] } else { groups(value) }
+        }),
+        Group::Add { id, eui64, role } => {
+            say(place, &Ask::GroupAdd { id, eui64, role }, |_| vec!["added".into()])
+        }
+        Group::Remove { id, eui64 } => say(place, &Ask::GroupRemove { id, eui64 }, |_| {
+            vec!["removed; all who stay get new keys".into()]
+        }),
+    }
 }
 
 /// `lowgate window …`
@@ -285,6 +320,19 @@ pub(super) fn failed(fault: &str) -> ExitCode {
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|fault| format!("the system gives no event queue: {fault}"))
+}
+
+/// A line for each group, and one for each of its members.
+fn groups(value: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for group in value.as_array().into_iter().flatten() {
+        let (addr, name) = (text(&group["addr"]), text(&group["name"]));
+        lines.push(format!("{:<5}  {addr}  {name}", text(&group["id"])));
+        for member in group["members"].as_array().into_iter().flatten() {
+            lines.push(format!("       {}  {}", text(&member["eui64"]), text(&member["role"])));
+        }
+    }
+    lines
 }
 
 /// The join ledger of a device.

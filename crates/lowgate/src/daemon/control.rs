@@ -71,6 +71,24 @@ pub enum Ask {
         /// What people call it.
         name: String,
     },
+    /// All groups and who is in them.
+    GroupList,
+    /// A device in one more group.
+    GroupAdd {
+        /// Which group.
+        id: u16,
+        /// Which device.
+        eui64: String,
+        /// As what: listener, sender or both.
+        role: String,
+    },
+    /// A device in one group less.
+    GroupRemove {
+        /// Which group.
+        id: u16,
+        /// Which device.
+        eui64: String,
+    },
     /// Lets expected devices in.
     WindowOpen {
         /// For so long.

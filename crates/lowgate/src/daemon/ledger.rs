@@ -144,9 +144,6 @@ fn refusal_cause(why: NotAuthorized) -> String {
         NotAuthorized::WindowClosed => {
             "the window is closed; open it with `lowgate window open`".into()
         }
-        NotAuthorized::Group(group) => {
-            format!("it asks for group {}, which the inventory does not give it", group.0)
-        }
         other => format!("{other:?}"),
     }
 }

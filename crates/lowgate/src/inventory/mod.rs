@@ -16,7 +16,7 @@ mod row;
 
 pub use one::{Told, one};
 
-use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId, Role};
+use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId};
 use lowgate_sim::building::Building;
 use lowgate_units::Eui64;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +74,7 @@ pub fn emit(records: &[DeviceRecord]) -> String {
     for record in records {
         let psk: String = record.psk.expose().iter().map(|octet| format!("{octet:02x}")).collect();
         let groups =
-            record.groups.iter().map(|(group, role)| format!("{}:{}", group.0, role_word(*role)));
+            record.groups.iter().map(|(group, role)| format!("{}:{}", group.0, role.word()));
         let groups = groups.collect::<Vec<_>>().join(";");
         let room = match record.room.contains([',', '"']) {
             true => format!("\"{}\"", record.room.replace('"', "\"\"")),
@@ -84,14 +84,6 @@ pub fn emit(records: &[DeviceRecord]) -> String {
         text.push_str(&format!("{},{psk},{kind},{room},{groups}\n", record.eui64));
     }
     text
-}
-
-const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Listener => "listener",
-        Role::Sender => "sender",
-        Role::SenderAndListener => "both",
-    }
 }
 
 /// The devices of the file at `path`.

@@ -137,16 +137,11 @@ impl Reading<'_> {
             let what = format!("{} is no group; allowed: {allowed}", shown(part));
             self.fault(line, "groups", what);
         }
-        let role = match role.trim() {
-            "listener" => Some(Role::Listener),
-            "sender" => Some(Role::Sender),
-            "both" => Some(Role::SenderAndListener),
-            _ => {
-                let allowed = "id:role with the role listener, sender or both";
-                self.fault(line, "groups", format!("{}; allowed: {allowed}", shown(part)));
-                None
-            }
-        };
+        let role = Role::from_word(role.trim());
+        if role.is_none() {
+            let allowed = "id:role with the role listener, sender or both";
+            self.fault(line, "groups", format!("{}; allowed: {allowed}", shown(part)));
+        }
         Some((id?, role?))
     }
 }

@@ -3,14 +3,17 @@
 //! The checker sees to it throughout that no address, SenderID or key index is given twice, that
 //! nothing is sent that is not stored, and that nothing acknowledged is lost.
 
-use crate::world::{ROUTER, World, config, eui, secs};
+use crate::world::{GROUP, ROUTER, World, config, eui, secs};
 use lowgate_manager::{
-    Manager, ManagerEvent, ManagerInput, ManagerOutput, NewDomain, Refusal, Reply, Request,
-    RequestId,
+    GroupId, Manager, ManagerEvent, ManagerInput, ManagerOutput, NewDomain, Refusal, Reply,
+    Request, RequestId, Role,
 };
 use lowgate_units::{Channel, Instant, Ipv6Addr, Prng, SeededEntropy};
 
-/// A border router, a switch and three lights join, one light is expelled, another one joins late.
+const BLINDS: GroupId = GroupId(8);
+
+/// A border router, a switch and three lights join, one light is expelled, another one joins late, one
+/// leaves its group, the switch gets another one.
 fn history(world: &mut World) {
     world.import_office(3);
     world.open_window();
@@ -22,6 +25,9 @@ fn history(world: &mut World) {
     world.must(Request::Revoke { eui64: eui(2) });
     world.run_for(secs(2));
     world.start(eui(3));
+    world.must(Request::CreateGroup { id: BLINDS, name: "blinds".into() });
+    world.must(Request::AddMember { group: BLINDS, eui64: eui(100), role: Role::Sender });
+    world.must(Request::RemoveMember { group: GROUP, eui64: eui(1) });
     world.run_for(secs(150));
 }
 
@@ -36,6 +42,20 @@ fn check_end(world: &mut World, context: &str) {
     assert!(!world.device(ROUTER).admitted.contains_key(&eui(2)), "{context}");
     assert!(!world.device(eui(2)).key_indices().contains(&2), "{context}");
     assert_eq!(world.device(ROUTER).sends_with, Some(2), "{context}");
+    let epoch = |id| world.manager.domain().groups()[&id].epoch.tek_id;
+    let (lights, blinds) = (epoch(GROUP), epoch(BLINDS));
+    for (eui64, group, epoch) in [
+        (ROUTER, GROUP, lights),
+        (ROUTER, BLINDS, blinds),
+        (eui(3), GROUP, lights),
+        (eui(100), GROUP, lights),
+        (eui(100), BLINDS, blinds),
+    ] {
+        let held = world.device(eui64).groups.get(&group).map(|spd| spd.tek_id);
+        assert_eq!(held, Some(epoch), "{context}: {eui64} in {group:?}");
+    }
+    let gone = world.device(eui(1)).groups.get(&GROUP).map(|spd| spd.tek_id);
+    assert_ne!(gone, Some(lights), "{context}");
 }
 
 #[test]

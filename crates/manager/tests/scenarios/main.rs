@@ -1,6 +1,7 @@
 //! The manager among devices with real DTLS clients, in virtual time.
 
 mod crash;
+mod groups;
 mod join;
 mod rekey;
 mod requests;

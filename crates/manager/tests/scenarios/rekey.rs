@@ -94,7 +94,8 @@ fn a_group() {
         (world.device(eui(1)).groups[&GROUP].clone(), world.device(eui(20)).groups[&other].clone());
     let calm = group(&mut world);
     assert_eq!((calm.id, calm.tek_id, calm.generation), (GROUP, before.tek_id.raw(), 1));
-    assert_eq!((calm.senders, calm.members, calm.unconfirmed), (1, 5, vec![]));
+    // The switch and the border router send.
+    assert_eq!((calm.senders, calm.members, calm.unconfirmed), (2, 6, vec![]));
     world.device(eui(2)).mute = true;
     world.must(Request::RekeyGroup { id: GROUP });
     world.run_for(secs(60));
@@ -107,9 +108,9 @@ fn a_group() {
     assert_eq!(world.device(eui(20)).groups[&other], blinds);
     let after = group(&mut world);
     assert_eq!((after.tek_id, after.generation), (before.tek_id.next().raw(), 1));
-    assert_eq!((after.senders, after.members, after.unconfirmed), (1, 5, vec![eui(2)]));
+    assert_eq!((after.senders, after.members, after.unconfirmed), (2, 6, vec![eui(2)]));
     let told = |event: &ManagerEvent| {
-        matches!(event, ManagerEvent::EpochProgress { group: GROUP, done: 4, of: 5 })
+        matches!(event, ManagerEvent::EpochProgress { group: GROUP, done: 5, of: 6 })
     };
     assert_eq!(world.count(told), 1);
     world.device(eui(2)).mute = false;

@@ -1,5 +1,6 @@
 //! What happens to a small office in the course of its life.
 
+mod groups;
 mod outside;
 mod restart;
 mod world;

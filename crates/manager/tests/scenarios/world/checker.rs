@@ -1,7 +1,7 @@
 //! What must hold whatever happens: looked at from outside, over all lives of the manager.
 
 use lowgate_manager::{
-    Batch, Change, DeviceState, Domain, GroupId, Kind, Request, SenderId, TekId,
+    Batch, Change, DeviceRecord, DeviceState, Domain, GroupId, Kind, Request, Role, SenderId, TekId,
 };
 use lowgate_units::{Eui64, ShortAddr};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub(crate) struct Checker {
     /// In which handshake a device heard of a SenderID.
     heard: BTreeMap<(u32, TekId, SenderId), (Eui64, u64)>,
     acknowledged: Vec<Request>,
+    /// Changes of membership, by the store.
+    moves: Vec<Change>,
     /// RANDs by bundle: one that comes again under a TGK makes the same keys.
     rands: BTreeMap<(u32, [u8; 16]), TekId>,
     current: BTreeMap<GroupId, TekId>,
@@ -45,6 +47,9 @@ impl Checker {
                     let earlier = self.sender_ids.insert((*group, epoch, *sender_id), *eui64);
                     assert!(earlier.is_none(), "{sender_id:?} was {earlier:?}'s");
                 }
+                Change::MemberAdded { .. } | Change::MemberRemoved { .. } => {
+                    self.moves.push(change.clone());
+                }
                 _ => {}
             }
         }
@@ -60,6 +65,14 @@ impl Checker {
     }
 
     pub(crate) fn acknowledged(&mut self, request: Request) {
+        let change = match request {
+            Request::AddMember { group, eui64, role } => {
+                Some(Change::MemberAdded { group, eui64, role })
+            }
+            Request::RemoveMember { group, eui64 } => Some(Change::MemberRemoved { group, eui64 }),
+            _ => None,
+        };
+        assert!(change.is_none_or(|change| self.moves.contains(&change)), "{request:?} is stored");
         self.acknowledged.push(request);
     }
 
@@ -69,8 +82,15 @@ impl Checker {
             match request {
                 Request::Import(records) => {
                     for record in records {
-                        let device = &domain.devices()[&record.eui64];
-                        assert_eq!(&device.record, record);
+                        let mut expected = record.clone();
+                        self.moves.iter().for_each(|change| moved(&mut expected, change));
+                        let mut stored = domain.devices()[&record.eui64].record.clone();
+                        if stored.kind == Kind::BorderRouter {
+                            let all = domain.groups().keys().map(|id| (*id, Role::Sender));
+                            assert!(stored.groups.is_empty() || stored.groups == all.collect());
+                            stored.groups.clear();
+                        }
+                        assert_eq!(stored, expected);
                     }
                 }
                 Request::CreateGroup { id, .. } => assert!(domain.groups().contains_key(id)),
@@ -115,5 +135,20 @@ impl Checker {
             let same = earlier.is_none_or(|earlier| earlier == (eui64, handshake));
             assert!(same, "{sender_id:?} of {eui64} outlived its handshake: {earlier:?}");
         }
+    }
+}
+
+/// The inventory's line after a change of membership.
+fn moved(record: &mut DeviceRecord, change: &Change) {
+    match change {
+        // The border router's follow from the groups there are.
+        _ if record.kind == Kind::BorderRouter => {}
+        Change::MemberAdded { group, eui64, role } if *eui64 == record.eui64 => {
+            record.groups.insert(*group, *role);
+        }
+        Change::MemberRemoved { group, eui64 } if *eui64 == record.eui64 => {
+            record.groups.remove(group);
+        }
+        _ => {}
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Device {
     pub(crate) link_keys: BTreeMap<u8, [u8; 16]>,
     pub(crate) sends_with: Option<u8>,
     pub(crate) groups: BTreeMap<GroupId, Spd>,
+    /// What it was told to leave.
+    pub(crate) left: Vec<GroupId>,
     pub(crate) errors: Vec<KeyError>,
     pub(crate) closed: Vec<CloseReason>,
     pub(crate) handshakes: u64,
@@ -92,6 +94,7 @@ impl Device {
             link_keys: BTreeMap::new(),
             sends_with: None,
             groups: BTreeMap::new(),
+            left: Vec::new(),
             errors: Vec::new(),
             closed: Vec::new(),
             handshakes: 0,
@@ -336,7 +339,14 @@ impl Device {
             }
             Message::Cfg { cfg, .. } => self.configure(cfg, checker),
             Message::Err { error, .. } => self.errors.push(*error),
-            Message::Ack { .. } | Message::Req(_) => {}
+            Message::Req(req) => {
+                let gone = req.wishes.iter().filter(|wish| wish.role.is_none());
+                for wish in gone {
+                    self.groups.remove(&wish.group);
+                    self.left.push(wish.group);
+                }
+            }
+            Message::Ack { .. } => {}
         }
     }
 
