@@ -1,5 +1,6 @@
 //! What the tests of this package share. The tests themselves are in `tests/`, their data in `data/`.
 
+pub mod kept;
 pub mod loopback;
 pub mod program;
 pub mod site;

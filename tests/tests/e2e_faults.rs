@@ -22,7 +22,7 @@ fn command(prng: &mut Prng, kind: &str) -> String {
     match kind {
         "reset" => kind.into(),
         "lose" | "flip" => format!("{kind} {}", 1 + prng.below(300)),
-        _ => format!("{kind} {}", between(prng, 50, 4000).as_secs_f64()),
+        _ => format!("{kind} {}", between(prng, 50, 3000).as_secs_f64()),
     }
 }
 
