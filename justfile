@@ -9,6 +9,10 @@ interop:
     cargo xtask interop
 e2e:
     cargo xtask e2e
+soak-faults:
+    cargo xtask soak faults
+soak-kills:
+    cargo xtask soak kills
 deny:
     cargo xtask deny
 ci:

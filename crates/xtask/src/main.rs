@@ -14,6 +14,9 @@ cargo xtask <task>
   embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
   interop    tests against programs that others wrote (as root, installs them with apt-get)
   e2e        the daemon on a real kernel, in network namespaces of its own (as root)
+  soak WHAT [N]
+             the same for longer (as root): `faults` of the serial line, 1000 of them; `kills` of the
+             daemon while devices join, 200 of them
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
 /// The device's instruction set.
@@ -26,6 +29,10 @@ fn main() -> ExitCode {
         ["embedded"] => embedded(),
         ["interop"] => interop(),
         ["e2e"] => e2e(),
+        ["soak", "faults"] => soak("e2e_faults", "1000"),
+        ["soak", "faults", rounds] => soak("e2e_faults", rounds),
+        ["soak", "kills"] => soak("e2e_kills", "200"),
+        ["soak", "kills", rounds] => soak("e2e_kills", rounds),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");
@@ -100,12 +107,26 @@ fn e2e() -> Result<(), String> {
     peers::provide()?;
     let tun = ["-n", "cargo", "test", "-p", "lowgate-linux", "--features", "e2e", "--lib", "tun"];
     Step::new("unshare", &tun).run()?;
+    on_a_kernel("e2e_*", None)
+}
+
+/// What a long run found prints its seed: LOWGATE_SEED=N runs it again.
+fn soak(test: &str, rounds: &str) -> Result<(), String> {
+    if rounds.parse::<u32>().is_err() {
+        return Err(format!("{rounds:?}: how many times? Write a number"));
+    }
+    peers::provide()?;
+    on_a_kernel(test, Some(rounds))
+}
+
+fn on_a_kernel(test: &str, rounds: Option<&str>) -> Result<(), String> {
     cargo(&["build", "--release"]).run()?;
     let binary = run::root().join("target/release/lowgate");
-    let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", "e2e_*", "--"];
-    cargo(&[&test[..], &["--test-threads=1"]].concat())
-        .env("LOWGATE_BIN", binary.display().to_string())
-        .run()
+    let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", test, "--"];
+    let shown = if rounds.is_some() { &["--nocapture"][..] } else { &[] };
+    let step = cargo(&[&test[..], &["--test-threads=1"], shown].concat())
+        .env("LOWGATE_BIN", binary.display().to_string());
+    rounds.into_iter().fold(step, |step, rounds| step.env("LOWGATE_ROUNDS", rounds)).run()
 }
 
 /// Without the advisories: their database is a git repository, and the machines that run this
