@@ -1,8 +1,12 @@
-//! The command line of Lowgate.
+//! The command line of Lowgate: what may be said, and who is told.
+//!
+//! **Invariant:** [`definition`] is all there is; manual pages and completions are made of it, never by hand.
 
-use clap::{Parser, Subcommand};
-use lowgate::daemon::{claim, commands, keys};
-use lowgate::{decode, demo, rcp, sim};
+use crate::daemon::{claim, commands, keys};
+use crate::{decode, demo, rcp, sim};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,7 +39,7 @@ enum Command {
     /// Writes a configuration in which every key is documented
     Init {
         /// Where to
-        #[arg(default_value = lowgate::daemon::config::PATH)]
+        #[arg(default_value = crate::daemon::config::PATH)]
         file: PathBuf,
     },
     /// Border router and domain manager in one process
@@ -112,6 +116,11 @@ enum Command {
         #[command(subcommand)]
         rcp: rcp::Rcp,
     },
+    /// Writes what a shell needs to complete this command line
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 #[derive(Subcommand)]
@@ -120,7 +129,15 @@ enum Sim {
     Serve(sim::ServeOptions),
 }
 
-fn main() -> ExitCode {
+/// The whole command line, for programs that describe it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Arguments::command()
+}
+
+/// Does what the process was asked on its command line.
+#[must_use]
+pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let command_line: Vec<String> = std::env::args().skip(1).collect();
     let command_line = format!("lowgate {}", command_line.join(" "));
@@ -143,7 +160,16 @@ fn main() -> ExitCode {
         Command::Status { place, shown } => commands::status(&place, shown),
         Command::Events { place } => commands::events(&place),
         Command::Rcp { place, rcp } => rcp::run(&place, &rcp),
+        Command::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut definition(), "lowgate", &mut script);
+    // A shell that reads half of it and goes has what it wanted.
+    let _ = std::io::stdout().write_all(&script);
+    ExitCode::SUCCESS
 }
 
 fn show(file: &Path, keys: Option<&Path>) -> ExitCode {
@@ -152,6 +178,29 @@ fn show(file: &Path, keys: Option<&Path>) -> ExitCode {
         Err(faults) => {
             faults.iter().for_each(|fault| eprintln!("{fault}"));
             ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn the_definition_contradicts_itself_nowhere() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn every_shell_completes_every_command() {
+        for shell in Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut definition(), "lowgate", &mut script);
+            let script = String::from_utf8(script).expect("text");
+            for command in definition().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+            }
         }
     }
 }

@@ -1,0 +1,7 @@
+//! The program `lowgate`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lowgate::cli::main()
+}
