@@ -14,5 +14,6 @@ mod line;
 mod mesh;
 mod origin;
 mod run;
+mod service;
 mod storage;
 mod table;

@@ -53,8 +53,10 @@ pub(super) fn listen(socket: &Path) -> Result<UnixListener, String> {
     // The lock on the state's folder says that no daemon of ours uses it.
     let _ = fs::remove_file(socket);
     let listener = UnixListener::bind(socket).and_then(|listener| {
-        // Whoever may write to it rules the domain.
-        fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+        // Whoever may write to it rules the domain: never the world, and the daemon's group only where
+        // the umask grants it writing, which the usual one (022) does not.
+        let mode = fs::metadata(socket)?.permissions().mode() & 0o660;
+        fs::set_permissions(socket, fs::Permissions::from_mode(mode))?;
         Ok(listener)
     });
     listener.map_err(|fault| format!("{}: {fault}; see control.socket", socket.display()))

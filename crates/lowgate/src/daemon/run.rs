@@ -6,6 +6,7 @@ use super::control::{self, Asked};
 use super::core::{BorderRouter, Core, Wish};
 use super::line::{self, FromLine};
 use super::origin;
+use super::service::Service;
 use super::storage::{Done, Storage};
 use lowgate_access::{JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
 use lowgate_linux::{Serial, SerialUrl, Tun};
@@ -99,9 +100,12 @@ struct Inside {
 /// One line, with the cause and the remedy.
 pub(super) async fn run(role: Role, config: &Config, out: &mut dyn Write) -> Result<(), String> {
     let clock = Clock::new();
-    let (mut core, mut outside, mut inside) = begin(&clock, role, config, out).await?;
+    let mut service = Service::of_environment()?;
+    let (mut core, mut outside, mut inside, lines) = begin(&clock, role, config).await?;
     core.start(clock.now());
     let mut terminate = signal(SignalKind::terminate()).map_err(|fault| fault.to_string())?;
+    service.ready(&lines.join("; "));
+    lines.into_iter().for_each(|line| outside.tell(line, out));
     loop {
         let (wishes, until) = core.drain(clock.now());
         outside.fulfil(wishes, out).await?;
@@ -109,24 +113,25 @@ pub(super) async fn run(role: Role, config: &Config, out: &mut dyn Write) -> Res
             Instant::FAR_FUTURE => SLEEP_MAX,
             until => until.since(clock.now()).min(SLEEP_MAX),
         };
+        let pause = service.alive().map_or(pause, |watched| pause.min(watched));
         tokio::select! {
             fed = feed(&clock, &mut core, &mut outside, &mut inside, out, pause) => fed?,
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
         }
     }
+    service.stopping();
     // Whatever is in its place by now is not ours.
     let _ = fs::remove_file(&config.control.socket);
     Ok(())
 }
 
-/// Everything is checked before anything is changed.
+/// Everything is checked before anything is changed. What it begins with comes as lines for people.
 async fn begin(
     clock: &Clock,
     role: Role,
     config: &Config,
-    out: &mut dyn Write,
-) -> Result<(Core, Outside, Inside), String> {
+) -> Result<(Core, Outside, Inside, Vec<String>), String> {
     let (with_router, with_manager) = (role != Role::Manager, role != Role::BorderRouter);
     if role != Role::Both && config.manager.address.is_none() {
         return Err(
@@ -143,8 +148,9 @@ async fn begin(
     let listener = origin::listen(&config.control.socket)?;
     let (asked, questions) = mpsc::channel(control::WAITING_MAX);
     let (events, _) = broadcast::channel(control::EVENTS_KEPT);
+    let mut lines = Vec::new();
     let sockets = match &manager {
-        Some(manager) => Some(manager_sockets(manager, config, tun.as_ref(), out).await?),
+        Some(manager) => Some(manager_sockets(manager, config, tun.as_ref(), &mut lines).await?),
         None => None,
     };
     let (mut border_router, mut mesh, mut from_line) = (None, None, None);
@@ -158,7 +164,7 @@ async fn begin(
         tokio::spawn(async move { line::drive(url, serial, for_line, &asked_anew, tell).await });
         let (manager_addr, eui64) = (router.manager_addr, router.router.node().eui64());
         let interface = &config.network.interface;
-        let _ = writeln!(out, "border router {eui64} on {interface}, manager at {manager_addr}");
+        lines.push(format!("border router {eui64} on {interface}, manager at {manager_addr}"));
         mesh = Some(Mesh { to_line, anew, tun, socket, manager_addr });
         (border_router, from_line) = (Some(router), Some(heard));
     }
@@ -170,7 +176,7 @@ async fn begin(
         core.request(clock.now(), Request::Import(vec![claim.record()]));
     }
     let outside = Outside { mesh, manager: sockets, storage: Storage::start(store, flash), events };
-    Ok((core, outside, Inside { from_line, questions, _lock: lock }))
+    Ok((core, outside, Inside { from_line, questions, _lock: lock }, lines))
 }
 
 fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
@@ -206,7 +212,7 @@ async fn manager_sockets(
     manager: &Manager,
     config: &Config,
     tun: Option<&Tun>,
-    out: &mut dyn Write,
+    lines: &mut Vec<String>,
 ) -> Result<ManagerSockets, String> {
     let domain = manager.domain().config();
     let (mesh, addr) = (Iid([0; 8]).under(domain.mesh_prefix), domain.manager_addr);
@@ -215,7 +221,7 @@ async fn manager_sockets(
     }
     let relayed = bind(addr, MANAGER_RELAY_PORT).await?;
     let direct = bind(addr, MANAGER_PORT).await?;
-    let _ = writeln!(out, "mesh {mesh}/64, manager at {addr}");
+    lines.push(format!("mesh {mesh}/64, manager at {addr}"));
     Ok(ManagerSockets { relayed, direct })
 }
 
