@@ -4,10 +4,12 @@
 //! unless its revision is the next one. The file holds keys: nobody but its owner may read it.
 
 mod flash;
+mod image;
 mod load;
 mod write;
 
 pub use flash::{FlashError, FlashFile, FlashRecord};
+pub use image::IMAGE_OCTETS_MAX;
 use lowgate_manager::{Batch, Snapshot, Store, StoreError};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fs::{self, OpenOptions};
