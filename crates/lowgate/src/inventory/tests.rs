@@ -119,7 +119,7 @@ fn wrong_fields() {
                 PSK,
                 "light,Kitchen,1:both;7:both;8:both;9:both;10:both;11:both;12:both;13:both;14:both",
             ),
-            "2: groups: 9 groups; allowed: 8".into(),
+            "2: groups: 9 groups; allowed: 4".into(),
         ),
         (
             row(EUI64, PSK, "light,Kitchen"),
