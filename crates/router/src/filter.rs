@@ -1,11 +1,13 @@
 //! What the building's network may send into the mesh, and how much of it.
 //!
 //! The mesh is slow and shared: what comes from outside may not crowd out who joins and who switches a
-//! light. The domain manager is no outsider.
+//! light. The domain manager is no outsider, but its address can be forged: what comes in its name is no
+//! more than it ever sends.
 //!
 //! **Invariant:** tables are bounded; what is not understood does not pass. What was not asked for passes
 //! only if [`Inward`] names it.
 
+use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
 use lowgate_units::{Duration, Instant, Ipv6Addr};
 use smoltcp::wire::{IpProtocol, Ipv6Packet, UdpPacket};
 use std::collections::BTreeMap;
@@ -45,6 +47,11 @@ impl Inward {
     /// Everything that can be allowed.
     pub const ALL: Self = Self { coap: true, coaps: true, echo: true };
 }
+/// Of the domain manager: as much as a hop carries.
+const MANAGER: Rate = Rate { per_second: 8192, burst: 32_768 };
+/// The manager's port and the devices'.
+const MANAGER_PORTS: [(u16, u16); 2] =
+    [(MANAGER_PORT, JOINER_PORT), (MANAGER_RELAY_PORT, JOIN_PORT)];
 
 /// Why a packet did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +115,8 @@ enum Talk {
 #[derive(Debug)]
 pub struct Filter {
     allowed: Inward,
+    manager_addr: Ipv6Addr,
+    manager: Bucket,
     flows: BTreeMap<Flow, Instant>,
     all: Bucket,
     sources: BTreeMap<Ipv6Addr, Bucket>,
@@ -116,9 +125,10 @@ pub struct Filter {
 
 impl Filter {
     /// A filter that has let nothing through yet.
-    pub fn new(now: Instant, allowed: Inward) -> Self {
+    pub fn new(now: Instant, allowed: Inward, manager_addr: Ipv6Addr) -> Self {
         let (flows, sources, dropped) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { allowed, flows, all: Bucket::full(now, ALL), sources, dropped }
+        let (all, manager) = (Bucket::full(now, ALL), Bucket::full(now, MANAGER));
+        Self { allowed, manager_addr, manager, flows, all, sources, dropped }
     }
 
     /// How many packets did not pass, and why.
@@ -134,7 +144,7 @@ impl Filter {
             Kind::EchoRequest { identifier } => (Talk::Echo, (src, identifier), (dst, identifier)),
             Kind::EchoReply { .. } | Kind::Icmpv6Error | Kind::OtherIcmpv6 => return,
         };
-        if self.flows.len() >= FLOWS_MAX {
+        if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {
             let oldest = self.flows.iter().min_by_key(|(_, at)| **at).map(|(flow, _)| *flow);
             oldest.and_then(|flow| self.flows.remove(&flow));
         }
@@ -155,6 +165,9 @@ impl Filter {
 
     fn judge(&mut self, now: Instant, packet: &[u8]) -> Result<(), FilterDrop> {
         let Shape { src, dst, kind } = shape(packet).ok_or(FilterDrop::NotUnderstood)?;
+        if src == self.manager_addr && kind.is_of_manager() {
+            return self.judge_manager(now, packet.len());
+        }
         let allowed = match kind {
             Kind::Icmpv6Error => true,
             Kind::OtherIcmpv6 => false,
@@ -171,17 +184,18 @@ impl Filter {
         if !allowed {
             return Err(FilterDrop::NotAllowed);
         }
-        self.all.fill(now, ALL);
         let octets = packet.len();
+        // First: a flood of forged sources then costs little, and makes nobody's bucket be forgotten.
+        self.all.fill(now, ALL);
+        if !self.all.holds(octets) {
+            return Err(FilterDrop::Rate);
+        }
         let own = self.source(now, src);
         own.fill(now, EACH);
         if !own.holds(octets) {
             return Err(FilterDrop::SourceRate);
         }
-        if !self.all.holds(octets) {
-            return Err(FilterDrop::Rate);
-        }
-        self.source(now, src).take(octets);
+        own.take(octets);
         self.all.take(octets);
         Ok(())
     }
@@ -189,6 +203,16 @@ impl Filter {
     fn is_answer(&mut self, now: Instant, flow: Flow) -> bool {
         let live = self.flows.get_mut(&flow).filter(|at| now.since(**at) < FLOW_IDLE);
         live.map(|at| *at = now).is_some()
+    }
+
+    /// Keys are not behind this: they are behind the sessions in these datagrams.
+    fn judge_manager(&mut self, now: Instant, len: usize) -> Result<(), FilterDrop> {
+        self.manager.fill(now, MANAGER);
+        if !self.manager.holds(len) {
+            return Err(FilterDrop::SourceRate);
+        }
+        self.manager.take(len);
+        Ok(())
     }
 
     /// Sources that were not heard for longest make room: their buckets are the fullest.
@@ -214,6 +238,14 @@ enum Kind {
     EchoReply { identifier: u16 },
     Icmpv6Error,
     OtherIcmpv6,
+}
+
+impl Kind {
+    /// Whether the domain manager sends such.
+    fn is_of_manager(&self) -> bool {
+        matches!(self, Self::Udp { src_port, dst_port }
+            if MANAGER_PORTS.contains(&(*src_port, *dst_port)))
+    }
 }
 
 /// What can be judged of a packet. Hop-by-hop options, which packets of the mesh carry (RFC 9008 section
@@ -260,6 +292,12 @@ mod tests {
     const NOW: Instant = Instant::from_secs(1);
     const DEVICE: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 7);
 
+    const MANAGER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 3, 0, 0, 0, 1);
+
+    fn filter() -> Filter {
+        Filter::new(NOW, Inward::ALL, MANAGER_ADDR)
+    }
+
     fn outsider(n: u16) -> Ipv6Addr {
         Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, n)
     }
@@ -275,7 +313,7 @@ mod tests {
 
     #[test]
     fn coap_passes_and_others_only_as_answers() {
-        let mut filter = Filter::new(NOW, Inward::ALL);
+        let mut filter = filter();
         check(&mut filter, &to_device(outsider(1), 40_000, 5683, 10), Ok(()));
         check(&mut filter, &to_device(outsider(1), 40_000, 5684, 10), Ok(()));
         let answer = to_device(outsider(1), 123, 61_616, 10);
@@ -302,7 +340,7 @@ mod tests {
 
     #[test]
     fn echoes_are_answered_and_asked_for() {
-        let mut filter = Filter::new(NOW, Inward::ALL);
+        let mut filter = filter();
         check(&mut filter, &icmpv6(outsider(1), DEVICE, ECHO_REQUEST, 7), Ok(()));
         check(&mut filter, &icmpv6(outsider(1), DEVICE, 1, 0), Ok(()));
         check(&mut filter, &icmpv6(outsider(1), DEVICE, 135, 0), Err(FilterDrop::NotAllowed));
@@ -326,12 +364,12 @@ mod tests {
             (Inward { echo: true, ..none }, icmpv6(outsider(1), DEVICE, ECHO_REQUEST, 7)),
         ];
         for (named, _) in &begin {
-            let mut filter = Filter::new(NOW, *named);
+            let mut filter = Filter::new(NOW, *named, MANAGER_ADDR);
             for (needed, packet) in &begin {
                 check(&mut filter, packet, if needed == named { Ok(()) } else { not_allowed });
             }
         }
-        let mut filter = Filter::new(NOW, none);
+        let mut filter = Filter::new(NOW, none, MANAGER_ADDR);
         let (src, dst) = (DEVICE, outsider(1));
         let question = Datagram { src, dst, src_port: 40_000, dst_port: COAP_PORT, payload: b"?" };
         filter.outward(NOW, &packet(&question));
@@ -341,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_flood_takes_its_share_and_no_more() {
-        let mut filter = Filter::new(NOW, Inward::ALL);
+        let mut filter = filter();
         let flood = to_device(outsider(1), 40_000, 5683, 100);
         let mut passed = 0;
         for milli in 0..10_000 {
@@ -358,7 +396,7 @@ mod tests {
 
     #[test]
     fn many_sources_share_what_there_is() {
-        let mut filter = Filter::new(NOW, Inward::ALL);
+        let mut filter = filter();
         let mut passed = 0;
         for n in 0..10_000 {
             let flood = to_device(outsider(n), 40_000, 5683, 1000);
@@ -369,8 +407,23 @@ mod tests {
     }
 
     #[test]
+    fn in_the_manager_s_name_passes_what_the_manager_sends() {
+        let mut filter = filter();
+        let sent = |src_port, dst_port| to_device(MANAGER_ADDR, src_port, dst_port, 300);
+        check(&mut filter, &sent(MANAGER_PORT, JOINER_PORT), Ok(()));
+        check(&mut filter, &sent(MANAGER_RELAY_PORT, JOIN_PORT), Ok(()));
+        // Else its machine is one as any other.
+        check(&mut filter, &sent(40_000, 5683), Ok(()));
+        check(&mut filter, &sent(MANAGER_PORT, JOIN_PORT), Err(FilterDrop::NotAllowed));
+        let flood = sent(MANAGER_PORT, JOINER_PORT);
+        let passed = (0..10_000).filter(|_| filter.inward(NOW, &flood).is_ok()).count();
+        assert!(passed * flood.len() <= MANAGER.burst as usize, "{passed}");
+        check(&mut filter, &to_device(outsider(1), 40_000, 5683, 300), Ok(()));
+    }
+
+    #[test]
     fn conversations_are_bounded() {
-        let mut filter = Filter::new(NOW, Inward::ALL);
+        let mut filter = filter();
         for n in 0..2 * FLOWS_MAX as u16 {
             let (src, dst) = (DEVICE, outsider(n));
             let question = Datagram { src, dst, src_port: 1, dst_port: 2, payload: b"?" };
@@ -384,7 +437,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_never_panic(octets: Vec<u8>) {
-            let mut filter = Filter::new(NOW, Inward::ALL);
+            let mut filter = filter();
             filter.outward(NOW, &octets);
             let _ = filter.inward(NOW, &octets);
         }

@@ -103,7 +103,7 @@ impl Router {
         Self {
             members: records.iter().filter_map(member).take(MEMBERS_MAX).collect(),
             node: Node::new(now, config.node, records, entropy, prng),
-            filter: Filter::new(now, config.inward),
+            filter: Filter::new(now, config.inward, config.manager_addr),
             backbone_addr: config.backbone_addr,
             manager_addr: config.manager_addr,
             named: BTreeSet::new(),
@@ -186,15 +186,9 @@ impl Router {
     }
 
     fn backbone(&mut self, now: Instant, octets: &[u8]) {
-        let own = datagram(octets).filter(|datagram| datagram.dst == self.backbone_addr);
-        if let Some(datagram) = own {
-            let from_manager = datagram.src == self.manager_addr
-                && (datagram.src_port, datagram.dst_port) == (MANAGER_PORT, JOINER_PORT);
-            if let (true, Ok(octets)) = (from_manager, heapless::Vec::from_slice(datagram.payload))
-            {
-                self.node.handle(now, NodeInput::FromManager(octets));
-            }
-        } else if (self.is_of_manager(octets) || self.filter.inward(now, octets).is_ok())
+        if destination(octets) == Some(self.backbone_addr) {
+            self.own_datagram(now, octets);
+        } else if self.filter.inward(now, octets).is_ok()
             && let Ok(packet) = Packet::from_slice(octets)
         {
             // What is not for the mesh's prefix, the node's stack drops by name.
@@ -202,9 +196,17 @@ impl Router {
         }
     }
 
-    /// The building's network is trusted with who is who; keys are not behind this.
-    fn is_of_manager(&self, octets: &[u8]) -> bool {
-        datagram(octets).is_some_and(|datagram| datagram.src == self.manager_addr)
+    /// The border router's own session with the domain manager, and nothing else.
+    fn own_datagram(&mut self, now: Instant, octets: &[u8]) {
+        let from_manager = datagram(octets).filter(|datagram| {
+            datagram.src == self.manager_addr
+                && (datagram.src_port, datagram.dst_port) == (MANAGER_PORT, JOINER_PORT)
+        });
+        if let Some(datagram) = from_manager
+            && let Ok(octets) = heapless::Vec::from_slice(datagram.payload)
+        {
+            self.node.handle(now, NodeInput::FromManager(octets));
+        }
     }
 
     /// What the manager asks, which its session authenticated; the CoAP code that answers.
@@ -266,6 +268,12 @@ impl Router {
             self.node.handle(now, NodeInput::Admitted { eui64: *eui64, short: *short });
         }
     }
+}
+
+/// Of an IPv6 packet, as long as nobody relies on it.
+fn destination(packet: &[u8]) -> Option<Ipv6Addr> {
+    let octets: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
+    Some(octets.into())
 }
 
 #[cfg(test)]
