@@ -15,5 +15,7 @@ soak-kills:
     cargo xtask soak kills
 deny:
     cargo xtask deny
+bench-forward file:
+    cargo xtask bench forward --json {{file}}
 ci:
     .ci/run

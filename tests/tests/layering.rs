@@ -46,7 +46,7 @@ const TABLE: &[(&str, u8, May)] = &[
 ];
 
 /// Outside the layers: they may import all, and only dev-dependencies may name them.
-const OUTSIDE: &[&str] = &["xtask", "testkit", "fuzz", "tests"];
+const OUTSIDE: &[&str] = &["xtask", "bench", "testkit", "fuzz", "tests"];
 
 /// The first layer that may do input and output.
 const EDGE: u8 = 6;

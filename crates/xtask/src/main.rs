@@ -17,6 +17,8 @@ cargo xtask <task>
   soak WHAT [N]
              the same for longer (as root): `faults` of the serial line, 1000 of them; `kills` of the
              daemon while devices join, 200 of them
+  bench forward --json FILE
+             what a datagram costs the border router, against the kernel and OpenSSL (as root)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
 /// The device's instruction set.
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["soak", "faults", rounds] => soak("e2e_faults", rounds),
         ["soak", "kills"] => soak("e2e_kills", "200"),
         ["soak", "kills", rounds] => soak("e2e_kills", rounds),
+        ["bench", "forward", "--json", file] => bench_forward(file),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");
@@ -98,13 +101,13 @@ fn no_std_packages() -> Result<Vec<String>, String> {
 }
 
 fn interop() -> Result<(), String> {
-    peers::provide()?;
+    peers::provide(peers::TESTS)?;
     cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"]).run()
 }
 
 /// One test after the other: each has a mesh that lives in real time, and would starve the next.
 fn e2e() -> Result<(), String> {
-    peers::provide()?;
+    peers::provide(peers::TESTS)?;
     let tun = ["-n", "cargo", "test", "-p", "lowgate-linux", "--features", "e2e", "--lib", "tun"];
     Step::new("unshare", &tun).run()?;
     on_a_kernel("e2e_*", None)
@@ -115,7 +118,7 @@ fn soak(test: &str, rounds: &str) -> Result<(), String> {
     if rounds.parse::<u32>().is_err() {
         return Err(format!("{rounds:?}: how many times? Write a number"));
     }
-    peers::provide()?;
+    peers::provide(peers::TESTS)?;
     on_a_kernel(test, Some(rounds))
 }
 
@@ -127,6 +130,14 @@ fn on_a_kernel(test: &str, rounds: Option<&str>) -> Result<(), String> {
     let step = cargo(&[&test[..], &["--test-threads=1"], shown].concat())
         .env("LOWGATE_BIN", binary.display().to_string());
     rounds.into_iter().fold(step, |step, rounds| step.env("LOWGATE_ROUNDS", rounds)).run()
+}
+
+fn bench_forward(file: &str) -> Result<(), String> {
+    peers::provide(peers::BENCH)?;
+    cargo(&["build", "--release", "-p", "lowgate-bench"]).run()?;
+    let bench = run::root().join("target/release/lowgate-bench").display().to_string();
+    let file = std::path::absolute(file).map_err(|fault| format!("{file}: {fault}"))?;
+    Step::new(&bench, &["forward", "--json", &file.display().to_string()]).run()
 }
 
 /// Without the advisories: their database is a git repository, and the machines that run this

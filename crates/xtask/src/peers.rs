@@ -1,9 +1,12 @@
-//! The programs that the interop tests talk to, and how a Debian machine gets them.
+//! The programs that tests and benchmarks talk to, and how a Debian machine gets them.
 
 use crate::run::Step;
 
 /// Program, Debian package.
-const PEERS: &[(&str, &str)] = &[
+type Peer = (&'static str, &'static str);
+
+/// Of the tests.
+pub(crate) const TESTS: &[Peer] = &[
     ("openssl", "openssl"),
     ("gnutls-cli", "gnutls-bin"),
     ("coap-client-openssl", "libcoap3-bin"),
@@ -16,9 +19,19 @@ const PEERS: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
+/// Of the benchmarks. A path is a file that need not be a program.
+pub(crate) const BENCH: &[Peer] = &[
+    ("cc", "gcc"),
+    ("/usr/include/openssl/evp.h", "libssl-dev"),
+    ("valgrind", "valgrind"),
+    ("perf", "linux-perf"),
+    ("ip", "iproute2"),
+    ("sysctl", "procps"),
+];
+
 /// Sees to it that every peer is there, or names those that are not.
-pub(crate) fn provide() -> Result<(), String> {
-    let absent = missing();
+pub(crate) fn provide(peers: &[Peer]) -> Result<(), String> {
+    let absent = missing(peers);
     if absent.is_empty() {
         return Ok(());
     }
@@ -35,7 +48,7 @@ pub(crate) fn provide() -> Result<(), String> {
         let options = ["install", "-y", "-q", "--no-install-recommends"];
         quietly(&[&options[..], &packages].concat())
     });
-    let still = missing();
+    let still = missing(peers);
     match installed {
         _ if still.is_empty() => Ok(()),
         Ok(()) => Err(format!("{} missing after `{install}`", names(&still))),
@@ -43,17 +56,18 @@ pub(crate) fn provide() -> Result<(), String> {
     }
 }
 
-fn missing() -> Vec<(&'static str, &'static str)> {
+fn missing(peers: &[Peer]) -> Vec<Peer> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&path).collect();
-    PEERS
+    // A folder joined with an absolute path is that path.
+    peers
         .iter()
         .filter(|(program, _)| !folders.iter().any(|folder| folder.join(program).is_file()))
         .copied()
         .collect()
 }
 
-fn names(peers: &[(&str, &str)]) -> String {
+fn names(peers: &[Peer]) -> String {
     peers
         .iter()
         .map(|(program, package)| format!("{program} (Debian package {package})"))
