@@ -17,7 +17,7 @@ use lowgate_manager::{
 };
 use lowgate_node::NodeConfig;
 use lowgate_router::co_processor::{CoProcessor, CoProcessorInput, CoProcessorOutput};
-use lowgate_router::{Datagram, Input, Output, Router, RouterConfig, datagram, packet};
+use lowgate_router::{Datagram, Input, Inward, Output, Router, RouterConfig, datagram, packet};
 use lowgate_sim::building::{Building, Device};
 use lowgate_sim::medium::StationId;
 use lowgate_sim::world::{MANAGER_ADDR, ROUTER_ADDR, Root, World, WorldConfig};
@@ -36,6 +36,8 @@ pub(crate) const OUTSIDER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0xb, 0, 0, 0, 
 
 const SEED: u64 = 1;
 const HOPS: u32 = 3;
+/// The co-processor of the world, which is the first station.
+const RADIO: StationId = StationId(0);
 const ROOM_METRES: f64 = 28.0;
 /// Virtual time within which the mesh is up.
 const UP_WITHIN: Duration = Duration::from_secs(120);
@@ -217,7 +219,7 @@ impl Site {
         let store = Box::<MemoryStore>::default();
         let world = World::new(config, building, &inventory, Vec::new(), store);
         let mut entropy = SeededEntropy::new(SEED);
-        let new = NewDomain { channel, manager_addr: MANAGER_ADDR };
+        let new = NewDomain { channel, mesh_prefix: None, manager_addr: MANAGER_ADDR };
         let config = ManagerConfig::new(&SoftCcm);
         let manager = Manager::found(config, new, Prng::new(SEED), &mut entropy);
         let router = router(channel, &mut entropy);
@@ -283,7 +285,7 @@ impl Site {
 
     fn drain(&mut self) -> Instant {
         loop {
-            let said = self.world.take_serial_out();
+            let said = self.world.take_serial_out(RADIO);
             if !said.is_empty() {
                 self.co_processor.handle(self.world.now(), CoProcessorInput::Octets(&said));
             }
@@ -303,7 +305,7 @@ impl Site {
         let (mut moved, now) = (false, self.world.now());
         loop {
             match self.co_processor.poll(now) {
-                CoProcessorOutput::Octets(octets) => self.world.serial_in(&octets),
+                CoProcessorOutput::Octets(octets) => self.world.serial_in(RADIO, &octets),
                 CoProcessorOutput::Event(event) => {
                     self.router.handle(now, Input::Radio(event));
                 }
@@ -391,6 +393,7 @@ fn router(channel: Channel, entropy: &mut SeededEntropy) -> Router {
         ccm: &SoftCcm,
         key_log: false,
     };
-    let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr: MANAGER_ADDR };
+    let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
+    let config = RouterConfig { node, backbone_addr, manager_addr, inward: Inward::ALL };
     Router::new(Instant::ZERO, config, [], entropy, Prng::new(SEED))
 }

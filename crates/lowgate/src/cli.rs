@@ -3,7 +3,7 @@
 //! **Invariant:** [`definition`] is all there is; manual pages and completions are made of it, never by hand.
 
 use crate::daemon::{claim, commands, keys};
-use crate::{decode, demo, rcp, sim};
+use crate::{decode, demo, rcp, sim, sniff};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
@@ -116,6 +116,13 @@ enum Command {
         #[command(subcommand)]
         rcp: rcp::Rcp,
     },
+    /// A capture of all that a co-processor hears on a channel, for Wireshark
+    Sniff {
+        #[command(flatten)]
+        place: commands::Where,
+        #[command(flatten)]
+        options: Box<sniff::Options>,
+    },
     /// Writes what a shell needs to complete this command line
     Completions {
         /// Which shell
@@ -160,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Status { place, shown } => commands::status(&place, shown),
         Command::Events { place } => commands::events(&place),
         Command::Rcp { place, rcp } => rcp::run(&place, &rcp),
+        Command::Sniff { place, options } => sniff::run(&place, &options),
         Command::Completions { shell } => completions(shell),
     }
 }

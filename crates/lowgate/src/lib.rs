@@ -9,3 +9,4 @@ pub mod inventory;
 pub mod rcp;
 pub mod report;
 pub mod sim;
+pub mod sniff;

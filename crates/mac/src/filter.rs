@@ -48,6 +48,7 @@ mod tests {
             pan_id: PanId::new(0x4321),
             short: ShortAddr::new(0x1234),
             eui64: Eui64([0xac, 0xde, 0x48, 0, 0, 0, 0, 1]),
+            promiscuous: false,
         }
     }
 

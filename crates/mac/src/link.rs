@@ -243,7 +243,14 @@ impl LinkMachine {
 
     fn received(&mut self, now: Instant, psdu: Psdu, rssi: Rssi, lqi: Lqi) {
         let Some(config) = self.config else { return };
-        match Frame::parse(&psdu) {
+        let frame = Frame::parse(&psdu);
+        if config.promiscuous {
+            if let Ok(Frame::Ack(ack)) = frame {
+                self.acknowledged(now, ack.sequence);
+            }
+            return self.emit(RadioEvent::Received { psdu, rssi, lqi });
+        }
+        match frame {
             // What is no frame of ours is noise that no other layer could tell more of.
             Err(_) => {}
             Ok(Frame::Ack(ack)) => self.acknowledged(now, ack.sequence),

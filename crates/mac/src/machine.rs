@@ -143,7 +143,7 @@ impl Mac {
             MacInput::SendBeacon { payload } => self.send_beacon(payload),
             MacInput::SetNetwork { channel, pan_id, short } => {
                 let eui64 = self.config.eui64;
-                self.set_network(RadioConfig { channel, pan_id, short, eui64 });
+                self.set_network(RadioConfig { channel, pan_id, short, eui64, promiscuous: false });
             }
             MacInput::InstallKey { index, key, counter_floor } => {
                 match self.keys.install(index, key, counter_floor) {

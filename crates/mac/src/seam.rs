@@ -24,6 +24,9 @@ pub struct RadioConfig {
     pub short: Option<ShortAddr>,
     /// Our extended address.
     pub eui64: Eui64,
+    /// Everything on the channel is taken, acknowledgements and what is no frame too, and nothing is
+    /// acknowledged: for captures.
+    pub promiscuous: bool,
 }
 
 /// To the radio.
@@ -44,7 +47,8 @@ pub enum RadioCommand {
 /// From the radio.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RadioEvent {
-    /// A frame for us, already acknowledged when it asked for that. Never an acknowledgement.
+    /// A frame for us, already acknowledged when it asked for that. Never an acknowledgement, unless
+    /// all is taken.
     Received {
         /// The frame.
         psdu: Psdu,

@@ -65,6 +65,7 @@ impl Settings {
             pan_id: PanId::new(self.pan_id),
             short: ShortAddr::new(self.short),
             eui64: self.eui64,
+            promiscuous: self.promiscuous != 0,
         })
     }
 

@@ -48,6 +48,7 @@ impl Testbed {
                 pan_id: PanId::new(PAN),
                 short: ShortAddr::new(station as u16),
                 eui64: Eui64(u64::from(station + 1).to_be_bytes()),
+                promiscuous: false,
             };
             let command = LinkInput::Command(RadioCommand::Configure(config));
             testbed.feed(StationId(station), command);

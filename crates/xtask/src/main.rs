@@ -102,7 +102,10 @@ fn no_std_packages() -> Result<Vec<String>, String> {
 
 fn interop() -> Result<(), String> {
     peers::provide(peers::TESTS)?;
-    cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"]).run()
+    cargo(&["build", "--release"]).run()?;
+    cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"])
+        .env("LOWGATE_BIN", release_binary())
+        .run()
 }
 
 /// One test after the other: each has a mesh that lives in real time, and would starve the next.
@@ -124,11 +127,10 @@ fn soak(test: &str, rounds: &str) -> Result<(), String> {
 
 fn on_a_kernel(test: &str, rounds: Option<&str>) -> Result<(), String> {
     cargo(&["build", "--release"]).run()?;
-    let binary = run::root().join("target/release/lowgate");
     let test = ["test", "-p", "lowgate-tests", "--features", "e2e", "--test", test, "--"];
     let shown = if rounds.is_some() { &["--nocapture"][..] } else { &[] };
     let step = cargo(&[&test[..], &["--test-threads=1"], shown].concat())
-        .env("LOWGATE_BIN", binary.display().to_string());
+        .env("LOWGATE_BIN", release_binary());
     rounds.into_iter().fold(step, |step, rounds| step.env("LOWGATE_ROUNDS", rounds)).run()
 }
 
@@ -138,6 +140,10 @@ fn bench_forward(file: &str) -> Result<(), String> {
     let bench = run::root().join("target/release/lowgate-bench").display().to_string();
     let file = std::path::absolute(file).map_err(|fault| format!("{file}: {fault}"))?;
     Step::new(&bench, &["forward", "--json", &file.display().to_string()]).run()
+}
+
+fn release_binary() -> String {
+    run::root().join("target/release/lowgate").display().to_string()
 }
 
 /// Without the advisories: their database is a git repository, and the machines that run this

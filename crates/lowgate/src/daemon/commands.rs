@@ -21,6 +21,10 @@ pub struct Where {
 }
 
 impl Where {
+    pub(crate) fn is_there(&self) -> bool {
+        self.config.exists()
+    }
+
     pub(crate) fn read(&self) -> Result<Config, String> {
         Config::read(&self.config)
     }

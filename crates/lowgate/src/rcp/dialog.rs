@@ -84,7 +84,8 @@ impl Said {
         self.tid != Tid::NONE
     }
 
-    fn notice(&self) -> Option<Status> {
+    /// It started afresh, for this reason.
+    pub(crate) fn notice(&self) -> Option<Status> {
         self.status().filter(|status| self.tid == Tid::NONE && status.is_reset())
     }
 }

@@ -1,5 +1,5 @@
 //! `lowgate sim serve`: a radio co-processor on a pty, with a mesh of simulated devices around it, in real
-//! time.
+//! time; and beside it, for captures, another one.
 //!
 //! **Invariant:** the world's clock is never ahead of the real one; the host at the other end of the line
 //! sees what it would see of silicon.
@@ -12,12 +12,13 @@ use crate::inventory;
 use faults::{Fault, Faults, Over};
 use line::Line;
 use lowgate_access::joiner::JoinerEvent;
-use lowgate_manager::MemoryStore;
+use lowgate_manager::{DeviceRecord, GroupId, MemoryStore, Request, WINDOW_MAX};
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
+use lowgate_sim::building::{Building, Device, Group};
 use lowgate_sim::medium::StationId;
-use lowgate_sim::world::{Happening, Root, What, World, WorldConfig};
-use lowgate_units::{Instant, Prng};
+use lowgate_sim::world::{Happening, Intruder, Root, What, World, WorldConfig};
+use lowgate_units::{Eui64, Instant, Prng};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Write};
@@ -51,9 +52,13 @@ pub struct ServeOptions {
     /// Your own inventory (CSV)
     #[arg(long, value_name = "FILE", requires = "building")]
     inventory: Option<PathBuf>,
-    /// The co-processor's serial line: a link to a pty is made here
+    /// The co-processor's serial line: a link to a pty is made here. Without it the mesh has its own border
+    /// router
+    #[arg(long, value_name = "LINK", required_unless_present = "sniffer")]
+    pty: Option<PathBuf>,
+    /// The serial line of another co-processor beside the border router's, for `lowgate sniff`
     #[arg(long, value_name = "LINK")]
-    pty: PathBuf,
+    sniffer: Option<PathBuf>,
     /// Seconds between two devices that get power, from when the host first speaks
     #[arg(long, default_value = "2", value_parser = seconds)]
     power_interval: Duration,
@@ -67,7 +72,7 @@ pub struct ServeOptions {
     ///   flip OCTETS     among the next octets, whichever way they go, some have a wrong bit
     ///   unplug SECONDS  line and co-processor are gone, then come back as new
     /// A line says when a fault begins, and one when it is over
-    #[arg(long, verbatim_doc_comment)]
+    #[arg(long, verbatim_doc_comment, requires = "pty")]
     faults: bool,
 }
 
@@ -98,12 +103,34 @@ fn begin(options: &ServeOptions, out: &mut dyn Write) -> Result<(), Vec<String>>
     }
     let mut config = WorldConfig::new(options.seed);
     config.medium.loss = options.loss;
-    config.root = Root::CoProcessor;
+    config.root = if options.pty.is_some() { Root::CoProcessor } else { Root::Router };
+    let beside = options.sniffer.is_some().then(|| sniffer(&site.building));
+    let groups = site.building.groups.clone();
     let store = Box::<MemoryStore>::default();
-    let world = World::new(config, site.building, &site.inventory, Vec::new(), store);
+    let sniffers = Vec::from_iter(beside);
+    let mut world = World::new(config, site.building, &site.inventory, sniffers, store);
+    if options.pty.is_none() {
+        commission(&mut world, &groups, site.inventory);
+    }
+    let one = |fault: io::Error| vec![format!("the serial line: {fault}")];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let one = |fault: io::Error| vec![format!("{}: {fault}", options.pty.display())];
     runtime.map_err(one)?.block_on(run(world, options, out)).map_err(one)
+}
+
+/// A metre from the border router.
+fn sniffer(building: &Building) -> Intruder {
+    const EUI64: Eui64 = Eui64([0x02, 0x12, 0x4b, 0x00, 0xff, 0xff, 0xff, 0x01]);
+    let router = building.device(StationId(0)).expect("the first station");
+    Intruder::Sniffer { place: Device { eui64: EUI64, x: router.x + 1.0, ..*router } }
+}
+
+/// What an installer would do where nobody from outside does it.
+fn commission(world: &mut World, groups: &[Group], inventory: Vec<DeviceRecord>) {
+    for group in groups {
+        world.request(Request::CreateGroup { id: GroupId(group.id), name: group.name.clone() });
+    }
+    world.request(Request::Import(inventory));
+    world.request(Request::OpenWindow { until: world.now() + WINDOW_MAX });
 }
 
 /// It holds keys: only its owner may read it.
@@ -118,8 +145,13 @@ async fn run(world: World, options: &ServeOptions, out: &mut dyn Write) -> io::R
     let now = || Instant::ZERO + started.elapsed();
     let mut commands = commands(options.faults);
     let Some(mut served) = Served::begin(world, options)? else { return Ok(()) };
-    let (link, devices) = (options.pty.display(), served.dark.len());
-    writeln!(out, "a co-processor at {link}; {devices} devices wait for its host")?;
+    if let Some(link) = served.line.link() {
+        let (link, devices) = (link.display(), served.dark.len());
+        writeln!(out, "a co-processor at {link}; {devices} devices wait for its host")?;
+    }
+    if let Some(link) = served.sniffed.link() {
+        writeln!(out, "a co-processor for captures at {}", link.display())?;
+    }
     loop {
         served.advance(now(), out)?;
         let pause = served.next_at().since(now()).min(SLEEP_MAX);
@@ -128,11 +160,16 @@ async fn run(world: World, options: &ServeOptions, out: &mut dyn Write) -> io::R
             octets = served.line.next(), if served.faults.passes() => {
                 served.heard(now(), octets?, out)?;
             }
+            octets = served.sniffed.next() => {
+                served.world.run_to(now());
+                served.world.serial_in(served.sniffer, &octets?);
+            }
             Some(command) = commands.recv() => served.command(now(), &command, out)?,
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    served.line.unplug()
+    served.line.unplug()?;
+    served.sniffed.unplug()
 }
 
 /// The lines of the standard input, if they are wanted.
@@ -156,7 +193,11 @@ struct Served {
     world: World,
     line: Line,
     faults: Faults,
+    /// The border router's, or the border router itself.
     co_processor: StationId,
+    /// The one for captures, and its line.
+    sniffer: StationId,
+    sniffed: Line,
     /// Devices without power, and when the next of them gets it.
     dark: VecDeque<StationId>,
     power_at: Instant,
@@ -167,17 +208,26 @@ struct Served {
 impl Served {
     /// `None` for a building of nobody.
     fn begin(mut world: World, options: &ServeOptions) -> io::Result<Option<Self>> {
-        let line = Line::plug_in(&options.pty)?;
+        let line = Line::plug_in(options.pty.as_deref())?;
+        let sniffed = Line::plug_in(options.sniffer.as_deref())?;
+        let sniffer = StationId(world.building().stations() as u32 - 1);
         let mut dark: VecDeque<StationId> = world.honest().collect();
         let Some(co_processor) = dark.pop_front() else { return Ok(None) };
         world.power_on(co_processor);
+        if sniffed.link().is_some() {
+            world.power_on(sniffer);
+        }
+        // Devices get power from when the host first speaks, if there is a host.
+        let power_at = if line.link().is_some() { Instant::FAR_FUTURE } else { world.now() };
         Ok(Some(Self {
             world,
             line,
             faults: Faults::new(Prng::new(options.seed)),
             co_processor,
+            sniffer,
+            sniffed,
             dark,
-            power_at: Instant::FAR_FUTURE,
+            power_at,
             power_interval: options.power_interval,
             findings_told: 0,
         }))
@@ -211,10 +261,11 @@ impl Served {
         }
         tell_over(now, &over, out)?;
         if self.faults.passes() {
-            let mut said = self.world.take_serial_out();
+            let mut said = self.world.take_serial_out(self.co_processor);
             tell_over(now, &self.faults.spoil(&mut said), out)?;
             self.line.send(&said);
         }
+        self.sniffed.send(&self.world.take_serial_out(self.sniffer));
         Ok(())
     }
 
@@ -222,7 +273,7 @@ impl Served {
     fn heard(&mut self, now: Instant, mut octets: Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
         self.world.run_to(now);
         tell_over(now, &self.faults.spoil(&mut octets), out)?;
-        self.world.serial_in(&octets);
+        self.world.serial_in(self.co_processor, &octets);
         self.power_at = self.power_at.min(self.world.now() + self.power_interval);
         Ok(())
     }

@@ -193,6 +193,7 @@ fn config(station: u16) -> RadioConfig {
         pan_id: PanId::new(0x4321),
         short: ShortAddr::new(station),
         eui64: Eui64(eui64),
+        promiscuous: false,
     }
 }
 
@@ -219,6 +220,24 @@ fn broadcast_is_sent_once_and_acknowledged_by_nobody() {
     assert_eq!(air.outcomes(), [(1, TxStatus::Sent, 1)]);
     assert_eq!((air.receptions(1), air.receptions(2)), (1, 1));
     assert_eq!(air.sent.len(), 1);
+}
+
+/// A sniffer hears the frame, its acknowledgement and what is no frame, and says nothing.
+#[test]
+fn who_takes_everything_acknowledges_nothing() {
+    let mut air = Air::new(3, |_| false);
+    let sniffer = RadioConfig { promiscuous: true, ..config(1) };
+    air.command(1, RadioCommand::Configure(sniffer));
+    air.transmit(0, 1, "61 88 2a 2143 0200 0000 11");
+    air.run();
+    assert_eq!((air.outcomes(), air.receptions(1)), (vec![(1, TxStatus::Acked, 1)], 2));
+    air.transmit(0, 2, "ff ff");
+    air.run();
+    assert_eq!((air.receptions(1), air.receptions(2)), (3, 1));
+    let attempts = 1 + MAC_MAX_FRAME_RETRIES;
+    air.transmit(0, 3, DATA);
+    air.run();
+    assert_eq!(air.outcomes().last(), Some(&(3, TxStatus::NoAck, attempts)));
 }
 
 #[test]
@@ -249,7 +268,7 @@ fn lost_ack_makes_a_duplicate_that_is_acknowledged_again() {
 #[test]
 fn a_sealed_duplicate_is_acknowledged_and_refused() {
     let device = |station: u16| {
-        let RadioConfig { channel, pan_id, short, eui64 } = config(station);
+        let RadioConfig { channel, pan_id, short, eui64, .. } = config(station);
         let mut mac = Mac::new(MacConfig::new(eui64, &SoftCcm), Prng::new(1));
         mac.handle(Instant::ZERO, MacInput::SetNetwork { channel, pan_id, short });
         let index = KeyIndex::new(1).expect("not 0");

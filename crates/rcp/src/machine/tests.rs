@@ -74,6 +74,15 @@ fn it_tells_of_its_birth_and_of_a_reset() {
 }
 
 #[test]
+fn a_sniffer_takes_everything() {
+    let mut bench = Bench::new();
+    bench.enable();
+    bench.radio.clear();
+    bench.check("83 03 38 02", "83 06 38 02");
+    assert!(matches!(bench.radio[..], [RadioCommand::Configure(config)] if config.promiscuous));
+}
+
+#[test]
 fn questions_and_answers() {
     let mut bench = Bench::new();
     bench.check("81 00", "81 06 00 00");

@@ -64,6 +64,7 @@ fn config(channel: u8) -> RadioConfig {
         pan_id: PanId::new(0xabcd),
         short: ShortAddr::new(2),
         eui64: EUI64,
+        promiscuous: false,
     }
 }
 

@@ -5,14 +5,17 @@
 //! the domain manager takes it out of their envelope. Secrets of DTLS sessions stand before all packets, because a
 //! dissector needs them before it meets the sessions. Format: draft-ietf-opsawg-pcapng.
 //!
-//! **Invariant:** the same calls give the same octets; times are virtual, since the world's beginning.
+//! **Invariant:** the same calls give the same octets; in a [`Capture`] times are virtual, since the world's
+//! beginning.
 
+mod live;
 mod read;
 mod tap;
 mod unwrap;
 
 use lowgate_units::Instant;
 
+pub use live::{begin_live, live_frame};
 pub use read::{Packet, ReadFault, ReadReason, Recording, read};
 pub use tap::{AirFrame, TapFault};
 pub use unwrap::unwrapped;
@@ -124,19 +127,23 @@ impl Capture {
             return;
         }
         self.taken += 1;
-        let micros = at.as_micros();
-        block(&mut self.packets, ENHANCED_PACKET, |body| {
-            let len = octets.len() as u32;
-            for field in [interface, (micros >> 32) as u32, micros as u32, len, len] {
-                body.extend(field.to_le_bytes());
-            }
-            padded(body, octets);
-            if !comment.is_empty() {
-                option(body, OPTION_COMMENT, comment.as_bytes());
-                option(body, OPTION_END, &[]);
-            }
-        });
+        packet(&mut self.packets, interface, at, octets, comment);
     }
+}
+
+fn packet(file: &mut Vec<u8>, interface: u32, at: Instant, octets: &[u8], comment: &str) {
+    let micros = at.as_micros();
+    block(file, ENHANCED_PACKET, |body| {
+        let len = octets.len() as u32;
+        for field in [interface, (micros >> 32) as u32, micros as u32, len, len] {
+            body.extend(field.to_le_bytes());
+        }
+        padded(body, octets);
+        if !comment.is_empty() {
+            option(body, OPTION_COMMENT, comment.as_bytes());
+            option(body, OPTION_END, &[]);
+        }
+    });
 }
 
 fn section_header(file: &mut Vec<u8>, about: &str) {

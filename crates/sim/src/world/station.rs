@@ -33,6 +33,8 @@ pub enum StationKind {
     Device(Kind),
     /// Somebody without keys, and what he does with the frames he hears.
     Eavesdropper(Trick),
+    /// A co-processor of its own.
+    Sniffer,
 }
 
 /// Somebody whom the installer did not invite.
@@ -54,12 +56,19 @@ pub enum Intruder {
         /// What it makes of them.
         trick: Trick,
     },
+    /// A co-processor for whoever drives its serial line, mostly to listen.
+    Sniffer {
+        /// Where it hangs.
+        place: Device,
+    },
 }
 
 impl Intruder {
     pub(super) const fn place(&self) -> Device {
         match self {
-            Self::Stranger { place, .. } | Self::Eavesdropper { place, .. } => *place,
+            Self::Stranger { place, .. }
+            | Self::Eavesdropper { place, .. }
+            | Self::Sniffer { place } => *place,
         }
     }
 }
@@ -68,7 +77,7 @@ enum Host {
     Off,
     Node(Box<Node>),
     Router(Box<Router>),
-    /// The border router's radio; the border router itself is at the other end of the serial line.
+    /// A radio; its host is at the other end of the serial line.
     CoProcessor(Box<Rcp>),
     Eavesdropper(Box<Eavesdropper>),
 }
@@ -168,6 +177,9 @@ impl Station {
             Intruder::Eavesdropper { trick, .. } => {
                 Self::new(id, eui64, StationKind::Eavesdropper(trick), None, world, prng)
             }
+            Intruder::Sniffer { .. } => {
+                Self::new(id, eui64, StationKind::Sniffer, None, world, prng)
+            }
         }
     }
 
@@ -254,10 +266,9 @@ impl Station {
             self.flash.iter().filter_map(|(key, octets)| Record::parse(*key, octets)).collect();
         self.host = match (self.kind, self.config.clone()) {
             (StationKind::Device(Kind::BorderRouter), _) if world.root == Root::CoProcessor => {
-                self.serial_out.clear();
-                let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
-                Host::CoProcessor(Box::new(Rcp::new(now, config)))
+                self.co_processor(now)
             }
+            (StationKind::Sniffer, _) => self.co_processor(now),
             (StationKind::Device(Kind::BorderRouter), Some(node)) => {
                 let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
                 let inward = Inward::ALL;
@@ -277,6 +288,12 @@ impl Station {
             }
             (StationKind::Device(_), None) => unreachable!("a device has a configuration"),
         };
+    }
+
+    fn co_processor(&mut self, now: Instant) -> Host {
+        self.serial_out.clear();
+        let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
+        Host::CoProcessor(Box::new(Rcp::new(now, config)))
     }
 
     pub(super) fn power_off(&mut self) {

@@ -46,6 +46,7 @@ pub(super) async fn driver(dialog: &mut Dialog) -> Ended {
         pan_id: PanId::new(0x1e57),
         short: ShortAddr::new(0x0042),
         eui64: OWN,
+        promiscuous: false,
     };
     host.handle(now(), CoProcessorInput::Opened);
     host.handle(now(), CoProcessorInput::Command(RadioCommand::Configure(config)));

@@ -17,9 +17,9 @@ const READ_OCTETS_MAX: usize = 1024;
 /// What waits for a host that reads slowly.
 const UNSENT_OCTETS_MAX: usize = 64 * 1024;
 
-/// The line.
+/// The line, or none where no link was asked for.
 pub(super) struct Line {
-    link: PathBuf,
+    link: Option<PathBuf>,
     ends: Option<Ends>,
     unsent: Vec<u8>,
 }
@@ -33,33 +33,41 @@ struct Ends {
 
 impl Line {
     /// A line at `link`, ready for its host.
-    pub(super) fn plug_in(link: &Path) -> io::Result<Self> {
-        let mut line = Self { link: link.into(), ends: None, unsent: Vec::new() };
+    pub(super) fn plug_in(link: Option<&Path>) -> io::Result<Self> {
+        let mut line = Self { link: link.map(Path::to_owned), ends: None, unsent: Vec::new() };
         line.replug()?;
         Ok(line)
+    }
+
+    /// Where a host finds it.
+    pub(super) fn link(&self) -> Option<&Path> {
+        self.link.as_deref()
     }
 
     /// The line is gone, and whoever has it open notices.
     pub(super) fn unplug(&mut self) -> io::Result<()> {
         self.unsent.clear();
-        match self.ends.take() {
-            Some(_) => fs::remove_file(&self.link),
-            None => Ok(()),
+        match (self.ends.take(), &self.link) {
+            (Some(_), Some(link)) => fs::remove_file(link),
+            (Some(_) | None, _) => Ok(()),
         }
     }
 
     /// It is back, as another device under the same name.
     pub(super) fn replug(&mut self) -> io::Result<()> {
         self.unplug()?;
+        let Some(link) = &self.link else { return Ok(()) };
         let (ours, hosts) = SerialStream::pair()?;
         let name = hosts.name().ok_or_else(|| io::Error::other("the system gave a pty no name"))?;
         // Without the exclusive claim that a host makes.
         let hosts = fs::OpenOptions::new().read(true).write(true).open(&name)?;
         // A link that an earlier run left leads nowhere.
-        if self.link.is_symlink() {
-            fs::remove_file(&self.link)?;
+        if link.is_symlink() {
+            fs::remove_file(link)?;
         }
-        symlink(name, &self.link)?;
+        let named =
+            |fault: io::Error| io::Error::new(fault.kind(), format!("{}: {fault}", link.display()));
+        symlink(name, link).map_err(named)?;
         self.ends = Some(Ends { ours, _hosts: hosts });
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! `lowgate rcp`: a co-processor asked without a daemon; what is none is refused in one line.
+//! A co-processor without a daemon: `lowgate rcp` asks it, `lowgate sniff` listens with it; what is none is
+//! refused in one line.
 
+use lowgate_sim::capture::{self, AirFrame, Recording};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -108,4 +110,84 @@ fn what_is_no_co_processor_is_refused_in_one_line() {
     refused("spinel+hdlc+forkpty:///bin/cat", "but no Spinel");
     refused("spinel+hdlc+forkpty:///bin/sleep?arg=60", "nothing answers");
     refused("spinel+hdlc+forkpty:///usr/bin/head?arg=-c&arg=1", "the program has ");
+}
+
+/// A mesh with a border router of its own, and the URL of a sniffer in it.
+fn sniffer(folder: &Path) -> (Running, String) {
+    let pty = folder.join("sniffer").display().to_string();
+    let serve = ["sim", "serve", "--nodes", "8", "--sniffer", &pty, "--power-interval", "0.2"];
+    (Running::start(&serve), format!("spinel+hdlc+uart://{pty}"))
+}
+
+/// All frames of channel 15, none earlier than the one before it.
+fn check(octets: &[u8]) -> Recording {
+    let recording = capture::read(octets).expect("a whole pcapng file");
+    let mut last = lowgate_units::Instant::ZERO;
+    for packet in &recording.packets {
+        let frame = AirFrame::parse(&packet.octets).expect("a TAP frame");
+        assert_eq!(frame.channel.map(|channel| channel.number()), Some(15));
+        assert!(frame.rssi.is_some() && packet.at >= last, "{packet:?}");
+        last = packet.at;
+    }
+    recording
+}
+
+#[test]
+fn a_capture_has_frames_and_their_acknowledgements() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_serve, url) = sniffer(folder.path());
+    let file = folder.path().join("air.pcapng").display().to_string();
+    let arguments = ["sniff", "--radio", &url, "--channel", "15", "-o", &file, "--count", "200"];
+    let output = lowgate(&arguments);
+    assert!(output.status.success(), "{output:?}");
+    let recording = check(&std::fs::read(&file).expect("written"));
+    assert_eq!(recording.packets.len(), 200);
+    let acks = recording
+        .packets
+        .iter()
+        .filter(|packet| AirFrame::parse(&packet.octets).is_ok_and(|frame| frame.psdu[0] & 7 == 2));
+    assert!(acks.count() > 20, "acknowledgements are for others, and heard all the same");
+}
+
+/// Criteria: a terminated capture and one whose reader is gone end well, and what was written is whole; also
+/// on a channel where nobody speaks.
+#[test]
+fn a_capture_ends_when_it_is_told_to_or_nobody_reads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_serve, url) = sniffer(folder.path());
+    let start = |channel: &str| {
+        let arguments = ["sniff", "--radio", &url, "--channel", channel, "-o", "-"];
+        command(&arguments).spawn().expect("the binary was built for this test")
+    };
+    let mut child = start("15");
+    let mut octets = vec![0; 600];
+    child.stdout.as_mut().expect("piped").read_exact(&mut octets).expect("a head and a frame");
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+    child.stdout.as_mut().expect("piped").read_to_end(&mut octets).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(!check(&octets).packets.is_empty());
+    let mut child = start("26");
+    let mut head = [0; 4];
+    child.stdout.as_mut().expect("piped").read_exact(&mut head).expect("a head");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_capture_that_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_serve, url) = sniffer(folder.path());
+    for arguments in [
+        &["sniff", "--radio", &url, "--channel", "27", "-o", "-"][..],
+        &["sniff", "--radio", &url],
+        &["sniff", "--radio", &url, "-o", "/no/such/folder/x"],
+        &["sniff", "--radio", "spinel+hdlc+uart:///dev/no-such-device", "-o", "-"],
+        &["sniff", "--capture"],
+        &["sniff", "--install-extcap", "/no/such/folder"],
+    ] {
+        let output = lowgate(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{arguments:?}");
+    }
 }
