@@ -46,6 +46,10 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// A frame of the neighbour's that the mesh did not see counts from here.
 const COUNTER_FLOOR: u32 = 1_000_000;
 
+fn place(station: u32) -> Device {
+    Device { eui64: eui64(station), level: 0, x: f64::from(station) * ROOM_METRES, y: 0.0 }
+}
+
 const fn eui64(station: u32) -> Eui64 {
     Eui64([0x02, 0x12, 0x4b, 0, 0, 0, 0, station as u8])
 }
@@ -209,8 +213,6 @@ impl Site {
         building.floors.clear();
         building.groups.clear();
         building.propagation.shadowing_db = 0.0;
-        let place =
-            |n: u32| Device { eui64: eui64(n), level: 0, x: f64::from(n) * ROOM_METRES, y: 0.0 };
         building.border_router = place(0);
         building.devices = (1..=HOPS).map(place).collect();
         let inventory: Vec<DeviceRecord> = (0..=HOPS).map(record).collect();
