@@ -4,13 +4,14 @@
 //! [`joiner`] is the device's side and [`candidates`] its choice of a helper; [`relay`] is the neighbour that
 //! passes datagrams on, [`jpy`] the envelope between relay and domain manager, [`beacon`] what a relay
 //! says of itself, [`rate`] the bound on what strangers may cause; [`admitted`] is what the manager tells
-//! the border router of the outcome.
+//! the border router of the outcome, [`group_command`] what it has it send to groups.
 //!
 //! **Invariant:** the relay keeps no state per joiner, and nothing here allocates.
 
 pub mod admitted;
 pub mod beacon;
 pub mod candidates;
+pub mod group_command;
 pub mod joiner;
 pub mod jpy;
 pub mod rate;

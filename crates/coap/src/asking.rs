@@ -173,6 +173,25 @@ impl<P: Copy + Ord> Endpoint<P> {
         Ok(id)
     }
 
+    /// A command to a group, whose answers nobody listens for: a message to be sent once. It has no token,
+    /// for there is nothing to tell apart.
+    ///
+    /// # Errors
+    /// When the request cannot be taken; nothing has changed then.
+    pub fn group_command(
+        &mut self,
+        now: Instant,
+        request: &Request,
+    ) -> Result<Vec<u8>, RequestRefused> {
+        let token = Token::new(&[]).expect("no octets");
+        let mut octets =
+            emit_request(Kind::NonConfirmable, &token, request).ok_or(RequestRefused::TooLong)?;
+        let lifetime = self.config.exchange_lifetime();
+        let mid = self.ids.take(now, lifetime).map_err(|_| RequestRefused::TooMany)?;
+        set_mid(&mut octets, mid);
+        Ok(octets)
+    }
+
     // RFC 7252 section 4.3: an empty confirmable message elicits a Reset.
     /// Asks whether a peer is there: "CoAP ping".
     ///

@@ -164,6 +164,11 @@ impl Path {
         self.0.iter().map(String::as_str)
     }
 
+    /// The path without its first segments.
+    pub fn after(&self, segments: usize) -> Self {
+        Self(self.0.iter().skip(segments).cloned().collect())
+    }
+
     /// Whether this is the path `a/b`, written with or without a slash in front.
     pub fn is(&self, text: &str) -> bool {
         let text = text.strip_prefix('/').unwrap_or(text);
@@ -250,6 +255,7 @@ mod tests {
         let path = Path::new("/lights/3").expect("a path");
         assert!(path.is("lights/3") && path.is("/lights/3") && !path.is("lights"));
         assert_eq!(path.to_string(), "/lights/3");
+        assert!(path.after(1).is("3") && path.after(2).is("") && path.after(9).is(""));
         assert!(Path::new("").expect("the root").is("/"));
         assert_eq!(Path::new("a/../b"), Err(PathRefused::DotSegment));
         assert_eq!(Path::new(&"x".repeat(256)), Err(PathRefused::SegmentTooLong));

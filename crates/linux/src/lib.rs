@@ -1,4 +1,5 @@
-//! Linux: the serial line of a co-processor, TUN with its addresses and routes, systemd's readiness.
+//! Linux: the serial line of a co-processor, TUN with its addresses and routes, the other interfaces,
+//! systemd's readiness.
 //!
 //! **Invariant:** these drivers decide nothing. They open, read, write and close; when a line or a
 //! device is gone they say so, and whoever drives them chooses whether and when to open it again.
@@ -11,9 +12,11 @@
 mod notify;
 mod serial;
 mod tun;
+mod uplinks;
 mod url;
 
 pub use notify::{Notice, Notify, NotifyError};
 pub use serial::{Exchanged, Serial, SerialError, WRITE_MAX};
 pub use tun::{MTU_OCTETS, Tun, TunError};
+pub use uplinks::{Uplinks, uplinks};
 pub use url::{BAUD_DEFAULT, SerialUrl, SerialUrlError};

@@ -1,6 +1,7 @@
 //! What goes into the manager and what comes out: every type its owner sees.
 
 use crate::change::Batch;
+use crate::command::CommandRefused;
 use crate::decide::{GroupRefused, ImportRefused, NotAuthorized, RevokeRefused, WindowRefused};
 use crate::device::{DeviceRecord, DeviceState, Identity, Kind};
 use crate::key_status::KeyStatus;
@@ -141,6 +142,15 @@ pub enum Request {
         /// Which device.
         eui64: Eui64,
     },
+    /// Send a command to a group: CoAP PUT of a value, non-confirmable, which nobody answers.
+    CommandGroup {
+        /// Which group.
+        group: GroupId,
+        /// Path without leading slash.
+        path: String,
+        /// At most [`crate::VALUE_OCTETS_MAX`] octets.
+        value: Vec<u8>,
+    },
     /// All groups and who is in them.
     ListGroups,
     /// Let expected devices in until then.
@@ -212,6 +222,8 @@ pub enum Refusal {
     Group(GroupRefused),
     /// The change of membership.
     Member(MemberRefused),
+    /// The command.
+    Command(CommandRefused),
     /// The window.
     Window(WindowRefused),
     /// The revocation.
@@ -224,7 +236,7 @@ pub enum Refusal {
     Path,
     /// The device did not answer.
     NoAnswer,
-    /// [`crate::READS_MAX`] reads are under way.
+    /// [`crate::READS_MAX`] reads and commands are under way.
     Busy,
     /// The store failed: this manager does nothing more.
     StoreFailed,

@@ -5,6 +5,7 @@
 
 mod admission;
 mod change;
+mod command;
 pub mod conformance;
 mod decide;
 mod device;
@@ -27,6 +28,7 @@ mod session;
 mod store;
 
 pub use change::{Batch, Change, DomainConfig, LinkKey, Snapshot};
+pub use command::{CommandRefused, VALUE_OCTETS_MAX};
 pub use decide::{
     DEVICES_MAX, GroupRefused, ImportFault, ImportRefused, NewDomain, NotAuthorized, RevokeRefused,
     WindowRefused, found,

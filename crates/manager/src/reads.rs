@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** every read gets one reply: the device's answer, or that there is none.
 
+use crate::command::commanded;
 use crate::interface::{ManagerDrop, ManagerEvent, ManagerOutput, Refusal, Reply, RequestId};
 use crate::manager::Manager;
 use crate::router_link::Answer;
@@ -14,19 +15,36 @@ use lowgate_dtls::{ContentType, SessionId};
 use lowgate_units::{Duration, Eui64, Instant};
 use std::collections::BTreeMap;
 
-/// Reads under way at a time.
+/// Reads and commands under way at a time.
 pub const READS_MAX: usize = 64;
 /// Octets of the longest path: the request must fit one record.
 pub const PATH_OCTETS_MAX: usize = 128;
 
 /// The reads under way.
 #[derive(Debug, Default)]
-pub(crate) struct Reads(BTreeMap<CoapRequestId, RequestId>);
+pub(crate) struct Reads(BTreeMap<CoapRequestId, (RequestId, Asked)>);
+
+/// What the answer is to.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Resource,
+    Command,
+}
 
 impl Reads {
     /// Forgets all of them and names who asked.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = RequestId> {
-        std::mem::take(&mut self.0).into_values()
+        std::mem::take(&mut self.0).into_values().map(|(id, _)| id)
+    }
+
+    /// How many are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The border router was given a command.
+    pub(crate) fn command(&mut self, request: CoapRequestId, id: RequestId) {
+        self.0.insert(request, (id, Asked::Command));
     }
 }
 
@@ -52,7 +70,7 @@ impl Manager {
         }
         let request = CoapRequest::new(Method::Get, path);
         let request = self.coap.request(now, session, Reliability::Confirmable, &request);
-        self.reads.0.insert(request.map_err(|_| Refusal::Busy)?, id);
+        self.reads.0.insert(request.map_err(|_| Refusal::Busy)?, (id, Asked::Resource));
         Ok(())
     }
 
@@ -107,8 +125,12 @@ impl Manager {
         if self.router.awaits(request) {
             let confirmed = response.code.is_success();
             self.offer_over(now, if confirmed { Ok(()) } else { Err(Some(code)) });
-        } else if let Some(id) = self.reads.0.remove(&request) {
-            let reply = Reply::Resource { code, payload: response.payload.clone(), round_trip };
+        } else if let Some((id, asked)) = self.reads.0.remove(&request) {
+            let payload = response.payload.clone();
+            let reply = match asked {
+                Asked::Resource => Reply::Resource { code, payload, round_trip },
+                Asked::Command => commanded(response.code),
+            };
             self.outputs.push_back(ManagerOutput::Reply { id, reply });
         }
     }
@@ -116,7 +138,7 @@ impl Manager {
     fn unanswered(&mut self, now: Instant, request: CoapRequestId) {
         if self.router.awaits(request) {
             self.offer_over(now, Err(None));
-        } else if let Some(id) = self.reads.0.remove(&request) {
+        } else if let Some((id, _)) = self.reads.0.remove(&request) {
             let reply = Reply::Refused(Refusal::NoAnswer);
             self.outputs.push_back(ManagerOutput::Reply { id, reply });
         }

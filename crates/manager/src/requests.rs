@@ -76,6 +76,9 @@ impl Manager {
                 let decided = self.domain.decide_member_removed(group, eui64, entropy);
                 decided.map_err(Refusal::Member)?
             }
+            Request::CommandGroup { group, path, value } => {
+                return self.command(now, id, group, &path, value).map(|()| Outcome::Pending);
+            }
             Request::ListGroups => return Ok(Outcome::Answer(Reply::Groups(self.group_views()))),
             Request::OpenWindow { until } => {
                 vec![self.domain.decide_window(now, until).map_err(Refusal::Window)?]

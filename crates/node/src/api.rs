@@ -183,7 +183,7 @@ pub enum Event {
         /// The record as it went to the group's port.
         record: Vec<u8>,
     },
-    /// A command could not be sent: the group has no sequence number left that is reserved.
+    /// A command could not be sent.
     GroupSendRefused(GroupId),
     /// A group's messages were acknowledged and cannot be used.
     GroupRefused {

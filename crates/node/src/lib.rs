@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod api;
 mod app;
+mod command;
 pub mod flash;
 mod groups;
 mod keys;
@@ -22,5 +23,7 @@ mod traffic;
 
 pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output, ROUTER_GROUPS_MAX};
 pub use app::{LIGHT_PATH, SENSOR_PATH};
+pub use command::CommandRefused;
 pub use groups::{GROUP_RECORD_OCTETS_MAX, GroupFault, SENDERS_MAX, SEQUENCE_BLOCK};
+pub use lowgate_amikey::GroupId;
 pub use node::Node;

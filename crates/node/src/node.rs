@@ -45,8 +45,6 @@ const DODAG_VERSION_FIRST: u8 = 240;
 pub(crate) enum CoapPeer {
     /// The domain manager, through the DTLS session.
     Manager,
-    /// A group, under its keys.
-    Group(GroupId),
     /// A sender of a group.
     Member(GroupId, u8),
 }
@@ -245,7 +243,7 @@ impl Node {
     }
 
     /// Passes what the machines say between them until all of them wait.
-    fn settle(&mut self, now: Instant) {
+    pub(crate) fn settle(&mut self, now: Instant) {
         loop {
             self.send_beacon_if_due(now);
             self.doubt_if_due(now);

@@ -4,25 +4,19 @@
 //! goes to the relay, or to a joiner that waits for it, or nowhere.
 
 use crate::api::{Event, Kind, Output};
-use crate::app::{LIGHT_PATH, Served};
-use crate::groups::Group;
+use crate::app::Served;
 use crate::node::{CoapPeer, Node, link_local, relay_of};
 use crate::outside::COAP_PORT;
-use alloc::vec::Vec;
 use lowgate_access::joiner::{Datagram, JoinerInput, Path};
 use lowgate_access::relay::{self, FromJoiner};
 use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
 use lowgate_amikey::GroupId;
 use lowgate_coap::{
-    Addressed, ContentFormat, ExchangeId, Input as CoapInput, Method, Output as CoapOutput,
-    Path as UriPath, Request, Response,
+    Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
 use lowgate_net::{UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Duration, Instant, Ipv6Addr};
-
-/// A command to a group wants no answers; its token is remembered no longer than this.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+use lowgate_units::{Instant, Ipv6Addr};
 
 impl Node {
     pub(crate) fn udp(&mut self, now: Instant, mut datagram: UdpReceived) {
@@ -157,38 +151,6 @@ impl Node {
         self.groups.by_id(id).map(|group| group.open(ccm, &mut octets).is_ok())
     }
 
-    pub(crate) fn press(&mut self, now: Instant, on: bool) {
-        let sends: Vec<GroupId> =
-            self.groups.iter().filter(|group| group.sends()).map(|group| group.id).collect();
-        for id in sends {
-            let path = UriPath::new(LIGHT_PATH).expect("a constant");
-            let value = if on { b"1" } else { b"0" };
-            let request =
-                Request::new(Method::Put, path).with_payload(ContentFormat::TEXT, value.to_vec());
-            let peer = CoapPeer::Group(id);
-            if self.coap.request_group(now, peer, &request, ANSWERS_WITHIN).is_err() {
-                self.event(Event::GroupSendRefused(id));
-            }
-        }
-    }
-
-    fn send_to_group(&mut self, now: Instant, id: GroupId, octets: &[u8]) {
-        let ccm = self.config.ccm;
-        let sealed = self.groups.by_id(id).and_then(|group: &mut Group| {
-            let record = group.seal(ccm, octets).ok()?;
-            Some((group.address, group.port, record))
-        });
-        self.reserve_sequences(id);
-        let Some((dst, port, record)) = sealed else {
-            return self.event(Event::GroupSendRefused(id));
-        };
-        let (src_port, dst_port, payload) = (port, port, &record[..]);
-        match self.net.udp_send(now, UdpSend { dst, src_port, dst_port, secured: true, payload }) {
-            Ok(()) => self.event(Event::GroupSent { group: id, record: record.to_vec() }),
-            Err(refused) => self.event(Event::SendRefused(refused)),
-        }
-    }
-
     pub(crate) fn drain_coap(&mut self, now: Instant) -> bool {
         let mut moved = false;
         loop {
@@ -204,7 +166,6 @@ impl Node {
                         let _ = self.joiner.send(&octets);
                         return true;
                     }
-                    CoapPeer::Group(id) => self.send_to_group(now, id, &octets),
                     CoapPeer::Member(..) => {} // commands to a group are not answered
                 },
                 CoapOutput::Requested { exchange, peer, request, .. } => {
@@ -236,7 +197,7 @@ impl Node {
         match peer {
             // RFC 7252 section 8.2: a server may leave a multicast request unanswered. A command to
             // hundreds of lamps wants no answers.
-            CoapPeer::Member(..) | CoapPeer::Group(_) => self.coap.ignore(exchange),
+            CoapPeer::Member(..) => self.coap.ignore(exchange),
             CoapPeer::Manager => self.respond(now, exchange, response),
         }
     }

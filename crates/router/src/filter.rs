@@ -31,6 +31,9 @@ const SOURCES_MAX: usize = 64;
 const ALL: Rate = Rate { per_second: 4096, burst: 16_384 };
 /// Of one of them.
 const EACH: Rate = Rate { per_second: 2048, burst: 8192 };
+/// To groups, which costs every device of the mesh a transmission: about two commands a second, and a dozen
+/// at once.
+const GROUPS: Rate = Rate { per_second: 160, burst: 1024 };
 
 /// What the building's network may begin. Answers to what a device began pass in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub enum FilterDrop {
     NotAllowed,
     /// The source sends more than its share.
     SourceRate,
-    /// All outsiders together send more than the mesh can spare.
+    /// All outsiders together send more than the mesh can spare, or to groups.
     Rate,
 }
 
@@ -119,6 +122,7 @@ pub struct Filter {
     manager: Bucket,
     flows: BTreeMap<Flow, Instant>,
     all: Bucket,
+    groups: Bucket,
     sources: BTreeMap<Ipv6Addr, Bucket>,
     dropped: BTreeMap<FilterDrop, u64>,
 }
@@ -128,7 +132,8 @@ impl Filter {
     pub fn new(now: Instant, allowed: Inward, manager_addr: Ipv6Addr) -> Self {
         let (flows, sources, dropped) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (all, manager) = (Bucket::full(now, ALL), Bucket::full(now, MANAGER));
-        Self { allowed, manager_addr, manager, flows, all, sources, dropped }
+        let groups = Bucket::full(now, GROUPS);
+        Self { allowed, manager_addr, manager, flows, all, groups, sources, dropped }
     }
 
     /// How many packets did not pass, and why.
@@ -187,7 +192,9 @@ impl Filter {
         let octets = packet.len();
         // First: a flood of forged sources then costs little, and makes nobody's bucket be forgotten.
         self.all.fill(now, ALL);
-        if !self.all.holds(octets) {
+        self.groups.fill(now, GROUPS);
+        let to_group = dst.is_multicast();
+        if !self.all.holds(octets) || (to_group && !self.groups.holds(octets)) {
             return Err(FilterDrop::Rate);
         }
         let own = self.source(now, src);
@@ -197,6 +204,9 @@ impl Filter {
         }
         own.take(octets);
         self.all.take(octets);
+        if to_group {
+            self.groups.take(octets);
+        }
         Ok(())
     }
 
@@ -392,6 +402,22 @@ mod tests {
         }
         let most = (EACH.burst + 10 * EACH.per_second) as usize;
         assert!(passed <= most && passed > most - 2 * flood.len(), "{passed} of {most} octets");
+    }
+
+    #[test]
+    fn groups_are_commanded_now_and_then() {
+        let mut filter = filter();
+        let group = Ipv6Addr::new(0xff35, 0x40, 0xfd00, 0, 0, 1, 0x8000, 1);
+        let (src, payload) = (outsider(1), &[0; 12][..]);
+        let command = Datagram { src, dst: group, src_port: 40_000, dst_port: 5683, payload };
+        let command = packet(&command);
+        let passed = |filter: &mut Filter, at| {
+            (0..100).filter(|_| filter.inward(at, &command).is_ok()).count()
+        };
+        assert_eq!(passed(&mut filter, NOW), GROUPS.burst as usize / command.len());
+        assert_eq!(passed(&mut filter, NOW + Duration::from_secs(1)), 2);
+        let device = to_device(outsider(1), 40_000, 5683, 100);
+        check(&mut filter, &device, Ok(()));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The border router's machine.
 
 use crate::backbone::{Datagram, datagram, packet};
-use crate::filter::{Filter, Inward};
+use crate::edge::Edge;
+use crate::filter::{COAP_PORT, Filter, Inward};
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
+use lowgate_access::group_command::GROUP_PATH;
 use lowgate_access::joiner::JoinerEvent;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
 use lowgate_coap::{Code, Method, Request, Response};
 use lowgate_mac::{RadioCommand, RadioEvent};
 use lowgate_net::{NetEvent, Packet};
 use lowgate_node::flash::{Record, RecordKey};
-use lowgate_node::{Event, Input as NodeInput, Node, NodeConfig, Output as NodeOutput};
+use lowgate_node::{
+    CommandRefused, Event, GroupId, Input as NodeInput, Node, NodeConfig, Output as NodeOutput,
+};
 use lowgate_units::{Entropy, Eui64, Instant, Ipv6Addr, Prng, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -76,6 +80,7 @@ pub enum Output {
 pub struct Router {
     node: Node,
     filter: Filter,
+    edge: Edge,
     backbone_addr: Ipv6Addr,
     manager_addr: Ipv6Addr,
     members: BTreeMap<Eui64, ShortAddr>,
@@ -102,6 +107,7 @@ impl Router {
         };
         Self {
             members: records.iter().filter_map(member).take(MEMBERS_MAX).collect(),
+            edge: Edge::new(prng.fork(11)),
             node: Node::new(now, config.node, records, entropy, prng),
             filter: Filter::new(now, config.inward, config.manager_addr),
             backbone_addr: config.backbone_addr,
@@ -186,8 +192,11 @@ impl Router {
     }
 
     fn backbone(&mut self, now: Instant, octets: &[u8]) {
-        if destination(octets) == Some(self.backbone_addr) {
+        let dst = destination(octets);
+        if dst == Some(self.backbone_addr) {
             self.own_datagram(now, octets);
+        } else if dst.is_some_and(|dst| dst.is_multicast()) {
+            self.multicast(now, octets);
         } else if self.filter.inward(now, octets).is_ok()
             && let Ok(packet) = Packet::from_slice(octets)
         {
@@ -209,6 +218,21 @@ impl Router {
         }
     }
 
+    /// A packet for a group enters the mesh under the group's keys or not at all.
+    fn multicast(&mut self, now: Instant, octets: &[u8]) {
+        let Some(command) = datagram(octets).filter(|it| it.dst_port == COAP_PORT) else { return };
+        let group = self.node.commanded().find(|(_, addr)| *addr == command.dst);
+        let Some((group, _)) = group else { return };
+        if self.filter.inward(now, octets).is_ok() {
+            let asker = (command.src, command.src_port, group);
+            let command = self.edge.command(now, asker, command.payload);
+            if let Some((group, request)) = command {
+                // Refused, it is an event of the node's; nobody is told (RFC 7252 section 8.2).
+                let _ = self.node.command(now, group, &request);
+            }
+        }
+    }
+
     /// What the manager asks, which its session authenticated; the CoAP code that answers.
     fn managed(&mut self, now: Instant, request: &Request) -> Code {
         match (request.method, request.path.is(ADMITTED_PATH)) {
@@ -217,7 +241,25 @@ impl Router {
                 Err(_) => Code::BAD_REQUEST,
             },
             (Method::Get | Method::Post | Method::Delete, true) => Code::METHOD_NOT_ALLOWED,
+            (_, false) if request.path.segments().next() == Some(GROUP_PATH) => {
+                self.group_command(now, request)
+            }
             (_, false) => Code::NOT_FOUND,
+        }
+    }
+
+    fn group_command(&mut self, now: Instant, request: &Request) -> Code {
+        let id = request.path.segments().nth(1).and_then(|id| id.parse().ok());
+        let Some(id) = id.map(GroupId) else { return Code::NOT_FOUND };
+        if request.method == Method::Get {
+            return Code::METHOD_NOT_ALLOWED;
+        }
+        let command = Request { path: request.path.after(2), ..request.clone() };
+        match self.node.command(now, id, &command) {
+            Ok(()) => Code::CHANGED,
+            Err(CommandRefused::NotASender) => Code::NOT_FOUND,
+            Err(CommandRefused::TooLong) => Code::REQUEST_ENTITY_TOO_LARGE,
+            Err(CommandRefused::Busy) => Code::SERVICE_UNAVAILABLE,
         }
     }
 

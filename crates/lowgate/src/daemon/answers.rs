@@ -10,9 +10,9 @@ use crate::inventory::{self, Known, Told};
 use lowgate_access::joiner::{Failure, JoinerEvent};
 use lowgate_dtls::CloseReason;
 use lowgate_manager::{
-    DeviceState, DeviceView, GROUP_SENDERS_MAX, GROUPS_PER_DEVICE_MAX, GroupId, GroupRefused,
-    GroupView, ImportFault, ImportRefused, Manager, ManagerEvent, MemberRefused, Refusal, Reply,
-    Request, RevokeRefused, Role, Status, WINDOW_MAX, WindowRefused,
+    CommandRefused, DeviceState, DeviceView, GROUP_SENDERS_MAX, GROUPS_PER_DEVICE_MAX, GroupId,
+    GroupRefused, GroupView, ImportFault, ImportRefused, Manager, ManagerEvent, MemberRefused,
+    Refusal, Reply, Request, RevokeRefused, Role, Status, WINDOW_MAX, WindowRefused,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 const NOT_IN_INVENTORY: &str = "the device is not in the inventory; see `lowgate device list`";
+
+const NO_SUCH_GROUP: &str = "there is no such group; see `lowgate group list`";
 
 /// A question that the manager has.
 pub(super) enum Waiting {
@@ -94,6 +96,10 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
             let unknown = || vec![format!("{role}: no role; allowed: listener, sender, both")];
             let role = Role::from_word(&role).ok_or_else(unknown)?;
             Request::AddMember { group: GroupId(id), eui64: parsed(&eui64)?, role }
+        }
+        Ask::GroupSend { id, path, value } => {
+            let path = path.trim_start_matches('/').to_owned();
+            Request::CommandGroup { group: GroupId(id), path, value: value.into_bytes() }
         }
         Ask::GroupRemove { id, eui64 } => {
             Request::RemoveMember { group: GroupId(id), eui64: parsed(&eui64)? }
@@ -169,6 +175,7 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
         (Refusal::Group(GroupRefused::IdTaken), _) => line("the number is another group's"),
         (Refusal::Group(GroupRefused::LabelTooLong), _) => line("the name is too long"),
         (Refusal::Group(GroupRefused::Full), _) => line("there are too many groups"),
+        (Refusal::Command(why), _) => vec![command_refused(*why)],
         (Refusal::Member(why), _) => vec![member_refused(*why)],
         (Refusal::Window(WindowRefused::InThePast), _) => line("at least one minute is allowed"),
         (Refusal::Window(WindowRefused::TooLong), _) => {
@@ -187,10 +194,25 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
     }
 }
 
+fn command_refused(why: CommandRefused) -> String {
+    match why {
+        CommandRefused::UnknownGroup => NO_SUCH_GROUP.into(),
+        CommandRefused::NoBorderRouter => "no border router has a session now; try again".into(),
+        CommandRefused::NotKeyed => {
+            "the border router has not the group's keys yet; try again".into()
+        }
+        CommandRefused::TooLong => "path and value are too long for one frame".into(),
+        CommandRefused::Busy => "the border router cannot send now; try again".into(),
+        CommandRefused::Code(code) => {
+            format!("the border router says {}.{:02}", code >> 5, code & 0x1f)
+        }
+    }
+}
+
 fn member_refused(why: MemberRefused) -> String {
     match why {
         MemberRefused::UnknownDevice => NOT_IN_INVENTORY.into(),
-        MemberRefused::UnknownGroup => "there is no such group; see `lowgate group list`".into(),
+        MemberRefused::UnknownGroup => NO_SUCH_GROUP.into(),
         MemberRefused::Revoked => "the device is revoked: it gets no keys any more".into(),
         MemberRefused::AlreadyIn => {
             "the device is in the group already; remove it first to change its role".into()

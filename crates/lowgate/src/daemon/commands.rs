@@ -104,6 +104,15 @@ pub enum Group {
         #[arg(long, value_parser = ["listener", "sender", "both"])]
         role: String,
     },
+    /// Sends a command to all of a group: CoAP PUT, which nobody answers
+    Send {
+        /// The group's number
+        id: u16,
+        /// Like light
+        path: String,
+        /// Like 1
+        value: String,
+    },
     /// Takes a device out of a group; all who stay get new keys
     Remove {
         /// The group's number
@@ -235,6 +244,9 @@ pub fn group(place: &Where, group: Group) -> ExitCode {
         }),
         Group::Add { id, eui64, role } => {
             say(place, &Ask::GroupAdd { id, eui64, role }, |_| vec!["added".into()])
+        }
+        Group::Send { id, path, value } => {
+            say(place, &Ask::GroupSend { id, path, value }, |_| vec!["sent".into()])
         }
         Group::Remove { id, eui64 } => say(place, &Ask::GroupRemove { id, eui64 }, |_| {
             vec!["removed; all who stay get new keys".into()]

@@ -89,6 +89,15 @@ pub enum Ask {
         /// Which device.
         eui64: String,
     },
+    /// A command to all of a group.
+    GroupSend {
+        /// Which group.
+        id: u16,
+        /// Which resource.
+        path: String,
+        /// What is put there.
+        value: String,
+    },
     /// Lets expected devices in.
     WindowOpen {
         /// For so long.

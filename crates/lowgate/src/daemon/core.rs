@@ -7,6 +7,7 @@
 use super::answers::{self, Waiting};
 use super::chance::OsEntropy;
 use super::control::{Answer, Ask, WAITING_MAX};
+use super::edge::COAP_PORT;
 use super::ledger::Ledger;
 use super::storage::Job;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
@@ -17,7 +18,7 @@ use lowgate_router::{
     Datagram, Input as RouterInput, Output as RouterOutput, Router, datagram, packet,
 };
 use lowgate_units::{Instant, Ipv6Addr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 /// Stands for the border router's own address in packets that never leave the process (RFC 6666's
@@ -34,6 +35,8 @@ pub(super) enum Wish {
     Tun(Vec<u8>),
     /// The mesh has this prefix.
     Route([u8; 8]),
+    /// The border router sends to the groups at these addresses.
+    Groups(BTreeSet<Ipv6Addr>),
     /// A datagram of the manager's.
     FromManager { src_port: u16, dst: Ipv6Addr, dst_port: u16, octets: Vec<u8> },
     /// A datagram of the border router's own, for the manager.
@@ -58,6 +61,8 @@ pub(super) struct Core {
     ledger: Ledger,
     /// The prefix that was wished a route.
     routed: Option<[u8; 8]>,
+    /// The groups that were told of.
+    groups: BTreeSet<Ipv6Addr>,
     waiting: BTreeMap<RequestId, (Waiting, oneshot::Sender<Answer>)>,
     next_request: u64,
     wishes: Vec<Wish>,
@@ -70,6 +75,7 @@ impl Core {
             manager,
             ledger: Ledger::default(),
             routed: None,
+            groups: BTreeSet::new(),
             waiting: BTreeMap::new(),
             next_request: 0,
             wishes: Vec::new(),
@@ -97,6 +103,19 @@ impl Core {
     /// From the building's network.
     pub(super) fn packet(&mut self, now: Instant, packet: &[u8]) {
         self.tell_router(now, RouterInput::Backbone(packet.to_vec()));
+    }
+
+    /// From the building's network to a group.
+    pub(super) fn for_group(
+        &mut self,
+        now: Instant,
+        (src, src_port): (Ipv6Addr, u16),
+        dst: Ipv6Addr,
+        payload: &[u8],
+    ) {
+        let dst_port = COAP_PORT;
+        let packet = packet(&Datagram { src, dst, src_port, dst_port, payload });
+        self.tell_router(now, RouterInput::Backbone(packet));
     }
 
     /// The manager's answer to the border router itself, if it is the manager's.
@@ -201,6 +220,12 @@ impl Core {
         if prefix != self.routed {
             self.wishes.extend(prefix.map(Wish::Route));
             self.routed = prefix.or(self.routed);
+        }
+        let groups: BTreeSet<Ipv6Addr> =
+            it.router.node().commanded().map(|(_, addr)| addr).collect();
+        if groups != self.groups {
+            self.wishes.push(Wish::Groups(groups.clone()));
+            self.groups = groups;
         }
         moved
     }

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 mod core;
+mod edge;
 pub mod keys;
 mod ledger;
 mod line;

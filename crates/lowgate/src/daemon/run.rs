@@ -4,6 +4,7 @@
 use super::config::Config;
 use super::control::{self, Asked};
 use super::core::{BorderRouter, Core, Wish};
+use super::edge::{self, FromEdge};
 use super::line::{self, FromLine};
 use super::origin;
 use super::service::Service;
@@ -14,6 +15,7 @@ use lowgate_manager::{Manager, Request};
 use lowgate_router::co_processor::{CoProcessor, CoProcessorInput};
 use lowgate_store::FlashFile;
 use lowgate_units::{Channel, Iid, Instant, Ipv6Addr};
+use std::collections::BTreeSet;
 use std::fs;
 use std::future::pending;
 use std::io::{ErrorKind, Write};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::sleep;
 
 /// Octets of a packet of the building's network; the TUN's MTU is 1280.
@@ -73,6 +75,8 @@ struct Mesh {
     to_line: mpsc::Sender<Vec<u8>>,
     anew: Arc<Notify>,
     tun: Tun,
+    /// The groups that the building's network reaches.
+    groups: watch::Sender<BTreeSet<Ipv6Addr>>,
     /// Its own session with the manager.
     socket: UdpSocket,
     manager_addr: Ipv6Addr,
@@ -89,6 +93,7 @@ struct ManagerSockets {
 /// What reaches the machines besides.
 struct Inside {
     from_line: Option<mpsc::Receiver<FromLine>>,
+    from_edge: Option<mpsc::Receiver<FromEdge>>,
     questions: mpsc::Receiver<Asked>,
     /// One daemon for one folder, as long as this is held.
     _lock: fs::File,
@@ -153,7 +158,7 @@ async fn begin(
         Some(manager) => Some(manager_sockets(manager, config, tun.as_ref(), &mut lines).await?),
         None => None,
     };
-    let (mut border_router, mut mesh, mut from_line) = (None, None, None);
+    let (mut border_router, mut mesh, mut from_line, mut from_edge) = (None, None, None, None);
     if let (Some((url, serial)), Some(tun), Some(flash)) = (radio, tun, &flash) {
         let router = border_router_of(clock.now(), config, manager.as_ref(), flash)?;
         let socket = bind(Ipv6Addr::UNSPECIFIED, JOINER_PORT).await?;
@@ -165,8 +170,12 @@ async fn begin(
         let (manager_addr, eui64) = (router.manager_addr, router.router.node().eui64());
         let interface = &config.network.interface;
         lines.push(format!("border router {eui64} on {interface}, manager at {manager_addr}"));
-        mesh = Some(Mesh { to_line, anew, tun, socket, manager_addr });
+        let (groups, wanted) = watch::channel(BTreeSet::new());
+        let (told, commands) = mpsc::channel(edge::WAITING_MAX);
+        tokio::spawn(edge::listen(interface.clone(), wanted, told));
+        mesh = Some(Mesh { to_line, anew, tun, groups, socket, manager_addr });
         (border_router, from_line) = (Some(router), Some(heard));
+        from_edge = Some(commands);
     }
     tokio::spawn(control::serve(listener, asked, events.clone()));
     let own = flash.as_ref().filter(|_| with_manager).map(origin::claim).transpose()?;
@@ -176,7 +185,7 @@ async fn begin(
         core.request(clock.now(), Request::Import(vec![claim.record()]));
     }
     let outside = Outside { mesh, manager: sockets, storage: Storage::start(store, flash), events };
-    Ok((core, outside, Inside { from_line, questions, _lock: lock }, lines))
+    Ok((core, outside, Inside { from_line, from_edge, questions, _lock: lock }, lines))
 }
 
 fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
@@ -250,6 +259,13 @@ async fn feed(
             }
             None => return Err("the serial line's task ended".into()),
         },
+        said = heard(&mut inside.from_edge) => match said {
+            Some(FromEdge::Heard { src, group, octets }) => {
+                core.for_group(clock.now(), src, group, &octets);
+            }
+            Some(FromEdge::Trouble(line)) => outside.tell(line, out),
+            None => return Err("the task of the groups ended".into()),
+        },
         len = routed(mesh, &mut packet) => {
             let len = len.map_err(|fault| format!("the network interface is gone: {fault}"))?;
             core.packet(clock.now(), &packet[..len]);
@@ -275,9 +291,9 @@ async fn feed(
     Ok(())
 }
 
-async fn heard(line: &mut Option<mpsc::Receiver<FromLine>>) -> Option<FromLine> {
-    match line {
-        Some(line) => line.recv().await,
+async fn heard<T>(task: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match task {
+        Some(task) => task.recv().await,
         None => pending().await,
     }
 }
@@ -311,6 +327,7 @@ impl Outside {
                     let route = mesh.tun.add_route(Iid([0; 8]).under(prefix), 64).await;
                     route.map_err(|fault| fault.to_string())?;
                 }
+                (Wish::Groups(groups), Some(mesh), _) => drop(mesh.groups.send(groups)),
                 (Wish::FromRouter { octets }, Some(mesh), _) => {
                     let to = SocketAddrV6::new(mesh.manager_addr, MANAGER_PORT, 0, 0);
                     let _ = mesh.socket.try_send_to(&octets, to.into());
@@ -330,6 +347,7 @@ impl Outside {
                     | Wish::Reopen
                     | Wish::Tun(_)
                     | Wish::Route(_)
+                    | Wish::Groups(_)
                     | Wish::FromRouter { .. }
                     | Wish::FromManager { .. },
                     ..,
