@@ -46,10 +46,6 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// A frame of the neighbour's that the mesh did not see counts from here.
 const COUNTER_FLOOR: u32 = 1_000_000;
 
-fn place(station: u32) -> Device {
-    Device { eui64: eui64(station), level: 0, x: f64::from(station) * ROOM_METRES, y: 0.0 }
-}
-
 const fn eui64(station: u32) -> Eui64 {
     Eui64([0x02, 0x12, 0x4b, 0, 0, 0, 0, station as u8])
 }
@@ -366,6 +362,11 @@ impl Site {
             moved = true;
         }
     }
+}
+
+fn place(station: u32) -> Device {
+    let x = f64::from(station) * ROOM_METRES;
+    Device { eui64: eui64(station), level: 0, x, y: 0.0 }
 }
 
 fn record(station: u32) -> DeviceRecord {

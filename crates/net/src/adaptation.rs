@@ -12,6 +12,8 @@ use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst};
 
 /// Packets that may wait for the link.
 pub const QUEUE_PACKETS_MAX: usize = 16;
+/// Of them, packets from outside the mesh.
+const OUTSIDE_PACKETS_MAX: usize = 4;
 /// Octets of a secured frame with a short or broadcast destination, PSDU 127.
 const SECURED_SHORT_OCTETS_MAX: usize = 96;
 /// Octets of a secured frame with an extended destination.
@@ -34,9 +36,19 @@ pub(crate) enum Purpose {
     Downward,
 }
 
+/// Who goes first when both wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precedence {
+    /// The mesh's own packets, and those of the domain manager.
+    Mesh,
+    /// Everybody else's of the building's network.
+    Outside,
+}
+
 /// A packet to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
+    pub(crate) precedence: Precedence,
     pub(crate) packet: Packet,
     pub(crate) dst: LinkDst,
     pub(crate) security: Security,
@@ -77,6 +89,8 @@ pub(crate) struct Adaptation {
     reassembler: Reassembler<4, 2>,
     queue: Deque<Outgoing, QUEUE_PACKETS_MAX>,
     current: Option<Current>,
+    /// A packet from outside whose remaining frames let one of the mesh go first.
+    parked: Option<Current>,
     token: u32,
     tag: DatagramTag,
 }
@@ -90,6 +104,7 @@ impl Adaptation {
             reassembler: Reassembler::new(),
             queue: Deque::new(),
             current: None,
+            parked: None,
             token: 0,
             tag: DatagramTag(tag),
         }
@@ -111,6 +126,7 @@ impl Adaptation {
         if self.current.as_ref().is_some_and(|it| it.outgoing.security == Security::Secured) {
             self.current = None;
         }
+        self.parked = None;
     }
 
     /// A packet, if this frame completes one.
@@ -160,7 +176,53 @@ impl Adaptation {
 
     /// False if the queue is full.
     pub(crate) fn send(&mut self, outgoing: Outgoing) -> bool {
+        let from_outside = |it: &&Outgoing| it.precedence == Precedence::Outside;
+        if outgoing.precedence == Precedence::Outside
+            && self.queue.iter().filter(from_outside).count() >= OUTSIDE_PACKETS_MAX
+        {
+            return false;
+        }
         self.queue.push_back(outgoing).is_ok()
+    }
+
+    /// The packet whose turn it is. One of the mesh overtakes those from outside, whole ones and one that
+    /// is partly sent: a receiver tells datagrams apart by their tags.
+    fn choose(&mut self) -> Option<Result<Current, NetDrop>> {
+        let mesh_at = self.queue.iter().position(|it| it.precedence == Precedence::Mesh);
+        if mesh_at.is_none()
+            && let Some(parked) = self.parked.take()
+        {
+            return Some(Ok(parked));
+        }
+        // Turned once round, so that the others keep their order.
+        let len = self.queue.len();
+        let mut chosen = None;
+        for at in 0..len {
+            let outgoing = self.queue.pop_front()?;
+            if at == mesh_at.unwrap_or(0) {
+                chosen = Some(outgoing);
+                if at == 0 {
+                    break;
+                }
+            } else {
+                // Infallible: it came out of there.
+                let _ = self.queue.push_back(outgoing);
+            }
+        }
+        Some(self.begin(chosen?).ok_or(NetDrop::TooLarge))
+    }
+
+    /// Between two frames of a packet from outside: one of the mesh may go first.
+    fn park(&mut self) {
+        let waits = self.queue.iter().any(|it| it.precedence == Precedence::Mesh);
+        if waits
+            && self.parked.is_none()
+            && let Some(outside) = self.current.take_if(|current| {
+                current.waiting.is_none() && current.outgoing.precedence == Precedence::Outside
+            })
+        {
+            self.parked = Some(outside);
+        }
     }
 
     /// Room for so many more packets.
@@ -170,11 +232,11 @@ impl Adaptation {
 
     /// The next frame for the link layer; `Err` names a packet that cannot be sent.
     pub(crate) fn next_frame(&mut self, now: Instant) -> Option<Result<OutFrame, NetDrop>> {
+        self.park();
         if self.current.is_none() {
-            let outgoing = self.queue.pop_front()?;
-            self.current = match self.begin(outgoing) {
-                Some(current) => Some(current),
-                None => return Some(Err(NetDrop::TooLarge)),
+            self.current = match self.choose()? {
+                Ok(current) => Some(current),
+                Err(why) => return Some(Err(why)),
             };
         }
         let current = self.current.as_mut().filter(|current| current.waiting.is_none())?;

@@ -97,6 +97,8 @@ pub enum NetInput<'a> {
     Announce,
     /// Root: an IPv6 packet from the backbone, whole.
     FromBackbone(&'a [u8]),
+    /// Root: the same, of the domain manager, whose packets wait for nobody else's.
+    FromManager(&'a [u8]),
     /// Root: the domain manager admitted a device; it may register this address. A root that
     /// attaches anew forgets: tell it everybody again.
     Admitted {

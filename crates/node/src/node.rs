@@ -24,7 +24,7 @@ use lowgate_net::{
     Attach, Frame, NetEvent, NetInput, NetOutput, SendDone, Stack, StackConfig, next_dodag_version,
 };
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, LinkAddr, Prng};
+use lowgate_units::{Channel, Duration, Entropy, Eui64, Iid, Instant, Ipv6Addr, LinkAddr, Prng};
 
 /// A router answers beacon requests no faster than this.
 const BEACON_INTERVAL: Duration = Duration::from_millis(150);
@@ -169,7 +169,16 @@ impl Node {
                 let (path, octets) = (Path::Direct, &mut octets[..]);
                 self.joiner.handle(now, JoinerInput::Datagram { path, octets });
             }
-            Input::FromBackbone(packet) => self.net.handle(now, NetInput::FromBackbone(&packet)),
+            Input::FromBackbone(packet) => {
+                let manager = self.link.as_ref().and_then(|link| link.manager());
+                let input = match manager {
+                    Some(manager) if source_of(&packet) == Some(manager) => {
+                        NetInput::FromManager(&packet)
+                    }
+                    Some(_) | None => NetInput::FromBackbone(&packet),
+                };
+                self.net.handle(now, input);
+            }
             Input::Admitted { eui64, short } => {
                 self.net.handle(now, NetInput::Admitted { eui64, short });
             }
@@ -482,7 +491,13 @@ pub(crate) fn relay_of(link_src: LinkAddr) -> Option<Eui64> {
     }
 }
 
+/// As an IPv6 packet tells it.
+fn source_of(packet: &[u8]) -> Option<Ipv6Addr> {
+    let octets: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
+    Some(octets.into())
+}
+
 /// A neighbour's link-local address.
-pub(crate) fn link_local(eui64: Eui64) -> lowgate_units::Ipv6Addr {
+pub(crate) fn link_local(eui64: Eui64) -> Ipv6Addr {
     Iid::from(eui64).link_local()
 }

@@ -7,6 +7,7 @@ mod trick;
 
 pub use trick::Trick;
 
+use crate::medium::{FCS_OCTETS, SHR_PHR_OCTETS, SYMBOL};
 use lowgate_mac::{PhyCommand, PhyEvent, Psdu};
 use lowgate_units::{Channel, Duration, Eui64, Instant, Prng};
 
@@ -40,6 +41,8 @@ pub(crate) struct Eavesdropper {
     recorded: Vec<Psdu>,
     state: State,
     sent: usize,
+    /// Of the last frame that it sent.
+    last_octets: usize,
     prng: Prng,
 }
 
@@ -65,7 +68,7 @@ impl Eavesdropper {
     ) -> Self {
         let state = State::Listening { until: now + LISTEN };
         let (channel, recorded) = (Some(channel), Vec::new());
-        Self { eui64, trick, channel, recorded, state, sent: 0, prng }
+        Self { eui64, trick, channel, recorded, state, sent: 0, last_octets: 0, prng }
     }
 
     /// Frames sent so far.
@@ -85,9 +88,18 @@ impl Eavesdropper {
             }
             (State::Sensing(psdu), PhyEvent::CcaDone { idle: true }) => State::Clear(psdu),
             (State::Sensing(_), PhyEvent::CcaDone { idle: false }) => self.pause(now),
-            (State::Sending, PhyEvent::TransmitDone) => self.pause(now),
+            (State::Sending, PhyEvent::TransmitDone) => self.rest(now),
             (state, PhyEvent::CcaDone { .. } | PhyEvent::TransmitDone) => state,
         };
+    }
+
+    /// After a frame of its own.
+    fn rest(&mut self, now: Instant) -> State {
+        let octets = (SHR_PHR_OCTETS + self.last_octets + FCS_OCTETS) as u32;
+        match self.trick.silence(SYMBOL * 2 * octets) {
+            Some(silence) => State::Listening { until: now + silence },
+            None => self.pause(now),
+        }
     }
 
     fn pause(&mut self, now: Instant) -> State {
@@ -114,6 +126,7 @@ impl Eavesdropper {
             }
             State::Clear(psdu) => {
                 self.sent += 1;
+                self.last_octets = psdu.len();
                 return Output::Phy(PhyCommand::Transmit { psdu });
             }
             state => self.state = state,

@@ -1,7 +1,7 @@
 //! Packets on their way: up along parents, down along source routes, in and out at the root.
 
 use super::{Origin, Role, Stack};
-use crate::adaptation::{Outgoing, Purpose};
+use crate::adaptation::{Outgoing, Precedence, Purpose};
 use crate::api::{PACKET_OCTETS_MAX, Packet};
 use crate::event::NetDrop;
 use crate::wire::icmpv6::{
@@ -35,7 +35,7 @@ impl Stack {
             Role::Root(root) => {
                 let Some(view) = Ipv6::parse(&packet) else { return };
                 if root.in_mesh(view.dst) {
-                    self.downward_or_tell(now, packet);
+                    self.downward_or_tell(now, packet, Precedence::Mesh);
                 } else if root.in_mesh(view.src) {
                     self.out.send_backbone(packet);
                 } else {
@@ -91,6 +91,7 @@ impl Stack {
         let parent = node.parent().and_then(|parent| self.neighbours.find(parent));
         let Some(short) = parent.and_then(|parent| parent.short) else { return false };
         self.link.send(Outgoing {
+            precedence: Precedence::Mesh,
             packet,
             dst: LinkDst::Unicast(LinkAddr::Short(short)),
             security: Security::Secured,
@@ -99,9 +100,9 @@ impl Stack {
     }
 
     /// Root: a foreign packet for the mesh.
-    fn downward_or_tell(&mut self, now: Instant, packet: Packet) {
+    fn downward_or_tell(&mut self, now: Instant, packet: Packet, precedence: Precedence) {
         let about = packet.clone();
-        match self.downward(now, packet) {
+        match self.downward(now, packet, precedence) {
             Ok(()) => {}
             Err(why) => {
                 self.out.dropped(why);
@@ -120,15 +121,25 @@ impl Stack {
     }
 
     /// Root: sends a packet down its source route.
-    pub(super) fn downward(&mut self, now: Instant, packet: Packet) -> Result<(), NetDrop> {
+    pub(super) fn downward(
+        &mut self,
+        now: Instant,
+        packet: Packet,
+        precedence: Precedence,
+    ) -> Result<(), NetDrop> {
         let Role::Root(root) = &self.role else { return Err(NetDrop::NoRoute) };
         let view = Ipv6::parse(&packet).ok_or(NetDrop::MalformedIpv6)?;
         let path = root.path(now, view.dst).ok_or(NetDrop::NoRoute)?;
-        self.send_along(packet, &path)
+        self.send_along(packet, &path, precedence)
     }
 
     /// Root: sends a packet along `path`, whose last address is the packet's destination.
-    pub(super) fn send_along(&mut self, packet: Packet, path: &[Ipv6Addr]) -> Result<(), NetDrop> {
+    pub(super) fn send_along(
+        &mut self,
+        packet: Packet,
+        path: &[Ipv6Addr],
+        precedence: Precedence,
+    ) -> Result<(), NetDrop> {
         let (first, rest) = path.split_first().ok_or(NetDrop::NoRoute)?;
         let me = self.global_addr().ok_or(NetDrop::Detached)?;
         let view = Ipv6::parse(&packet).ok_or(NetDrop::MalformedIpv6)?;
@@ -149,12 +160,18 @@ impl Stack {
                 ipv6::encapsulate(&tunnel, &packet).ok_or(NetDrop::TooLarge)?
             }
         };
-        self.send_down(packet, *first)
+        self.send_down(packet, *first, precedence)
     }
 
-    fn send_down(&mut self, packet: Packet, hop: Ipv6Addr) -> Result<(), NetDrop> {
+    fn send_down(
+        &mut self,
+        packet: Packet,
+        hop: Ipv6Addr,
+        precedence: Precedence,
+    ) -> Result<(), NetDrop> {
         let addr = Iid::of(hop).link_addr().ok_or(NetDrop::Address)?;
         let outgoing = Outgoing {
+            precedence,
             packet,
             dst: LinkDst::Unicast(addr),
             security: Security::Secured,
@@ -186,13 +203,13 @@ impl Stack {
             return self.out.dropped(NetDrop::MalformedSourceRoute);
         };
         packet[DST_AT..HEADER_OCTETS].copy_from_slice(&next.octets());
-        if let Err(why) = self.send_down(packet, next) {
+        if let Err(why) = self.send_down(packet, next, Precedence::Mesh) {
             self.out.dropped(why);
         }
     }
 
     /// Root: a packet from the backbone.
-    pub(super) fn backbone_packet(&mut self, now: Instant, octets: &[u8]) {
+    pub(super) fn backbone_packet(&mut self, now: Instant, octets: &[u8], precedence: Precedence) {
         let Role::Root(root) = &self.role else { return self.out.dropped(NetDrop::Detached) };
         let Some(view) = Ipv6::parse(octets) else {
             return self.out.dropped(NetDrop::MalformedIpv6);
@@ -225,7 +242,7 @@ impl Stack {
             return;
         }
         if in_mesh {
-            self.downward_or_tell(now, packet);
+            self.downward_or_tell(now, packet, precedence);
         } else if self.flood(now, packet).is_err() {
             self.out.dropped(NetDrop::TooLarge);
         }

@@ -9,7 +9,7 @@ mod rpl;
 mod send;
 mod view;
 
-use crate::adaptation::{Adaptation, Finished};
+use crate::adaptation::{Adaptation, Finished, Precedence};
 use crate::api::{Attach, AttachRoot, NetInput, NetOutput, Packet, SendDone, StackConfig};
 use crate::dodag::CONFIGURATION;
 use crate::event::{NetDrop, NetEvent};
@@ -105,7 +105,10 @@ impl Stack {
             NetInput::AttachRoot(attach) => self.attach_root(now, attach),
             NetInput::Detach => self.detach(),
             NetInput::Announce => self.dio.reset(now, &mut self.prng),
-            NetInput::FromBackbone(packet) => self.backbone_packet(now, packet),
+            NetInput::FromBackbone(packet) => {
+                self.backbone_packet(now, packet, Precedence::Outside);
+            }
+            NetInput::FromManager(packet) => self.backbone_packet(now, packet, Precedence::Mesh),
             NetInput::Admitted { eui64, short } => {
                 if let Role::Root(root) = &mut self.role
                     && !root.admit(eui64, short)

@@ -2,6 +2,7 @@
 
 use super::icmp::Near;
 use super::{Role, Stack, trickle_parameters};
+use crate::adaptation::Precedence;
 use crate::api::SendDone;
 use crate::dodag::{CONFIGURATION, Choice, DioNews, Dodag, INFINITE_RANK};
 use crate::errand::{Errand, jittered, within};
@@ -388,7 +389,7 @@ impl Stack {
             let sent = message
                 .emit(me, dao.target, super::forward::HOP_LIMIT)
                 .ok_or(NetDrop::TooLarge)
-                .and_then(|packet| self.send_along(packet, &path));
+                .and_then(|packet| self.send_along(packet, &path, Precedence::Mesh));
             if let Err(why) = sent {
                 self.out.dropped(why);
             }

@@ -2,7 +2,7 @@
 
 use super::forward::HOP_LIMIT;
 use super::{Role, Stack};
-use crate::adaptation::{Outgoing, Purpose};
+use crate::adaptation::{Outgoing, Precedence, Purpose};
 use crate::api::{HOP_LIMIT_LINK_LOCAL, Packet, SendRefused, UdpSend};
 use crate::event::NetDrop;
 use crate::wire::icmpv6::{ECHO_REQUEST, Echo, Icmpv6, Problem};
@@ -124,7 +124,7 @@ impl Stack {
                 }
             }
             Role::Root(root) if root.in_mesh(view.dst) => {
-                self.downward(now, packet).map_err(|why| match why {
+                self.downward(now, packet, Precedence::Mesh).map_err(|why| match why {
                     NetDrop::TooLarge => SendRefused::TooLarge,
                     NetDrop::QueueFull => SendRefused::QueueFull,
                     _ => SendRefused::NoRoute,
@@ -144,7 +144,8 @@ impl Stack {
             return Err(SendRefused::BadDestination);
         }
         let dst = LinkDst::Unicast(addr);
-        let sent = self.link.send(Outgoing { packet, dst, security, purpose: Purpose::Local });
+        let (precedence, purpose) = (Precedence::Mesh, Purpose::Local);
+        let sent = self.link.send(Outgoing { precedence, packet, dst, security, purpose });
         if sent { Ok(()) } else { Err(SendRefused::QueueFull) }
     }
 
@@ -164,7 +165,8 @@ impl Stack {
     pub(super) fn tell(&mut self, packet: Option<Packet>, dst: LinkDst) {
         let Some(packet) = packet else { return self.out.dropped(NetDrop::TooLarge) };
         let (security, purpose) = (Security::Secured, Purpose::Local);
-        if !self.link.send(Outgoing { packet, dst, security, purpose }) {
+        let precedence = Precedence::Mesh;
+        if !self.link.send(Outgoing { precedence, packet, dst, security, purpose }) {
             self.out.dropped(NetDrop::QueueFull);
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! **Invariant:** nothing but the octets of the frame and what every attacker knows goes in.
 
+use lowgate_access::{JOIN_PORT, JOINER_PORT};
 use lowgate_ieee802154::{
-    Addressing, AuxSecurityHeader, Content, Format, Frame, FrameCounter, Pan, Version,
+    AddressedFrame, Addressing, AuxSecurityHeader, Content, Format, Frame, FrameCounter, Pan,
+    Version,
 };
 use lowgate_mac::Psdu;
+use lowgate_router::{Datagram, packet};
 use lowgate_sixlowpan::{Contexts, LinkPair, iphc};
-use lowgate_units::{Eui64, Iid, Ipv6Addr, LinkAddr, LinkDst, Prng};
+use lowgate_units::{Duration, Eui64, Iid, Ipv6Addr, LinkAddr, LinkDst, Prng};
 
 /// A forged counter is ahead of the recorded one by up to so much more than the network sends meanwhile.
 const COUNTER_AHEAD: u32 = 100_000;
@@ -25,7 +28,15 @@ pub enum Trick {
     Forge,
     /// Sends the sealer of a secured frame an echo request of its own, unsecured.
     Inject,
+    /// Fills a fifth of the air with unsecured frames for this relay, each in another name: noise, beacon
+    /// requests, and datagrams to its join port, noise and ClientHellos.
+    Flood(Eui64),
 }
+
+/// How long a flooding attacker is silent after a frame, in times of that frame: a fifth of the air is its.
+const FLOOD_SILENCE: u32 = 4;
+/// Of noise.
+const NOISE_OCTETS: usize = 60;
 
 impl Trick {
     /// The frame to send; `None` if this one is of no use.
@@ -34,6 +45,15 @@ impl Trick {
             Self::Repeat => Some(heard.clone()),
             Self::Forge => forge(heard, prng),
             Self::Inject => inject(own, heard, prng),
+            Self::Flood(relay) => flood(relay, heard, prng),
+        }
+    }
+
+    /// How long it is silent at least after a frame that was so long on the air.
+    pub(super) fn silence(self, on_air: Duration) -> Option<Duration> {
+        match self {
+            Self::Repeat | Self::Forge | Self::Inject => None,
+            Self::Flood(_) => Some(on_air * FLOOD_SILENCE),
         }
     }
 }
@@ -68,6 +88,56 @@ fn inject(own: Eui64, heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
     frame.sequence = prng.next_u64() as u8;
     frame.payload = payload.get(..len)?;
     emit(&Frame::Addressed(frame))
+}
+
+fn flood(relay: Eui64, heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
+    let Ok(Frame::Addressed(heard)) = Frame::parse(heard) else { return None };
+    let (Format::Secured(_), (Pan::Id(pan), _)) = (heard.format, heard.dst()?) else { return None };
+    // Who it says it is, a locally administered address.
+    let mut name = prng.next_u64().to_be_bytes();
+    name[0] = 0x02;
+    let (src, dst) = (Eui64(name), LinkDst::Unicast(LinkAddr::Extended(relay)));
+    let noise: Vec<u8> = (0..NOISE_OCTETS).map(|_| prng.next_u64() as u8).collect();
+    let sequence = prng.next_u64() as u8;
+    let content = match prng.below(4) {
+        0 => return emit(&Frame::Addressed(AddressedFrame::beacon_request(sequence))),
+        1 => noise,
+        2 => to_join_port(src, relay, &noise)?,
+        _ => to_join_port(src, relay, &client_hello(prng))?,
+    };
+    let addressing = Addressing::within(pan, dst, LinkAddr::Extended(src));
+    emit(&Frame::Addressed(AddressedFrame {
+        format: Format::Unsecured(Version::V2003),
+        pending: false,
+        ack_request: true,
+        sequence,
+        content: Content::Data { addressing },
+        payload: &content,
+    }))
+}
+
+fn to_join_port(src: Eui64, relay: Eui64, payload: &[u8]) -> Option<Vec<u8>> {
+    const HOP_LIMIT_AT: usize = 7;
+    let link =
+        LinkPair { src: LinkAddr::Extended(src), dst: LinkDst::Unicast(LinkAddr::Extended(relay)) };
+    let [src, dst] = [src, relay].map(|eui64| Iid::from(eui64).link_local());
+    let (src_port, dst_port) = (JOINER_PORT, JOIN_PORT);
+    let mut packet = packet(&Datagram { src, dst, src_port, dst_port, payload });
+    packet[HOP_LIMIT_AT] = 255;
+    let mut octets = [0; 104];
+    let len = iphc::compress(&packet, link, &Contexts::default(), &mut octets).ok()?.len();
+    Some(octets[..len].to_vec())
+}
+
+/// Without a cookie (RFC 6347 section 4.2.2): PSK, no compression, no extensions.
+fn client_hello(prng: &mut Prng) -> Vec<u8> {
+    let random = std::iter::repeat_with(|| prng.next_u64() as u8).take(32).collect::<Vec<_>>();
+    let suites = [0, 0, 0, 2, 0xc0, 0xa8, 1, 0];
+    let body = [&[0xfe, 0xfd], &random[..], &suites].concat();
+    let len = body.len() as u8;
+    let record = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + len];
+    let message = [1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len];
+    [&record[..], &message, &body].concat()
 }
 
 fn emit(frame: &Frame<'_>) -> Option<Psdu> {

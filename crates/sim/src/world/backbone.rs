@@ -1,19 +1,10 @@
-//! The backbone between border router and manager: IPv6 packets, a delay, and nobody else but the hosts
-//! of the building's network that a test plays.
+//! The backbone between border router and manager: IPv6 packets and a delay.
 
 use super::{BACKBONE_DELAY, Due, MANAGER_ADDR, ROUTER_ADDR, World};
 use crate::capture::unwrapped;
 use lowgate_manager::ManagerInput;
 use lowgate_router::{Datagram, datagram, packet};
 use lowgate_units::Ipv6Addr;
-use std::collections::BTreeSet;
-
-/// The hosts of the building's network.
-#[derive(Debug, Default)]
-pub(super) struct Outsiders {
-    addrs: BTreeSet<Ipv6Addr>,
-    received: Vec<Vec<u8>>,
-}
 
 impl World {
     pub(super) fn packet_from_manager(
@@ -24,25 +15,16 @@ impl World {
         payload: &[u8],
     ) {
         let packet = packet(&Datagram { src: MANAGER_ADDR, dst, src_port, dst_port, payload });
+        if self.is_outsiders(&packet) {
+            return;
+        }
         self.on_the_backbone(&packet);
         self.due.push(self.now + BACKBONE_DELAY, Due::ToRouter(packet));
     }
 
-    /// A host of the building's network sends an IPv6 packet to the border router.
-    pub fn send_from_outside(&mut self, packet: Vec<u8>) {
-        self.outsiders.addrs.extend(datagram(&packet).map(|datagram| datagram.src));
-        self.due.push(self.now + BACKBONE_DELAY, Due::ToRouter(packet));
-    }
-
-    /// The packets for such hosts since the last call.
-    pub fn take_received_outside(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.outsiders.received)
-    }
-
     pub(super) fn packet_from_router(&mut self, packet: Vec<u8>) {
-        let dst = datagram(&packet).map(|datagram| datagram.dst);
-        if dst.is_some_and(|dst| self.outsiders.addrs.contains(&dst)) {
-            return self.outsiders.received.push(packet);
+        if self.is_outsiders(&packet) {
+            return;
         }
         self.on_the_backbone(&packet);
         self.due.push(self.now + BACKBONE_DELAY, Due::ToManager(packet));

@@ -12,9 +12,11 @@ mod backbone;
 mod captured;
 mod co_processor;
 mod manager;
+mod outsiders;
 mod station;
 
 pub use crate::intruder::Trick;
+pub use outsiders::OUTSIDERS;
 pub use station::{Intruder, StationKind};
 
 use crate::building::{Building, Device};
@@ -24,7 +26,6 @@ use crate::keybook::KeyBook;
 use crate::medium::{FrameId, Medium, MediumConfig, MediumOutput, StationId};
 use crate::queue::{Queue, Wakes};
 use crate::survey::Survey;
-use backbone::Outsiders;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
@@ -145,7 +146,7 @@ pub struct World {
     checkers: Checkers,
     survey: Survey,
     sealed_after: Vec<captured::Sealed>,
-    outsiders: Outsiders,
+    for_outsiders: Vec<Vec<u8>>,
     steps_at_now: u32,
 }
 
@@ -210,7 +211,7 @@ impl World {
             checkers: Checkers::new(honest, decisions),
             survey: Survey::new(honest),
             sealed_after: Vec::new(),
-            outsiders: Outsiders::default(),
+            for_outsiders: Vec::new(),
             steps_at_now: 0,
             building,
             config,

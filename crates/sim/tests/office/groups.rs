@@ -103,9 +103,9 @@ fn the_building_commands_a_group() {
     let mut world = office(2);
     let prefix = world.manager().domain().config().mesh_prefix;
     let send = |world: &mut World, group, dst_port, payload: &[u8]| {
-        let src = Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, 2);
+        let src = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xeeee, 0, 0, 0, 2);
         let (dst, src_port) = (group_address(group, prefix), 40_000);
-        world.send_from_outside(packet(&Datagram { src, dst, src_port, dst_port, payload }));
+        world.from_building(packet(&Datagram { src, dst, src_port, dst_port, payload }));
         world.run_for(Duration::from_secs(3));
     };
     let on = |mid: u8| [&[0x50, 3, 0, mid][..], b"\xb5light\xff1"].concat();
@@ -125,6 +125,6 @@ fn the_building_commands_a_group() {
     world.run_for(Duration::from_secs(60));
     send(&mut world, GROUP, 5683, &on(5));
     assert_eq!(lamps(&world, 2), [true; 2]);
-    assert_eq!(world.take_received_outside().len(), 0);
+    assert_eq!(world.take_for_outsiders().len(), 0);
     assert_eq!(world.findings(), []);
 }

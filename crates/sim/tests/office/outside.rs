@@ -10,7 +10,7 @@ use lowgate_router::{Datagram, datagram, packet};
 use lowgate_sim::world::World;
 use lowgate_units::{Duration, Ipv6Addr, Prng};
 
-const HOST: (Ipv6Addr, u16) = (Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, 2), 40_000);
+const HOST: (Ipv6Addr, u16) = (Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xeeee, 0, 0, 0, 2), 40_000);
 const COAP_PORT: u16 = 5683;
 
 /// Asks and waits as a client does.
@@ -22,7 +22,7 @@ fn ask(world: &mut World, request: &Request) -> Result<Response, Failure> {
     client.request(world.now(), light, Reliability::Confirmable, request).expect("room");
     loop {
         match client.poll(world.now()) {
-            Output::Transmit { peer, octets } => world.send_from_outside(packet(&Datagram {
+            Output::Transmit { peer, octets } => world.from_building(packet(&Datagram {
                 src: HOST.0,
                 dst: peer,
                 src_port: HOST.1,
@@ -33,7 +33,7 @@ fn ask(world: &mut World, request: &Request) -> Result<Response, Failure> {
             Output::Failed { reason, .. } => return Err(reason),
             Output::Wait { .. } => {
                 world.run_for(Duration::from_millis(20));
-                for received in world.take_received_outside() {
+                for received in world.take_for_outsiders() {
                     let answer = datagram(&received).expect("whole, for a host's UDP");
                     assert_eq!(
                         (answer.src_port, answer.dst, answer.dst_port),
