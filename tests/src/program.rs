@@ -62,6 +62,11 @@ impl Program {
         }
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Puts all lines that came meanwhile into [`Self::said`].
     pub fn listen(&mut self) {
         while let Ok(came) = self.lines.try_recv() {

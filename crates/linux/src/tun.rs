@@ -3,6 +3,8 @@
 //! **Invariant:** one call of [`Tun::recv`] or [`Tun::send`] is one IPv6 packet, without packet
 //! information in front. Addresses and routes vanish with the device, and the device with its owner.
 
+mod taken;
+
 use rtnetlink::packet_core::ErrorMessage;
 use rtnetlink::{Handle, RouteMessageBuilder};
 use std::io;
@@ -76,6 +78,17 @@ pub enum TunError {
     /// More bits than an address has.
     #[error("a prefix of {0} bits is longer than an IPv6 address; use 0 to 128")]
     PrefixLen(u8),
+    /// Addresses or routes of another interface are in it.
+    #[error(
+        "{prefix} is in use on {interface}; take it from there (`ip -6 addr show dev {interface}` and \
+         `ip -6 route show dev {interface}` show what is), then start again"
+    )]
+    PrefixTaken {
+        /// The prefix.
+        prefix: String,
+        /// Whose it is.
+        interface: String,
+    },
     /// The route is there already, whosever it is.
     #[error("there is another route to {0}; `ip -6 route show {0}` shows it, remove it first")]
     RouteExists(String),
@@ -142,6 +155,16 @@ impl Tun {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an IPv6 packet"));
         }
         self.device.send(packet).await.map(|_| ())
+    }
+
+    /// Whether another interface of this network namespace has an address or a route in a prefix that
+    /// the device is to have; bits of `destination` behind the prefix are ignored.
+    ///
+    /// # Errors
+    /// See [`TunError`].
+    pub fn check_free(&self, destination: Ipv6Addr, prefix_len: u8) -> Result<(), TunError> {
+        check_prefix_len(prefix_len)?;
+        taken::check(&self.name, destination, prefix_len)
     }
 
     /// Gives the device an address, usable at once, and a route to its prefix. An address that the

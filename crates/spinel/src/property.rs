@@ -1,5 +1,7 @@
 //! Names of properties and capabilities. Open sets: a peer may name others.
 
+use core::fmt;
+
 /// A property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Property(pub u32);
@@ -77,6 +79,30 @@ impl Property {
     pub const SCAN_ENERGY: u8 = 2;
     /// Value of [`Property::MAC_PROMISCUOUS_MODE`]: every frame, whoever it is for.
     pub const PROMISCUOUS: u8 = 2;
+}
+
+/// For people, to be read after "its"; a number for what nobody has to know.
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match *self {
+            Self::PROTOCOL_VERSION => "protocol version",
+            Self::NCP_VERSION => "firmware version",
+            Self::CAPS => "capabilities",
+            Self::HWADDR => "hardware address",
+            Self::PHY_ENABLED => "power",
+            Self::PHY_CHAN => "channel",
+            Self::MAC_15_4_LADDR => "extended address",
+            Self::MAC_15_4_SADDR => "short address",
+            Self::MAC_15_4_PANID => "PAN identifier",
+            Self::MAC_RAW_STREAM_ENABLED => "stream of frames",
+            Self::STREAM_RAW => "transmission",
+            Self::RCP_API_VERSION => "interface level",
+            Self::RCP_MIN_HOST_API_VERSION => "host's interface level",
+            Self::RADIO_CAPS => "radio's capabilities",
+            Self(other) => return write!(f, "property {other:#x}"),
+        };
+        f.write_str(name)
+    }
 }
 
 /// What a co-processor can do.

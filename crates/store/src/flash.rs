@@ -27,10 +27,11 @@ impl FlashFile {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        protect(path).map_err(|source| OpenError::File { path: path.into(), source })?;
-        let sqlite = |source| OpenError::Sqlite { path: path.into(), source };
+        protect(path).map_err(|source| OpenError::system(path, &source))?;
+        let sqlite = |source| OpenError::sqlite(path, source);
         let connection = Connection::open(path).map_err(sqlite)?;
         SqliteStore::prepare(&connection).map_err(sqlite)?;
+        SqliteStore::check(path, &connection)?;
         connection
             .execute_batch(
                 "CREATE TABLE IF NOT EXISTS flash (name BLOB PRIMARY KEY, record BLOB NOT NULL)

@@ -11,7 +11,7 @@ mod write;
 pub use flash::{FlashError, FlashFile, FlashRecord};
 pub use image::IMAGE_OCTETS_MAX;
 use lowgate_manager::{Batch, Snapshot, Store, StoreError};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,16 +28,39 @@ pub struct SqliteStore {
     connection: Connection,
 }
 
-/// Why a file could not be opened as a store.
+/// Why a file could not be opened as a store, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file could not be made, or its mode not be set to 0600.
-    #[error("cannot create or protect {path}: {source}")]
-    File {
+    /// The file could not be made or read, or its mode not be set to 0600.
+    #[error(
+        "cannot open {path}: {cause}; it and its folder must belong to the service's user, on a disk \
+         that is not read-only"
+    )]
+    Access {
         /// Which file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: String,
+    },
+    /// Somebody else has it.
+    #[error("{path} is locked by another program; `fuser -v {path}` names it, stop that first")]
+    Locked {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is no database, or a part of it is lost.
+    #[error("{path} is damaged ({cause}); put back the last copy of its folder")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// The disk is full.
+    #[error("no room on the disk of {path}; delete something there, then start again")]
+    Full {
+        /// Which file.
+        path: PathBuf,
     },
     /// SQLite refused.
     #[error("cannot open {path}: {source}")]
@@ -48,13 +71,41 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The tables have another layout.
-    #[error("{path} has tables of version {found}; this program knows version {SCHEMA_VERSION}")]
+    #[error(
+        "{path} has tables of version {found}, this program knows version {SCHEMA_VERSION}; use the \
+         program that wrote them"
+    )]
     Version {
         /// Which file.
         path: PathBuf,
         /// The version in the file.
         found: i64,
     },
+}
+
+impl OpenError {
+    fn system(path: &Path, source: &io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            _ => Self::Access { path, cause: source.to_string() },
+        }
+    }
+
+    fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let (path, cause) = (path.to_owned(), source.to_string());
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged { path, cause }
+            }
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Self::Access { path, cause }
+            }
+            _ => Self::Sqlite { path, source },
+        }
+    }
 }
 
 /// What is wrong with the tables' content.
@@ -90,11 +141,12 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        protect(path).map_err(|source| OpenError::File { path: path.into(), source })?;
-        let sqlite = |source| OpenError::Sqlite { path: path.into(), source };
+        protect(path).map_err(|source| OpenError::system(path, &source))?;
+        let sqlite = |source| OpenError::sqlite(path, source);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         Self::prepare(&connection).map_err(sqlite)?;
+        Self::check(path, &connection)?;
         let mut store = Self { connection };
         match store.version().map_err(sqlite)? {
             0 => store.create().map_err(sqlite)?,
@@ -113,6 +165,23 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "trusted_schema", false)
+    }
+
+    /// Pages that are lost show when they are needed, which may be long after the last good copy is; and
+    /// somebody else's lock when something is to be written.
+    fn check(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+        let writing = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        writing.map_err(|source| OpenError::sqlite(path, source))?;
+        let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        let said: String = checked.map_err(|source| OpenError::sqlite(path, source))?;
+        match said.as_str() {
+            "ok" => Ok(()),
+            cause => {
+                // Of several lines the first says what the others are about.
+                let cause = cause.lines().next().unwrap_or_default().to_owned();
+                Err(OpenError::Damaged { path: path.into(), cause })
+            }
+        }
     }
 
     fn version(&self) -> rusqlite::Result<i64> {

@@ -89,7 +89,7 @@ fn foreign_files_are_refused() {
     let text = folder.path().join("text");
     std::fs::write(&text, "no database, but long enough to be looked at as one. ".repeat(20))
         .expect("a file");
-    assert!(matches!(SqliteStore::open(&text), Err(OpenError::Sqlite { .. })));
+    assert!(matches!(SqliteStore::open(&text), Err(OpenError::Damaged { .. })));
     let newer = folder.path().join("newer.db");
     drop(open(&newer));
     let connection = rusqlite::Connection::open(&newer).expect("it opens");
@@ -97,7 +97,7 @@ fn foreign_files_are_refused() {
     drop(connection);
     assert!(matches!(SqliteStore::open(&newer), Err(OpenError::Version { found: 99, .. })));
     let nowhere = folder.path().join("no/such/folder.db");
-    assert!(matches!(SqliteStore::open(&nowhere), Err(OpenError::File { .. })));
+    assert!(matches!(SqliteStore::open(&nowhere), Err(OpenError::Access { .. })));
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub(crate) const TESTS: &[Peer] = &[
     ("ping", "iputils-ping"),
     ("sysctl", "procps"),
     ("unshare", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("mount", "mount"),
+    ("timeout", "coreutils"),
     ("python3", "python3"),
 ];
 

@@ -1,6 +1,7 @@
 //! The serial line to the co-processor: open while it can be, opened again when it is not.
 
 use lowgate_linux::{Exchanged, Serial, SerialUrl};
+use std::future::ready;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
@@ -34,6 +35,12 @@ pub(super) async fn drive(
     let mut open = Some(first);
     loop {
         let Some(mut serial) = open.take() else { return };
+        // What was asked of the line before is done: this is another.
+        tokio::select! {
+            biased;
+            () = anew.notified() => {}
+            () = ready(()) => {}
+        }
         if tell.send(FromLine::Opened).await.is_err() {
             return;
         }
@@ -83,7 +90,7 @@ async fn talk(
                         return "the daemon ends".into();
                     }
                 }
-                Err(fault) => return fault.to_string(),
+                Err(fault) => return format!("closed: {fault}"),
             },
             wish = wishes.recv() => match wish {
                 // Whoever speaks to a line that takes nothing notices that nothing is answered.
@@ -91,7 +98,7 @@ async fn talk(
                 Some(more) => outgoing.extend(more),
                 None => return "the daemon ends".into(),
             },
-            () = anew.notified() => return "it is opened anew".into(),
+            () = anew.notified() => return "closed, to be opened again".into(),
         }
     }
 }

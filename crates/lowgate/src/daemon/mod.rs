@@ -9,6 +9,8 @@ pub mod config;
 pub mod control;
 mod core;
 mod edge;
+mod fresh;
+mod greeting;
 pub mod keys;
 mod ledger;
 mod line;

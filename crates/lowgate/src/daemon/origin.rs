@@ -3,6 +3,7 @@
 use super::chance::OsEntropy;
 use super::config::Config;
 use super::core::ROUTER_ADDR;
+use super::fresh::{self, Fresh};
 use crate::claim::Claim;
 use lowgate_crypto::SoftCcm;
 use lowgate_dtls::Psk;
@@ -13,37 +14,48 @@ use lowgate_router::{Inward, Router, RouterConfig};
 use lowgate_store::{FlashFile, SqliteStore};
 use lowgate_units::{Channel, Entropy, Instant, Ipv6Addr, Prng};
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use tokio::net::UnixListener;
 
 /// Under this name the border router keeps its claim code: who it is.
 const CLAIM: &[u8] = b"claim";
+const DOMAIN: &str = "domain.db";
+const ROUTER: &str = "router.db";
+const ROUTER_DAMAGED: &str =
+    "router.db in state.dir is damaged; put back the last copy of the folder";
 
 /// The domain's.
 pub(super) fn store(dir: &Path) -> Result<SqliteStore, String> {
-    SqliteStore::open(&dir.join("domain.db")).map_err(|fault| fault.to_string())
+    SqliteStore::open(&dir.join(DOMAIN)).map_err(|fault| fault.to_string())
 }
 
 /// The border router's.
 pub(super) fn flash(dir: &Path) -> Result<FlashFile, String> {
-    FlashFile::open(&dir.join("router.db")).map_err(|fault| fault.to_string())
+    FlashFile::open(&dir.join(ROUTER)).map_err(|fault| fault.to_string())
 }
 
-/// One daemon for one folder.
-pub(super) fn lock(dir: &Path) -> Result<File, String> {
-    make(dir)?;
+/// One daemon for one folder; and what it finds missing there.
+pub(super) fn lock(dir: &Path) -> Result<(File, Fresh), String> {
     let path = dir.join("lock");
+    let fresh = Fresh::of(fresh::with_folders(&path));
+    make(dir)?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file
         .map_err(|fault| format!("{}: {fault}; the daemon must own the folder", path.display()))?;
-    file.try_lock().map_err(|_| {
-        format!(
+    // Another's start that failed has taken the file away meanwhile.
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let same = file.metadata().map(id).ok() == fs::metadata(&path).map(id).ok();
+    if file.try_lock().is_err() || !same {
+        fresh.keep();
+        return Err(format!(
             "{}: another daemon runs here; stop it first, or use another state.dir",
             dir.display()
-        )
-    })?;
-    Ok(file)
+        ));
+    }
+    let databases = [DOMAIN, ROUTER].iter().flat_map(|name| fresh::database(&dir.join(name)));
+    let fresh = fresh.and(Fresh::of(databases));
+    Ok((file, fresh))
 }
 
 pub(super) fn listen(socket: &Path) -> Result<UnixListener, String> {
@@ -66,7 +78,7 @@ pub(super) fn listen(socket: &Path) -> Result<UnixListener, String> {
 pub(super) fn claim(flash: &FlashFile) -> Result<Claim, String> {
     let records = flash.all().map_err(|fault| fault.to_string())?;
     if let Some((_, octets)) = records.iter().find(|(name, _)| name == CLAIM) {
-        return Claim::from_octets(octets).ok_or_else(|| "router.db is damaged".into());
+        return Claim::from_octets(octets).ok_or_else(|| ROUTER_DAMAGED.into());
     }
     let claim = Claim::draw(&mut OsEntropy);
     flash.put(CLAIM, claim.octets()).map_err(|fault| fault.to_string())?;
@@ -89,7 +101,11 @@ pub(super) fn manager(
     config: &Config,
     store: &mut SqliteStore,
 ) -> Result<Manager, String> {
-    let snapshot = store.load().map_err(|fault| fault.to_string())?;
+    let damaged = |fault: &dyn std::fmt::Display| {
+        let path = config.state.dir.join(DOMAIN);
+        format!("{}: {fault}; put back the last copy of its folder", path.display())
+    };
+    let snapshot = store.load().map_err(|fault| damaged(&fault))?;
     let manager = ManagerConfig::new(&SoftCcm);
     if snapshot.changes.is_empty() {
         let channel = Channel::new(config.radio.channel).ok_or("a channel is 11 to 26")?;
@@ -97,9 +113,8 @@ pub(super) fn manager(
         let new = NewDomain { channel, mesh_prefix: config.mesh.prefix, manager_addr };
         return Ok(Manager::found(manager, new, prng(), &mut OsEntropy));
     }
-    let path = config.state.dir.join("domain.db");
     let manager = Manager::restore(now, manager, &snapshot, prng(), &mut OsEntropy)
-        .map_err(|fault| format!("{}: {fault}", path.display()))?;
+        .map_err(|fault| damaged(&fault))?;
     let (known, wanted) = (manager.domain().config().manager_addr, config.manager.address);
     match wanted.filter(|wanted| *wanted != known) {
         Some(wanted) => Err(format!(

@@ -5,6 +5,8 @@ use super::config::Config;
 use super::control::{self, Asked};
 use super::core::{BorderRouter, Core, Wish};
 use super::edge::{self, FromEdge};
+use super::fresh::{self, Fresh};
+use super::greeting::greet;
 use super::line::{self, FromLine};
 use super::origin;
 use super::service::Service;
@@ -131,7 +133,8 @@ pub(super) async fn run(role: Role, config: &Config, out: &mut dyn Write) -> Res
     Ok(())
 }
 
-/// Everything is checked before anything is changed. What it begins with comes as lines for people.
+/// Everything is checked before anything is changed; a start that fails leaves no file behind. What it
+/// begins with comes as lines for people.
 async fn begin(
     clock: &Clock,
     role: Role,
@@ -143,8 +146,9 @@ async fn begin(
             "manager.address is missing; it says where the domain manager is reached".into()
         );
     }
-    let radio = if with_router { Some(open_radio(config)?) } else { None };
-    let lock = origin::lock(&config.state.dir)?;
+    let (lock, fresh) = origin::lock(&config.state.dir)?;
+    let fresh = fresh.and(Fresh::of(fresh::with_folders(&config.control.socket)));
+    let radio = if with_router { Some(open_radio(config).await?) } else { None };
     let tun = if with_router { Some(open_tun(config)?) } else { None };
     let mut store = if with_manager { Some(origin::store(&config.state.dir)?) } else { None };
     let flash = if with_router { Some(origin::flash(&config.state.dir)?) } else { None };
@@ -185,12 +189,14 @@ async fn begin(
         core.request(clock.now(), Request::Import(vec![claim.record()]));
     }
     let outside = Outside { mesh, manager: sockets, storage: Storage::start(store, flash), events };
+    fresh.keep();
     Ok((core, outside, Inside { from_line, from_edge, questions, _lock: lock }, lines))
 }
 
-fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
+async fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
     let url = SerialUrl::parse(&config.radio.url).map_err(|fault| fault.to_string())?;
-    let serial = Serial::open(&url).map_err(|fault| fault.to_string())?;
+    let mut serial = Serial::open(&url).map_err(|fault| fault.to_string())?;
+    greet(&url, &mut serial).await?;
     Ok((url, serial))
 }
 
@@ -225,7 +231,11 @@ async fn manager_sockets(
 ) -> Result<ManagerSockets, String> {
     let domain = manager.domain().config();
     let (mesh, addr) = (Iid([0; 8]).under(domain.mesh_prefix), domain.manager_addr);
+    if let Some(tun) = tun {
+        tun.check_free(mesh, 64).map_err(|fault| fault.to_string())?;
+    }
     if let Some(tun) = tun.filter(|_| config.manager.address.is_none()) {
+        tun.check_free(addr, 128).map_err(|fault| fault.to_string())?;
         tun.add_addr(addr, 128).await.map_err(|fault| fault.to_string())?;
     }
     let relayed = bind(addr, MANAGER_RELAY_PORT).await?;
@@ -249,7 +259,10 @@ async fn feed(
     tokio::select! {
         () = sleep(pause) => core.wake(clock.now()),
         said = heard(&mut inside.from_line) => match said {
-            Some(FromLine::Opened) => core.line(clock.now(), CoProcessorInput::Opened),
+            Some(FromLine::Opened) => {
+                outside.tell("serial line: open".into(), out);
+                core.line(clock.now(), CoProcessorInput::Opened);
+            }
             Some(FromLine::Closed { why }) => {
                 outside.tell(format!("serial line: {why}"), out);
                 core.line(clock.now(), CoProcessorInput::Closed);
@@ -282,7 +295,9 @@ async fn feed(
         done = outside.storage.next() => match done {
             Done::Committed { revision } => core.committed(clock.now(), revision),
             Done::Put { ticket } => core.stored(clock.now(), ticket),
-            Done::Failed { why } => return Err(format!("{why}; is the disk full?")),
+            Done::Failed { why } => {
+                return Err(format!("{why}; see to the disk of state.dir, then start again"));
+            }
         },
         asked = inside.questions.recv() => if let Some((ask, answer)) = asked {
             core.ask(clock.now(), ask, answer);
@@ -315,6 +330,15 @@ async fn received(socket: Option<&UdpSocket>, octets: &mut [u8]) -> (usize, (Ipv
     }
 }
 
+impl Mesh {
+    /// A border router alone learns its prefix late: somebody may have it.
+    async fn route(&self, prefix: [u8; 8]) -> Result<(), String> {
+        let mesh = Iid([0; 8]).under(prefix);
+        self.tun.check_free(mesh, 64).map_err(|fault| fault.to_string())?;
+        self.tun.add_route(mesh, 64).await.map_err(|fault| fault.to_string())
+    }
+}
+
 impl Outside {
     /// Datagrams that the system does not take now are lost, as datagrams may be.
     async fn fulfil(&mut self, wishes: Vec<Wish>, out: &mut dyn Write) -> Result<(), String> {
@@ -323,10 +347,7 @@ impl Outside {
                 (Wish::Serial(octets), Some(mesh), _) => drop(mesh.to_line.try_send(octets)),
                 (Wish::Reopen, Some(mesh), _) => mesh.anew.notify_one(),
                 (Wish::Tun(packet), Some(mesh), _) => drop(mesh.tun.send(&packet).await),
-                (Wish::Route(prefix), Some(mesh), _) => {
-                    let route = mesh.tun.add_route(Iid([0; 8]).under(prefix), 64).await;
-                    route.map_err(|fault| fault.to_string())?;
-                }
+                (Wish::Route(prefix), Some(mesh), _) => mesh.route(prefix).await?,
                 (Wish::Groups(groups), Some(mesh), _) => drop(mesh.groups.send(groups)),
                 (Wish::FromRouter { octets }, Some(mesh), _) => {
                     let to = SocketAddrV6::new(mesh.manager_addr, MANAGER_PORT, 0, 0);

@@ -1,13 +1,13 @@
 //! The disk, on a thread of its own: what it does takes milliseconds on a good disk and seconds on a
 //! bad one, and the radio does not wait.
 //!
-//! **Invariant:** jobs are done in the order they were given.
+//! **Invariant:** jobs are done in the order they were given; all of them before the owner ends.
 
 use lowgate_manager::{Batch, Store};
 use lowgate_node::flash::{RecordKey, RecordOctets};
 use lowgate_store::{FlashFile, SqliteStore};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// For the disk.
@@ -34,8 +34,10 @@ pub(super) enum Done {
 
 /// The thread's two ends.
 pub(super) struct Storage {
-    jobs: mpsc::Sender<Job>,
+    /// Until the end.
+    jobs: Option<mpsc::Sender<Job>>,
     done: UnboundedReceiver<Done>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Storage {
@@ -43,19 +45,31 @@ impl Storage {
     pub(super) fn start(store: Option<SqliteStore>, flash: Option<FlashFile>) -> Self {
         let (jobs, todo) = mpsc::channel();
         let (tell, done) = unbounded_channel();
-        thread::spawn(move || work(store, flash, &todo, &tell));
-        Self { jobs, done }
+        let thread = thread::spawn(move || work(store, flash, &todo, &tell));
+        Self { jobs: Some(jobs), done, thread: Some(thread) }
     }
 
     pub(super) fn give(&self, job: Job) {
-        // The thread ends only after it said that it failed.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.jobs {
+            // The thread ends only after it said that it failed.
+            let _ = jobs.send(job);
+        }
     }
 
     pub(super) async fn next(&mut self) -> Done {
         match self.done.recv().await {
             Some(done) => done,
             None => Done::Failed { why: "the storage thread ended".into() },
+        }
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, it has said so.
+            let _ = thread.join();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What happened to the co-processor, for people.
 
 use core::fmt;
-use lowgate_spinel::{Property, Status};
+use lowgate_spinel::{Property, RCP_API_VERSION, RCP_API_VERSION_MIN, Status};
 use lowgate_units::Eui64;
 
 /// A step of initialisation or recovery.
@@ -95,8 +95,10 @@ impl fmt::Display for CoProcessorEvent {
             Self::Incompatible(what) => write!(f, "co-processor: cannot be used: {what}"),
             Self::Ready => f.write_str("co-processor: ready"),
             Self::Lost(fault) => write!(f, "co-processor: lost: {fault}"),
-            Self::LineClosed => f.write_str("co-processor: the serial line is closed"),
-            Self::Reopening => f.write_str("co-processor: the serial line is opened again"),
+            Self::LineClosed => f.write_str("co-processor: lost: its serial line is closed"),
+            Self::Reopening => {
+                f.write_str("co-processor: resets do not help; its serial line is opened again")
+            }
         }
     }
 }
@@ -104,15 +106,26 @@ impl fmt::Display for CoProcessorEvent {
 impl fmt::Display for Incompatibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Protocol { major } => write!(f, "it speaks Spinel {major}, we speak 4"),
-            Self::NoRawLink => f.write_str("it is no radio co-processor"),
-            Self::ApiTooOld { api } => {
-                write!(f, "interface level {api} is too old; its firmware needs an update")
+            Self::Protocol { major } => {
+                write!(f, "it speaks Spinel {major}, we speak 4; flash a current ot-rcp image")
             }
-            Self::HostTooOld { needed } => write!(f, "it wants a host of level {needed}"),
-            Self::NoLinkMachine { caps } => {
-                write!(f, "its radio does not retry by itself (capabilities {caps:#x})")
+            Self::NoRawLink => {
+                f.write_str("it is no radio co-processor; flash an ot-rcp image, not ot-ncp")
             }
+            Self::ApiTooOld { api } => write!(
+                f,
+                "interface level {api} is too old, we need {RCP_API_VERSION_MIN}; flash a current \
+                 ot-rcp image"
+            ),
+            Self::HostTooOld { needed } => write!(
+                f,
+                "it wants a host of level {needed}, ours is {RCP_API_VERSION}; update this program, or \
+                 flash an older ot-rcp image"
+            ),
+            Self::NoLinkMachine { caps } => write!(
+                f,
+                "its radio does not retry by itself (capabilities {caps:#x}); use another radio"
+            ),
         }
     }
 }
@@ -120,12 +133,14 @@ impl fmt::Display for Incompatibility {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoReset => f.write_str("no word of the reset"),
-            Self::NoAnswer(property) => write!(f, "no answer about property {:#x}", property.0),
+            Self::NoReset => f.write_str("no word of its reset"),
+            Self::NoAnswer(property) => write!(f, "no answer about its {property}"),
             Self::Refused(property, status) => {
-                write!(f, "property {:#x} was refused: {status}", property.0)
+                write!(f, "about its {property} it says: {status}")
             }
-            Self::Nonsense(property) => write!(f, "property {:#x} makes no sense", property.0),
+            Self::Nonsense(property) => {
+                write!(f, "what it says about its {property} makes no sense")
+            }
             Self::UnexpectedReset(status) => write!(f, "it started afresh ({status})"),
             Self::Forgot => f.write_str("it forgot its configuration"),
             Self::Damaged => f.write_str("damaged frames in a row"),
