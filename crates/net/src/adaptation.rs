@@ -65,6 +65,8 @@ pub(crate) enum Finished {
     Sent,
     /// One of its frames did not arrive.
     Failed(Outgoing),
+    /// It never was on the air, or nobody knows: the neighbour has not been asked.
+    Unsent(Outgoing),
 }
 
 struct Current {
@@ -289,10 +291,12 @@ impl Adaptation {
         current.waiting.filter(|waiting| waiting.token == done.token)?;
         current.waiting = None;
         let dst = current.outgoing.dst;
-        let finished = if done.acked && !current.fragmenter.is_done() {
-            Finished::Pending
-        } else {
-            self.finish(done.acked)
+        if done.acked && !current.fragmenter.is_done() {
+            return Some((dst, Finished::Pending));
+        }
+        let finished = match self.finish(done.acked) {
+            Finished::Failed(outgoing) if done.attempts == 0 => Finished::Unsent(outgoing),
+            finished => finished,
         };
         Some((dst, finished))
     }

@@ -248,6 +248,16 @@ impl Stack {
         }
     }
 
+    /// The link layer had no use of the channel or the radio: that tells nothing of the next hop.
+    pub(super) fn link_busy(&mut self, outgoing: Outgoing) {
+        match outgoing.purpose {
+            Purpose::Upward { again: false } if self.send_to_parent(outgoing.packet, true) => {}
+            Purpose::Upward { .. } | Purpose::Downward | Purpose::Local => {
+                self.out.dropped(NetDrop::LinkFailed);
+            }
+        }
+    }
+
     /// The link layer gave up on a packet.
     pub(super) fn link_failed(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing.purpose {

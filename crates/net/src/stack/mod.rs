@@ -245,6 +245,7 @@ impl Stack {
         match finished {
             Finished::Pending | Finished::Sent => {}
             Finished::Failed(outgoing) => self.link_failed(now, outgoing),
+            Finished::Unsent(outgoing) => self.link_busy(outgoing),
         }
     }
 }
