@@ -13,6 +13,10 @@ soak-faults:
     cargo xtask soak faults
 soak-kills:
     cargo xtask soak kills
+deb *arch:
+    cargo xtask deb {{arch}}
+package:
+    cargo xtask package
 deny:
     cargo xtask deny
 bench-forward file:

@@ -40,6 +40,12 @@ impl Program {
         Self { name: name.into(), child, input, lines, said, said_at }
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line that contains `text`, and gives it.
     ///
     /// # Panics
@@ -60,11 +66,6 @@ impl Program {
                 }
             }
         }
-    }
-
-    /// The process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Puts all lines that came meanwhile into [`Self::said`].

@@ -1,5 +1,5 @@
 //! What a package brings along besides the program: manual pages and completions, written into one
-//! folder. `cargo run --release -p lowgate --example manuals -- DIR`
+//! folder. `cargo run -p lowgate --example manuals -- DIR`
 //!
 //! **Invariant:** made of the command line's definition and of the template that `lowgate init` writes;
 //! nothing is told here that they do not tell.

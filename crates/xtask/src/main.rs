@@ -1,6 +1,8 @@
 //! The project's automation: `cargo xtask test` and its relatives. Each step prints the command it
 //! runs, so that any of them can be repeated by hand; the first that fails ends the run.
 
+mod deb;
+mod notices;
 mod peers;
 mod run;
 
@@ -19,6 +21,8 @@ cargo xtask <task>
              daemon while devices join, 200 of them
   bench forward --json FILE
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
+  deb        the Debian package, with arm64 behind it for that (installs what is missing)
+  package    both packages, tried in a fresh Debian under its systemd (as root)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
 /// The device's instruction set.
@@ -36,6 +40,9 @@ fn main() -> ExitCode {
         ["soak", "kills"] => soak("e2e_kills", "200"),
         ["soak", "kills", rounds] => soak("e2e_kills", rounds),
         ["bench", "forward", "--json", file] => bench_forward(file),
+        ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
+        ["deb", "arm64"] => deb(deb::Arch::Arm64),
+        ["package"] => deb::trial(),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");
@@ -144,6 +151,11 @@ fn bench_forward(file: &str) -> Result<(), String> {
 
 fn release_binary() -> String {
     run::root().join("target/release/lowgate").display().to_string()
+}
+
+fn deb(arch: deb::Arch) -> Result<(), String> {
+    println!("xtask: {}", deb::build(arch)?.display());
+    Ok(())
 }
 
 /// Without the advisories: their database is a git repository, and the machines that run this

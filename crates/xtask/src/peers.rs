@@ -1,8 +1,9 @@
-//! The programs that tests and benchmarks talk to, and how a Debian machine gets them.
+//! The programs that tests and benchmarks talk to and that packages are made with, and how a Debian machine
+//! gets them.
 
 use crate::run::Step;
 
-/// Program, Debian package.
+/// Program (or any file, by its whole path), Debian package.
 type Peer = (&'static str, &'static str);
 
 /// Of the tests.
@@ -30,6 +31,22 @@ pub(crate) const BENCH: &[Peer] = &[
     ("perf", "linux-perf"),
     ("ip", "iproute2"),
     ("sysctl", "procps"),
+];
+
+/// For the packages: the compiler for the other architecture, and its C library.
+pub(crate) const BUILDERS: &[Peer] = &[
+    ("dpkg-deb", "dpkg"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("/usr/aarch64-linux-gnu/lib/crt1.o", "libc6-dev-arm64-cross"),
+];
+
+/// For their trial: a fresh Debian, who boots it, and who runs the other architecture's program.
+pub(crate) const TRIERS: &[Peer] = &[
+    ("lintian", "lintian"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("systemd-nspawn", "systemd-container"),
+    ("nsenter", "util-linux"),
+    ("qemu-aarch64", "qemu-user"),
 ];
 
 /// Sees to it that every peer is there, or names those that are not.
