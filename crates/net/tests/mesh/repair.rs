@@ -53,6 +53,29 @@ fn the_parent_is_switched_when_the_link_dies() {
     assert!(!lost, "the child did not notice");
 }
 
+/// Topology: a line whose root cannot send for half a minute, as while its radio recovers. Criteria: it
+/// takes no way for dead, and the first packet afterwards arrives.
+#[test]
+fn a_radio_that_is_away_kills_no_way() {
+    let mut world = World::line(3, 3, 0.0);
+    world.start_all();
+    assert!(world.run_for(secs(30), World::all_attached));
+    world.run(secs(5));
+    world.mute = Some(0);
+    for sequence in 0..30 {
+        for n in 1..3 {
+            world.manager_sends(addr(n), &echo_request(MANAGER, addr(n), sequence));
+        }
+        world.run(secs(1));
+    }
+    world.mute = None;
+    let lost = |event: &NetEvent| matches!(event, NetEvent::RouteLost { .. });
+    assert!(!world.events.iter().any(|(_, _, event)| lost(event)), "{:?}", world.events);
+    let before = world.backbone.len();
+    world.manager_sends(addr(2), &echo_request(MANAGER, addr(2), 30));
+    assert!(world.run_for(secs(2), |world| world.backbone.len() > before));
+}
+
 /// Criteria: a silent parent is noticed without traffic within three minutes.
 #[test]
 fn a_dead_parent_is_noticed_without_traffic() {

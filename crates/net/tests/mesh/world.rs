@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) transmissions: usize,
     /// Every frame sent.
     pub(crate) frames: Vec<(usize, OutFrame)>,
+    /// Whose radio sends nothing at the moment.
+    pub(crate) mute: Option<usize>,
 }
 
 pub(crate) fn eui64(n: usize) -> Eui64 {
@@ -79,6 +81,7 @@ impl World {
             backbone: vec![],
             transmissions: 0,
             frames: vec![],
+            mute: None,
         }
     }
 
@@ -191,7 +194,7 @@ impl World {
         };
         let mut at = self.now;
         let mut done = SendDone { token: frame.token, acked: false, attempts: 0 };
-        while !done.acked && done.attempts < ATTEMPTS_MAX {
+        while self.mute != Some(from) && !done.acked && done.attempts < ATTEMPTS_MAX {
             done.attempts += 1;
             self.transmissions += 1;
             at = at + airtime + Duration::from_micros(320 + self.prng.below(2240));
