@@ -57,7 +57,6 @@ pub(crate) struct Outgoing {
 
 /// What became of a packet.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved once, never kept")]
 pub(crate) enum Finished {
     /// More frames are to come, or it was not ours.
     Pending,
