@@ -70,6 +70,8 @@ struct Outside {
     manager: Option<ManagerSockets>,
     storage: Storage,
     events: broadcast::Sender<String>,
+    /// One daemon for one folder, as long as this is held: until all that was stored is on the disk.
+    _lock: fs::File,
 }
 
 /// A border router's: its radio, the kernel, its manager.
@@ -97,8 +99,6 @@ struct Inside {
     from_line: Option<mpsc::Receiver<FromLine>>,
     from_edge: Option<mpsc::Receiver<FromEdge>>,
     questions: mpsc::Receiver<Asked>,
-    /// One daemon for one folder, as long as this is held.
-    _lock: fs::File,
 }
 
 /// Runs until somebody ends it.
@@ -188,9 +188,10 @@ async fn begin(
     if let Some(claim) = own.filter(|_| unclaimed) {
         core.request(clock.now(), Request::Import(vec![claim.record()]));
     }
-    let outside = Outside { mesh, manager: sockets, storage: Storage::start(store, flash), events };
+    let storage = Storage::start(store, flash);
+    let outside = Outside { mesh, manager: sockets, storage, events, _lock: lock };
     fresh.keep();
-    Ok((core, outside, Inside { from_line, from_edge, questions, _lock: lock }, lines))
+    Ok((core, outside, Inside { from_line, from_edge, questions }, lines))
 }
 
 async fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
