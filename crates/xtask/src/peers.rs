@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Peer] = &[
     ("gnutls-cli", "gnutls-bin"),
     ("coap-client-openssl", "libcoap3-bin"),
     ("coap-client-gnutls", "libcoap3-bin"),
+    ("coap-client-notls", "libcoap3-bin"),
     ("tshark", "tshark"),
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),

@@ -4,7 +4,8 @@
 //! **Invariant:** listens for the groups it is told of and no others; what arrives is passed on as it is.
 
 use lowgate_linux::{Uplinks, uplinks};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -66,12 +67,11 @@ async fn hear(
     links: &Uplinks,
     tell: &mpsc::Sender<FromEdge>,
 ) -> io::Result<()> {
-    if !ears.contains_key(&group) {
-        ears.insert(group, Ear::open(group, tell.clone()).await?);
-    }
-    if let Some(ear) = ears.get_mut(&group) {
-        ear.join(group, links);
-    }
+    let ear = match ears.entry(group) {
+        Entry::Occupied(ear) => ear.into_mut(),
+        Entry::Vacant(place) => place.insert(Ear::open(group, tell.clone()).await?),
+    };
+    ear.join(group, links);
     Ok(())
 }
 
