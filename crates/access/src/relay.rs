@@ -2,6 +2,8 @@
 //!
 //! Stateless: all it must know to answer travels in a header that it alone can make. The header is
 //! the same octets for every datagram of one joiner, because the manager tells sessions apart by it.
+//! It remembers whom it heard lately, for the rate alone: who speaks for the second time does not share
+//! with those who never do, nor one joiner its part with another.
 //!
 //! ```text
 //! gen8 | ifindex8 | port16 | IID64 | HMAC64
@@ -24,6 +26,13 @@ pub const ENVELOPE_OCTETS_MAX: usize =
     JOIN_DATAGRAM_OCTETS_MAX + HEADER_OCTETS + jpy::ENVELOPE_OCTETS_MAX;
 /// What may pass at once before the rate holds.
 pub const BURST_OCTETS: u32 = 1536;
+
+/// Joiners whose rates are told apart: those whom a flood makes new, for some seconds.
+pub const JOINERS_MAX: usize = 32;
+/// Of the rate, what all that were never heard before may use.
+const NEWCOMERS_SHARE: u32 = 8;
+/// Of the rate, what one that was heard before may use.
+const JOINER_SHARE: u32 = 2;
 
 const MAC_AT: usize = HEADER_OCTETS - 8;
 /// A device has one radio interface.
@@ -57,8 +66,12 @@ impl HeaderFields {
 pub struct Relay {
     key: Key128,
     generation: u8,
+    octets_per_s: u32,
+    newcomers: OctetBucket,
     upward: OctetBucket,
     downward: OctetBucket,
+    /// The one that was silent for longest first.
+    heard: heapless::Vec<(Iid, OctetBucket), JOINERS_MAX>,
 }
 
 /// A datagram that came without link-layer security.
@@ -102,6 +115,8 @@ pub enum RelayDrop {
     HopLimit,
     /// Empty, or larger than [`JOIN_DATAGRAM_OCTETS_MAX`].
     Size,
+    /// No DTLS record.
+    NotDtls,
     /// Over the join rate, or joining is closed.
     Rate,
     /// Not an envelope.
@@ -116,11 +131,18 @@ impl Relay {
         let mut key = [0; 16];
         hkdf_sha256(b"", secret, &[b"lowgate relay header v1", &eui64.0], &mut key);
         let bucket = OctetBucket::new(now, octets_per_s, BURST_OCTETS);
-        Self { key: Key128::new(key), generation: 1, upward: bucket.clone(), downward: bucket }
+        let (upward, downward) = (bucket.clone(), bucket);
+        let newcomers = OctetBucket::new(now, octets_per_s / NEWCOMERS_SHARE, BURST_OCTETS);
+        let (generation, heard) = (1, heapless::Vec::new());
+        let key = Key128::new(key);
+        Self { key, generation, octets_per_s, newcomers, upward, downward, heard }
     }
 
     /// The join rate of the latest configuration; zero closes this relay.
     pub fn set_rate(&mut self, now: Instant, octets_per_s: u32) {
+        self.octets_per_s = octets_per_s;
+        self.heard.clear();
+        self.newcomers.set_rate(now, octets_per_s / NEWCOMERS_SHARE);
         self.upward.set_rate(now, octets_per_s);
         self.downward.set_rate(now, octets_per_s);
     }
@@ -158,12 +180,36 @@ impl Relay {
         if content.is_empty() || content.len() > JOIN_DATAGRAM_OCTETS_MAX {
             return Err(RelayDrop::Size);
         }
-        if !self.upward.take(now, content.len()) {
+        if !is_dtls(content) {
+            return Err(RelayDrop::NotDtls);
+        }
+        if !self.within_rate(now, joiner, content.len()) {
             return Err(RelayDrop::Rate);
         }
         let header = self.header(joiner, datagram.src_port);
         let envelope = Envelope { header: &header, content };
         Ok(envelope.emit(out).expect("ENVELOPE_OCTETS_MAX covers the largest content"))
+    }
+
+    fn within_rate(&mut self, now: Instant, joiner: Iid, octets: usize) -> bool {
+        let known = self.heard.iter().position(|(heard, _)| *heard == joiner);
+        let known = known.map(|at| self.heard.remove(at));
+        let is_new = known.is_none();
+        let (_, mut own) = known.unwrap_or_else(|| {
+            let rate = self.octets_per_s / JOINER_SHARE;
+            (joiner, OctetBucket::new(now, rate, BURST_OCTETS))
+        });
+        let passes = if is_new {
+            self.newcomers.take(now, octets)
+        } else {
+            own.take(now, octets) && self.upward.take(now, octets)
+        };
+        if self.heard.is_full() {
+            self.heard.remove(0);
+        }
+        // Infallible: there is room now.
+        let _ = self.heard.push((joiner, own));
+        passes
     }
 
     /// Opens an envelope from the domain manager. The caller has checked that it came secured and
@@ -205,6 +251,11 @@ impl Relay {
     }
 }
 
+/// RFC 7983 section 7, and the versions of RFC 6347 section 4.1.
+fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(datagram, [20..=63, 0xfe, 0xfd | 0xff, ..])
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -215,6 +266,8 @@ mod tests {
 
     const OWN: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 0xaa]);
     const STRANGER: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 1]);
+
+    const HELLO: &[u8] = &[22, 0xfe, 0xfd];
 
     fn relay() -> Relay {
         Relay::new(Instant::ZERO, &[7; 16], OWN, 1000)
@@ -240,13 +293,13 @@ mod tests {
     #[test]
     fn what_goes_up_comes_back_to_the_same_joiner() {
         let mut relay = relay();
-        let envelope = wrap(&mut relay, datagram(&[1, 2, 3])).expect("within the rule");
+        let envelope = wrap(&mut relay, datagram(HELLO)).expect("within the rule");
         assert_eq!(to_hex(&envelope[..2]), "8254");
         assert_eq!(to_hex(&envelope[2..6]), "0100f0bc", "generation, interface, port");
         let back = relay.unwrap(Instant::ZERO, &envelope).expect("own header");
         assert_eq!((back.dst, back.dst_port), (Iid::from(STRANGER).link_local(), 61628));
-        assert_eq!(back.payload, [1, 2, 3]);
-        let again = wrap(&mut relay, datagram(&[1, 2, 3])).expect("within the rule");
+        assert_eq!(back.payload, HELLO);
+        let again = wrap(&mut relay, datagram(HELLO)).expect("within the rule");
         assert_eq!(again, envelope, "the header is the same for every datagram");
     }
 
@@ -254,7 +307,7 @@ mod tests {
     fn figure_2_row_by_row() {
         let global = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
         let large = [0; JOIN_DATAGRAM_OCTETS_MAX + 1];
-        let good = datagram(&[1]);
+        let good = datagram(HELLO);
         let rows = [
             (FromJoiner { src: global, ..good }, RelayDrop::NotLinkLocal),
             (FromJoiner { dst: global, ..good }, RelayDrop::NotForUs),
@@ -262,6 +315,8 @@ mod tests {
             (FromJoiner { hop_limit: 254, ..good }, RelayDrop::HopLimit),
             (FromJoiner { payload: &[], ..good }, RelayDrop::Size),
             (FromJoiner { payload: &large, ..good }, RelayDrop::Size),
+            (FromJoiner { payload: &[22, 3, 3], ..good }, RelayDrop::NotDtls),
+            (FromJoiner { payload: &[1], ..good }, RelayDrop::NotDtls),
         ];
         for (datagram, drop) in rows {
             assert_eq!(wrap(&mut relay(), datagram), Err(drop));
@@ -270,18 +325,39 @@ mod tests {
         assert_eq!(wrap(&mut closed, good), Err(RelayDrop::Rate));
     }
 
+    fn padded(octets: usize) -> Vec<u8> {
+        let mut payload = HELLO.to_vec();
+        payload.resize(octets, 0);
+        payload
+    }
+
     #[test]
     fn a_flood_is_cut_to_the_rate() {
-        let mut relay = relay();
-        let payload = [0; 256];
+        let (mut relay, payload) = (relay(), padded(256));
         let passed = (0..100).filter(|_| wrap(&mut relay, datagram(&payload)).is_ok()).count();
+        // The first as a newcomer's.
+        assert_eq!(passed, 1 + BURST_OCTETS as usize / 256);
+    }
+
+    #[test]
+    fn a_crowd_that_speaks_once_leaves_room_for_who_speaks_again() {
+        let (mut relay, payload) = (relay(), padded(256));
+        let stranger = |n: u16| {
+            let [high, low] = n.to_be_bytes();
+            let src = Iid::from(Eui64([2, 0, 0, 0, 0, 1, high, low])).link_local();
+            FromJoiner { src, ..datagram(&payload) }
+        };
+        let passed = (0..1000).filter(|n| wrap(&mut relay, stranger(*n)).is_ok()).count();
         assert_eq!(passed, BURST_OCTETS as usize / 256);
+        assert_eq!(wrap(&mut relay, datagram(&payload)), Err(RelayDrop::Rate), "a newcomer");
+        assert!(wrap(&mut relay, datagram(&payload)).is_ok(), "no longer one");
+        assert_eq!(relay.heard.len(), JOINERS_MAX);
     }
 
     #[test]
     fn another_relays_header_opens_nothing() {
         let mut other = Relay::new(Instant::ZERO, &[8; 16], OWN, 1000);
-        let envelope = wrap(&mut other, datagram(&[1])).expect("within the rule");
+        let envelope = wrap(&mut other, datagram(HELLO)).expect("within the rule");
         assert_eq!(relay().unwrap(Instant::ZERO, &envelope), Err(RelayDrop::ForeignHeader));
     }
 
@@ -289,7 +365,7 @@ mod tests {
         #[test]
         fn one_flipped_bit_of_the_header_opens_nothing(bit in 0..HEADER_OCTETS * 8) {
             let mut relay = relay();
-            let mut envelope = wrap(&mut relay, datagram(&[1])).expect("within the rule");
+            let mut envelope = wrap(&mut relay, datagram(HELLO)).expect("within the rule");
             envelope[2 + bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(
                 relay.unwrap(Instant::ZERO, &envelope),

@@ -27,8 +27,9 @@ const FLOWS_MAX: usize = 1024;
 const FLOW_IDLE: Duration = Duration::from_secs(300);
 /// Sources whose rates are told apart.
 const SOURCES_MAX: usize = 64;
-/// Octets a second of all outsiders, and at once: half of what a hop of a mesh with several carries.
-const ALL: Rate = Rate { per_second: 4096, burst: 16_384 };
+/// Octets a second of all outsiders, and at once: a third of what a hop of a mesh with several carries, lest
+/// commands to groups wait for a free channel.
+const ALL: Rate = Rate { per_second: 3072, burst: 8192 };
 /// Of one of them.
 const EACH: Rate = Rate { per_second: 2048, burst: 8192 };
 /// To groups, which costs every device of the mesh a transmission: about two commands a second, and a dozen

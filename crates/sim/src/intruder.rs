@@ -15,8 +15,6 @@ use lowgate_units::{Channel, Duration, Eui64, Instant, Prng};
 const FRAMES_MAX: usize = 400;
 /// How long it only listens.
 const LISTEN: Duration = Duration::from_secs(20);
-/// Between two of its frames, at least.
-const PAUSE: Duration = Duration::from_millis(40);
 /// Acknowledgements are this long; replaying them proves nothing.
 const FRAME_OCTETS_MIN: usize = 12;
 
@@ -43,6 +41,7 @@ pub(crate) struct Eavesdropper {
     sent: usize,
     /// Of the last frame that it sent.
     last_octets: usize,
+    on_air: Duration,
     prng: Prng,
 }
 
@@ -68,12 +67,27 @@ impl Eavesdropper {
     ) -> Self {
         let state = State::Listening { until: now + LISTEN };
         let (channel, recorded) = (Some(channel), Vec::new());
-        Self { eui64, trick, channel, recorded, state, sent: 0, last_octets: 0, prng }
+        Self {
+            eui64,
+            trick,
+            channel,
+            recorded,
+            state,
+            sent: 0,
+            last_octets: 0,
+            on_air: Duration::ZERO,
+            prng,
+        }
     }
 
     /// Frames sent so far.
     pub(crate) const fn sent(&self) -> usize {
         self.sent
+    }
+
+    /// How long it was on the air so far.
+    pub(crate) const fn on_air(&self) -> Duration {
+        self.on_air
     }
 
     /// Takes what its radio says.
@@ -96,15 +110,19 @@ impl Eavesdropper {
     /// After a frame of its own.
     fn rest(&mut self, now: Instant) -> State {
         let octets = (SHR_PHR_OCTETS + self.last_octets + FCS_OCTETS) as u32;
-        match self.trick.silence(SYMBOL * 2 * octets) {
+        let on_air = SYMBOL * 2 * octets;
+        self.on_air += on_air;
+        match self.trick.silence(on_air) {
             Some(silence) => State::Listening { until: now + silence },
             None => self.pause(now),
         }
     }
 
     fn pause(&mut self, now: Instant) -> State {
-        let jitter = Duration::from_micros(self.prng.below(40_000));
-        State::Listening { until: now + PAUSE + jitter }
+        let pause = self.trick.pause();
+        let micros = u64::try_from(pause.as_micros()).expect("short");
+        let jitter = Duration::from_micros(self.prng.below(micros));
+        State::Listening { until: now + pause + jitter }
     }
 
     /// The next thing to do.

@@ -35,6 +35,9 @@ pub enum Trick {
 
 /// How long a flooding attacker is silent after a frame, in times of that frame: a fifth of the air is its.
 const FLOOD_SILENCE: u32 = 4;
+/// Between two tries of somebody who wants to be seen, and of somebody who floods.
+const PAUSE: Duration = Duration::from_millis(40);
+const FLOOD_PAUSE: Duration = Duration::from_millis(1);
 /// Of noise.
 const NOISE_OCTETS: usize = 60;
 
@@ -49,7 +52,15 @@ impl Trick {
         }
     }
 
-    /// How long it is silent at least after a frame that was so long on the air.
+    /// Between two tries, at least.
+    pub(super) const fn pause(self) -> Duration {
+        match self {
+            Self::Repeat | Self::Forge | Self::Inject => PAUSE,
+            Self::Flood(_) => FLOOD_PAUSE,
+        }
+    }
+
+    /// How long it is silent after a frame that was so long on the air.
     pub(super) fn silence(self, on_air: Duration) -> Option<Duration> {
         match self {
             Self::Repeat | Self::Forge | Self::Inject => None,

@@ -248,6 +248,14 @@ impl Station {
         }
     }
 
+    /// How long these frames were on the air.
+    pub fn intrusions_on_air(&self) -> Option<Duration> {
+        match &self.host {
+            Host::Eavesdropper(eavesdropper) => Some(eavesdropper.on_air()),
+            Host::Off | Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => None,
+        }
+    }
+
     /// What its flash holds.
     pub const fn flash(&self) -> &BTreeMap<RecordKey, RecordOctets> {
         &self.flash
