@@ -23,6 +23,9 @@ cargo xtask <task>
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
+  ot-rcp PROGRAM
+             our host against OpenThread's co-processor, built for simulation; writes the transcript
+             that `test` replays (as root, in a network namespace of its own)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
 /// The device's instruction set.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
+        ["ot-rcp", program] => ot_rcp(program),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");
@@ -147,6 +151,20 @@ fn bench_forward(file: &str) -> Result<(), String> {
     let bench = run::root().join("target/release/lowgate-bench").display().to_string();
     let file = std::path::absolute(file).map_err(|fault| format!("{file}: {fault}"))?;
     Step::new(&bench, &["forward", "--json", &file.display().to_string()]).run()
+}
+
+/// The program is not part of the project, nor is what builds it.
+fn ot_rcp(program: &str) -> Result<(), String> {
+    peers::provide(peers::TESTS)?;
+    let program = std::fs::canonicalize(program).map_err(|e| format!("{program}: {e}"))?;
+    cargo(&["build", "--release"]).run()?;
+    let transcript = run::root().join("tests/data/ot-rcp.transcript");
+    let test = "ip link set lo up && exec cargo test -p lowgate-tests --features ot-rcp --test live_ot_rcp";
+    Step::new("unshare", &["-n", "sh", "-c", test])
+        .env("LOWGATE_BIN", release_binary())
+        .env("LOWGATE_OT_RCP", program.display().to_string())
+        .env("LOWGATE_TRANSCRIPT", transcript.display().to_string())
+        .run()
 }
 
 fn release_binary() -> String {

@@ -25,7 +25,7 @@ const LISTEN_TIME: Duration = Duration::from_millis(300);
 /// A command frame of 2003 that asks coordinators for their beacons.
 const BEACON_REQUEST: [u8; 8] = [0x03, 0x08, 0x00, 0xff, 0xff, 0xff, 0xff, 0x07];
 /// A data frame for an address that nobody has in a PAN that nobody has; it asks for an acknowledgement.
-const FOR_NOBODY: [u8; 10] = [0x61, 0x88, 0x01, 0x57, 0x1e, 0xf0, 0xff, 0x42, 0x00, 0x00];
+const FOR_NOBODY: [u8; 9] = [0x61, 0x88, 0x01, 0x57, 0x1e, 0xf0, 0xff, 0x42, 0x00];
 
 /// What is set stays set.
 pub(super) async fn settings(dialog: &mut Dialog, info: &Info) -> Ended {
