@@ -29,7 +29,7 @@ fn text(octets: &[u8]) -> String {
 /// A mesh that comes up while it is listened to, and the URL of the sniffer's line.
 fn mesh(folder: &Path) -> (Program, String) {
     let pty = folder.join("sniffer").display().to_string();
-    let arguments = ["sim", "serve", "--nodes", "12", "--sniffer", &pty, "--power-interval", "0.5"];
+    let arguments = ["sim", "serve", "--nodes", "12", "--sniffer", &pty, "--power-interval", "1"];
     let mut serve = Program::start(&lowgate(), &arguments);
     serve.expect("a co-processor for captures");
     (serve, format!("spinel+hdlc+uart://{pty}"))

@@ -184,6 +184,7 @@ fn a_capture_that_cannot_be_is_refused() {
         &["sniff", "--radio", &url, "-o", "/no/such/folder/x"],
         &["sniff", "--radio", "spinel+hdlc+uart:///dev/no-such-device", "-o", "-"],
         &["sniff", "--capture"],
+        &["sniff", "--capture", "--fifo", "/no/fifo", "--extcap-capture-filter", "tcp"],
         &["sniff", "--install-extcap", "/no/such/folder"],
     ] {
         let output = lowgate(arguments);

@@ -43,15 +43,13 @@ impl Extcap {
         if let Some(folder) = &self.install_extcap {
             return Some(Asked::Install(folder));
         }
+        let filtered = self.extcap_capture_filter.as_ref().is_some_and(|text| !text.is_empty());
         let questions = [
             (self.extcap_interfaces, Asked::Interfaces),
             (self.extcap_dlts, Asked::LinkTypes),
             (self.extcap_config, Asked::Arguments),
-            // Wireshark takes any answer for the reason why a filter is none.
-            (
-                self.extcap_capture_filter.as_ref().is_some_and(|text| !text.is_empty()),
-                Asked::Filter,
-            ),
+            (self.capture && filtered, Asked::FilteredCapture),
+            (filtered, Asked::Filter),
         ];
         questions.into_iter().find(|(asked, _)| *asked).map(|(_, question)| question)
     }
@@ -64,8 +62,12 @@ pub(super) enum Asked<'a> {
     Interfaces,
     LinkTypes,
     Arguments,
+    /// Whether a capture filter is one.
     Filter,
+    FilteredCapture,
 }
+
+const NO_FILTERS: &str = "capture filters do not know 802.15.4; use a display filter";
 
 /// Answers in extcap's words.
 pub(super) fn answer(place: &Where, asked: Asked<'_>) -> Result<(), String> {
@@ -96,7 +98,9 @@ pub(super) fn answer(place: &Where, asked: Asked<'_>) -> Result<(), String> {
                 ),
             ]
         }
-        Asked::Filter => vec!["capture filters do not know 802.15.4; use a display filter".into()],
+        // Wireshark takes any answer for the reason why a filter is none.
+        Asked::Filter => vec![NO_FILTERS.into()],
+        Asked::FilteredCapture => return Err(NO_FILTERS.into()),
     };
     lines.iter().for_each(|line| println!("{line}"));
     Ok(())
