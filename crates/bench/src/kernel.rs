@@ -80,6 +80,8 @@ impl Wires {
         count: usize,
         rounds: usize,
     ) -> Result<Forwarding, String> {
+        // Has the neighbours be resolved, who wait for nothing on such wires.
+        self.nanos(FAR, octets, 1, 1)?;
         let before = self.forwarded()?;
         let far = self.nanos(FAR, octets, count, rounds)?;
         let expected = (count * rounds) as u64;
@@ -156,9 +158,6 @@ pub(crate) fn send(to: Ipv6Addr, octets: usize, count: usize, rounds: usize) -> 
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
     socket.connect((to, PORT))?;
     let payload = vec![0x55; octets];
-    // The first one waits for the neighbour to be resolved.
-    socket.send(&payload)?;
-    std::thread::sleep(std::time::Duration::from_millis(100));
     let mut fault = None;
     let nanos = shortest(rounds, || {
         let started = Instant::now();

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_kept_out() {
-        let effort = Effort { datagrams: 1000, ..LITTLE };
+        let effort = Effort { datagrams: 10_000, ..LITTLE };
         for (kind, load) in FLOODS {
             let (_, came) = timed(load, effort);
             assert!(came.frames < effort.datagrams / 2, "{kind}: {came:?}");
