@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** [`definition`] is all there is; manual pages and completions are made of it, never by hand.
 
-use crate::daemon::{claim, commands, keys};
+use crate::daemon::{claim, commands, keys, replay};
 use crate::{decode, demo, rcp, sim, sniff};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -46,16 +46,22 @@ enum Command {
     Run {
         #[command(flatten)]
         place: commands::Where,
+        #[command(flatten)]
+        journaled: commands::Journaled,
     },
     /// A border router whose domain manager is elsewhere
     Router {
         #[command(flatten)]
         place: commands::Where,
+        #[command(flatten)]
+        journaled: commands::Journaled,
     },
     /// A domain manager whose border router is elsewhere
     Manager {
         #[command(flatten)]
         place: commands::Where,
+        #[command(flatten)]
+        journaled: commands::Journaled,
     },
     /// Shows the claim code of this machine's border router, as text and as QR code
     Claim {
@@ -134,6 +140,8 @@ enum Command {
 enum Sim {
     /// A radio co-processor on a pty, with a mesh of simulated devices, in real time
     Serve(sim::ServeOptions),
+    /// Does again what a daemon's journal holds, and compares what comes of it
+    Replay(replay::Options),
 }
 
 /// The whole command line, for programs that describe it.
@@ -154,10 +162,13 @@ pub fn main() -> ExitCode {
         Command::Sim { command: Sim::Serve(options) } => {
             sim::serve(&options, &mut std::io::stdout().lock())
         }
+        Command::Sim { command: Sim::Replay(options) } => {
+            replay::replay(&options, &mut std::io::stdout().lock())
+        }
         Command::Init { file } => commands::init(&file),
-        Command::Run { place } => commands::run(&place),
-        Command::Router { place } => commands::router(&place),
-        Command::Manager { place } => commands::manager(&place),
+        Command::Run { place, journaled } => commands::run(&place, &journaled),
+        Command::Router { place, journaled } => commands::router(&place, &journaled),
+        Command::Manager { place, journaled } => commands::manager(&place, &journaled),
         Command::Claim { place } => claim::show(&place),
         Command::Device { place, device } => commands::device(&place, device),
         Command::Group { place, group } => commands::group(&place, group),

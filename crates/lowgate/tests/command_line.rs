@@ -69,6 +69,8 @@ fn impossible_arguments_are_refused() {
         &["demo", "--nodes", "5000"],
         &["demo", "--building", "x.toml"],
         &["decode", "nothing.pcapng"],
+        &["sim", "replay", "nothing", "--key", "nowhere"],
+        &["keys", "rotate", "--network", "--group", "1"],
     ] {
         let output = lowgate(folder.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));

@@ -172,24 +172,34 @@ pub fn init(path: &Path) -> ExitCode {
     }
 }
 
+/// What a daemon leaves behind for developers.
+#[derive(Clone, Debug, Args)]
+pub struct Journaled {
+    /// Write down everything that happens to the daemon, sealed with the key in FILE.key (made if there is
+    /// none), at most 256 MiB; `lowgate sim replay` does it again. It holds keys
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+}
+
 /// `lowgate run`
-pub fn run(place: &Where) -> ExitCode {
-    serve(place, Role::Both)
+pub fn run(place: &Where, journaled: &Journaled) -> ExitCode {
+    serve(place, journaled, Role::Both)
 }
 
 /// `lowgate router`
-pub fn router(place: &Where) -> ExitCode {
-    serve(place, Role::BorderRouter)
+pub fn router(place: &Where, journaled: &Journaled) -> ExitCode {
+    serve(place, journaled, Role::BorderRouter)
 }
 
 /// `lowgate manager`
-pub fn manager(place: &Where) -> ExitCode {
-    serve(place, Role::Manager)
+pub fn manager(place: &Where, journaled: &Journaled) -> ExitCode {
+    serve(place, journaled, Role::Manager)
 }
 
-fn serve(place: &Where, role: Role) -> ExitCode {
+fn serve(place: &Where, journaled: &Journaled, role: Role) -> ExitCode {
+    let journal = journaled.journal.as_deref();
     let ended = Config::read(&place.config).and_then(|config| {
-        runtime()?.block_on(super::run::run(role, &config, &mut std::io::stdout()))
+        runtime()?.block_on(super::run::run(role, &config, journal, &mut std::io::stdout()))
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -78,6 +78,9 @@ pub struct Config {
     pub state: State,
     /// The commands' door.
     pub control: Control,
+    /// The whole file, for the journal.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// See [`TEMPLATE`].
@@ -215,7 +218,7 @@ impl Config {
     /// # Errors
     /// One line, with the cause and the remedy.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|fault| {
+        let mut config: Self = toml::from_str(text).map_err(|fault| {
             let line = fault.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             format!("{file}:{line}: {}", fault.message().replace('\n', ", "))
         })?;
@@ -236,6 +239,7 @@ impl Config {
                  characters without blank, slash and colon"
             ));
         }
+        config.text = text.into();
         Ok(config)
     }
 }

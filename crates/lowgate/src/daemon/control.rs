@@ -126,6 +126,14 @@ pub enum Ask {
     Events,
 }
 
+impl Ask {
+    /// What it is called in the line.
+    pub(super) fn word(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value["ask"].as_str().unwrap_or("?").to_owned()
+    }
+}
+
 /// What the daemon says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,9 +5,10 @@
 //! arrive, also when both are in one process.
 
 use super::answers::{self, Waiting};
-use super::chance::OsEntropy;
+use super::chance::Chance;
 use super::control::{Answer, Ask, WAITING_MAX};
 use super::edge::COAP_PORT;
+use super::input::Input;
 use super::ledger::Ledger;
 use super::storage::Job;
 use lowgate_access::{JOINER_PORT, MANAGER_PORT};
@@ -19,7 +20,6 @@ use lowgate_router::{
 };
 use lowgate_units::{Instant, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::oneshot;
 
 /// Stands for the border router's own address in packets that never leave the process (RFC 6666's
 /// discard-only prefix: nobody has it).
@@ -43,6 +43,8 @@ pub(super) enum Wish {
     FromRouter { octets: Vec<u8> },
     /// For the disk.
     Store(Job),
+    /// What a question is answered.
+    Answer { question: u64, answer: Answer },
     /// A line for people.
     Tell(String),
 }
@@ -63,50 +65,83 @@ pub(super) struct Core {
     routed: Option<[u8; 8]>,
     /// The groups that were told of.
     groups: BTreeSet<Ipv6Addr>,
-    waiting: BTreeMap<RequestId, (Waiting, oneshot::Sender<Answer>)>,
+    chance: Chance,
+    /// Questions that the manager has, by their numbers.
+    waiting: BTreeMap<RequestId, (Waiting, u64)>,
     next_request: u64,
     wishes: Vec<Wish>,
 }
 
 impl Core {
-    pub(super) fn new(border_router: Option<BorderRouter>, manager: Option<Manager>) -> Self {
+    pub(super) fn new(
+        border_router: Option<BorderRouter>,
+        manager: Option<Manager>,
+        chance: Chance,
+    ) -> Self {
         Self {
             border_router,
             manager,
             ledger: Ledger::default(),
             routed: None,
             groups: BTreeSet::new(),
+            chance,
             waiting: BTreeMap::new(),
             next_request: 0,
             wishes: Vec::new(),
         }
     }
 
-    pub(super) fn start(&mut self, now: Instant) {
-        self.tell_router(now, RouterInput::Start);
+    pub(super) const fn border_router(&self) -> Option<&BorderRouter> {
+        self.border_router.as_ref()
     }
 
-    pub(super) fn line(&mut self, now: Instant, input: CoProcessorInput<'_>) {
+    pub(super) const fn manager(&self) -> Option<&Manager> {
+        self.manager.as_ref()
+    }
+
+    pub(super) const fn chance(&mut self) -> &mut Chance {
+        &mut self.chance
+    }
+
+    /// Something happens; drain with [`Self::drain`] afterwards.
+    pub(super) fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Start => self.tell_router(now, RouterInput::Start),
+            Input::Wake => self.tell_manager(now, ManagerInput::Wake),
+            Input::LineOpened => {
+                self.wishes.push(Wish::Tell("serial line: open".into()));
+                self.line(now, CoProcessorInput::Opened);
+            }
+            Input::LineClosed { why } => {
+                self.wishes.push(Wish::Tell(format!("serial line: {why}")));
+                self.line(now, CoProcessorInput::Closed);
+            }
+            Input::LineOctets(octets) => self.line(now, CoProcessorInput::Octets(&octets)),
+            Input::Packet(packet) => self.tell_router(now, RouterInput::Backbone(packet)),
+            Input::ForManager { from: (src, src_port), dst_port, octets } => {
+                let octets = &octets;
+                let input = ManagerInput::Datagram { src, src_port, dst_port, octets };
+                self.tell_manager(now, input);
+            }
+            Input::ForRouter { from, octets } => self.for_router(now, from, &octets),
+            Input::ForGroup { from, group, octets } => self.for_group(now, from, group, &octets),
+            Input::Trouble { line } => self.wishes.push(Wish::Tell(line)),
+            Input::Committed { revision } => {
+                self.tell_manager(now, ManagerInput::Committed { revision });
+            }
+            Input::Stored { ticket } => self.tell_router(now, RouterInput::Stored { ticket }),
+            Input::Asked { question, ask } => self.ask(now, question, ask),
+        }
+    }
+
+    fn line(&mut self, now: Instant, input: CoProcessorInput<'_>) {
         if let Some(it) = &mut self.border_router {
             it.co_processor.handle(now, input);
         }
     }
 
-    pub(super) fn stored(&mut self, now: Instant, ticket: u32) {
-        self.tell_router(now, RouterInput::Stored { ticket });
-    }
-
-    pub(super) fn committed(&mut self, now: Instant, revision: u64) {
-        self.tell_manager(now, ManagerInput::Committed { revision });
-    }
-
-    /// From the building's network.
-    pub(super) fn packet(&mut self, now: Instant, packet: &[u8]) {
-        self.tell_router(now, RouterInput::Backbone(packet.to_vec()));
-    }
-
     /// From the building's network to a group.
-    pub(super) fn for_group(
+    fn for_group(
         &mut self,
         now: Instant,
         (src, src_port): (Ipv6Addr, u16),
@@ -119,7 +154,7 @@ impl Core {
     }
 
     /// The manager's answer to the border router itself, if it is the manager's.
-    pub(super) fn for_router(&mut self, now: Instant, from: (Ipv6Addr, u16), octets: &[u8]) {
+    fn for_router(&mut self, now: Instant, from: (Ipv6Addr, u16), octets: &[u8]) {
         let Some(it) = &self.border_router else { return };
         let src = it.manager_addr;
         if from == (src, MANAGER_PORT) {
@@ -127,21 +162,6 @@ impl Core {
             let packet = packet(&Datagram { src, dst, src_port, dst_port, payload: octets });
             self.tell_router(now, RouterInput::Backbone(packet));
         }
-    }
-
-    pub(super) fn for_manager(
-        &mut self,
-        now: Instant,
-        (src, src_port): (Ipv6Addr, u16),
-        dst_port: u16,
-        octets: &[u8],
-    ) {
-        self.tell_manager(now, ManagerInput::Datagram { src, src_port, dst_port, octets });
-    }
-
-    /// Time has passed.
-    pub(super) fn wake(&mut self, now: Instant) {
-        self.tell_manager(now, ManagerInput::Wake);
     }
 
     fn tell_router(&mut self, now: Instant, input: RouterInput) {
@@ -152,7 +172,7 @@ impl Core {
 
     fn tell_manager(&mut self, now: Instant, input: ManagerInput<'_>) {
         if let Some(manager) = &mut self.manager {
-            manager.handle(now, input, &mut OsEntropy);
+            manager.handle(now, input, &mut self.chance);
         }
     }
 
@@ -160,7 +180,7 @@ impl Core {
     pub(super) fn request(&mut self, now: Instant, request: Request) {
         let id = self.next_id();
         if let Some(manager) = &mut self.manager {
-            manager.request(now, id, request, &mut OsEntropy);
+            manager.request(now, id, request, &mut self.chance);
         }
     }
 
@@ -171,7 +191,7 @@ impl Core {
     }
 
     /// A command asks.
-    pub(super) fn ask(&mut self, now: Instant, ask: Ask, answer: oneshot::Sender<Answer>) {
+    fn ask(&mut self, now: Instant, question: u64, ask: Ask) {
         let router = self.border_router.as_ref().map(|it| &it.router);
         let asked = match answers::of_router(now, &ask, router, self.manager.is_some()) {
             Some(at_once) => Err(at_once),
@@ -184,20 +204,24 @@ impl Core {
             (Ok((request, waiting)), Some(manager)) => {
                 let id = RequestId(self.next_request);
                 self.next_request += 1;
-                self.waiting.insert(id, (waiting, answer));
-                manager.request(now, id, request, &mut OsEntropy);
+                self.waiting.insert(id, (waiting, question));
+                manager.request(now, id, request, &mut self.chance);
             }
-            (Ok(_), None) => drop(answer.send(answers::no_manager())),
-            // Whoever asked may be gone.
-            (Err(at_once), _) => drop(answer.send(at_once)),
+            (Ok(_), None) => self.answer(question, answers::no_manager()),
+            (Err(at_once), _) => self.answer(question, at_once),
         }
     }
 
+    fn answer(&mut self, question: u64, answer: Answer) {
+        self.wishes.push(Wish::Answer { question, answer });
+    }
+
     fn replied(&mut self, now: Instant, id: RequestId, reply: Reply) {
-        let Some((waiting, answer)) = self.waiting.remove(&id) else { return };
+        let Some((waiting, question)) = self.waiting.remove(&id) else { return };
         let (Some(manager), ledger) = (&self.manager, &self.ledger) else { return };
         let router = self.border_router.as_ref().map(|it| &it.router);
-        let _ = answer.send(answers::answer(now, &waiting, reply, manager, router, ledger));
+        let answer = answers::answer(now, &waiting, reply, manager, router, ledger);
+        self.answer(question, answer);
     }
 
     /// Drains everybody. Wishes come in the order they were made; then the time of the next one.

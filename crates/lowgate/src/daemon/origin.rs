@@ -1,18 +1,19 @@
 //! What a daemon begins with: its folder, its database, who it is, and the machines as they were left.
 
-use super::chance::OsEntropy;
+use super::chance::{Chance, OsEntropy};
 use super::config::Config;
-use super::core::ROUTER_ADDR;
+use super::core::{BorderRouter, Core, ROUTER_ADDR};
 use super::fresh::{self, Fresh};
 use crate::claim::Claim;
 use lowgate_crypto::SoftCcm;
 use lowgate_dtls::Psk;
-use lowgate_manager::{Manager, ManagerConfig, NewDomain, Store};
+use lowgate_manager::{Manager, ManagerConfig, NewDomain, Request, Snapshot};
 use lowgate_node::NodeConfig;
 use lowgate_node::flash::{Record, RecordKey};
+use lowgate_router::co_processor::CoProcessor;
 use lowgate_router::{Inward, Router, RouterConfig};
-use lowgate_store::{FlashFile, SqliteStore};
-use lowgate_units::{Channel, Entropy, Instant, Ipv6Addr, Prng};
+use lowgate_store::{FlashFile, FlashRecord, SqliteStore};
+use lowgate_units::{Channel, Entropy, Instant, Ipv6Addr};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -77,12 +78,18 @@ pub(super) fn listen(socket: &Path) -> Result<UnixListener, String> {
 /// Drawn at the first start.
 pub(super) fn claim(flash: &FlashFile) -> Result<Claim, String> {
     let records = flash.all().map_err(|fault| fault.to_string())?;
-    if let Some((_, octets)) = records.iter().find(|(name, _)| name == CLAIM) {
-        return Claim::from_octets(octets).ok_or_else(|| ROUTER_DAMAGED.into());
+    if let Some(claim) = kept_claim(&records)? {
+        return Ok(claim);
     }
     let claim = Claim::draw(&mut OsEntropy);
     flash.put(CLAIM, claim.octets()).map_err(|fault| fault.to_string())?;
     Ok(claim)
+}
+
+fn kept_claim(records: &[FlashRecord]) -> Result<Option<Claim>, String> {
+    let kept = records.iter().find(|(name, _)| name == CLAIM);
+    let claim = kept.map(|(_, octets)| Claim::from_octets(octets).ok_or(ROUTER_DAMAGED));
+    Ok(claim.transpose()?)
 }
 
 /// The claim code in the folder, drawn if there is none yet.
@@ -96,25 +103,63 @@ fn make(dir: &Path) -> Result<(), String> {
         .map_err(|fault| format!("{}: cannot be made: {fault}; see state.dir", dir.display()))
 }
 
-pub(super) fn manager(
+/// What the machines of a process begin with: a manager has a store, a border router a flash.
+pub(super) struct Kept {
+    pub(super) domain: Option<Snapshot>,
+    pub(super) flash: Option<Vec<FlashRecord>>,
+}
+
+/// The machines as they were left. A manager beside a border router that no one claimed yet takes it into
+/// its inventory.
+pub(super) fn core(
     now: Instant,
     config: &Config,
-    store: &mut SqliteStore,
-) -> Result<Manager, String> {
-    let damaged = |fault: &dyn std::fmt::Display| {
-        let path = config.state.dir.join(DOMAIN);
-        format!("{}: {fault}; put back the last copy of its folder", path.display())
+    kept: &Kept,
+    mut chance: Chance,
+) -> Result<Core, String> {
+    let manager = kept.domain.as_ref().map(|kept| manager(now, config, kept, &mut chance));
+    let manager = manager.transpose()?;
+    let claim = match &kept.flash {
+        Some(records) => Some(kept_claim(records)?.ok_or(ROUTER_DAMAGED)?),
+        None => None,
     };
-    let snapshot = store.load().map_err(|fault| damaged(&fault))?;
+    let border_router = match (&kept.flash, &claim) {
+        (Some(records), Some(claim)) => {
+            Some(border_router(now, config, manager.as_ref(), records, claim, &mut chance)?)
+        }
+        _ => None,
+    };
+    let unclaimed = manager.as_ref().is_some_and(|it| it.domain().border_router().is_none());
+    let mut core = Core::new(border_router, manager, chance);
+    if let Some(claim) = claim.filter(|_| unclaimed) {
+        core.request(now, Request::Import(vec![claim.record()]));
+    }
+    Ok(core)
+}
+
+/// What the domain's database holds is of no use.
+pub(super) fn damaged(config: &Config, fault: &dyn std::fmt::Display) -> String {
+    let path = config.state.dir.join(DOMAIN);
+    format!("{}: {fault}; put back the last copy of its folder", path.display())
+}
+
+fn manager(
+    now: Instant,
+    config: &Config,
+    snapshot: &Snapshot,
+    chance: &mut Chance,
+) -> Result<Manager, String> {
     let manager = ManagerConfig::new(&SoftCcm);
     if snapshot.changes.is_empty() {
         let channel = Channel::new(config.radio.channel).ok_or("a channel is 11 to 26")?;
-        let manager_addr = config.manager.address.unwrap_or_else(drawn_addr);
+        let manager_addr = config.manager.address.unwrap_or_else(|| drawn_addr(chance));
         let new = NewDomain { channel, mesh_prefix: config.mesh.prefix, manager_addr };
-        return Ok(Manager::found(manager, new, prng(), &mut OsEntropy));
+        let prng = chance.prng();
+        return Ok(Manager::found(manager, new, prng, chance));
     }
-    let manager = Manager::restore(now, manager, &snapshot, prng(), &mut OsEntropy)
-        .map_err(|fault| damaged(&fault))?;
+    let prng = chance.prng();
+    let manager = Manager::restore(now, manager, snapshot, prng, chance)
+        .map_err(|fault| damaged(config, &fault))?;
     let (known, wanted) = (manager.domain().config().manager_addr, config.manager.address);
     match wanted.filter(|wanted| *wanted != known) {
         Some(wanted) => Err(format!(
@@ -126,29 +171,41 @@ pub(super) fn manager(
 }
 
 /// In a subnet of a ULA of its own (RFC 4193 section 3.2.2).
-fn drawn_addr() -> Ipv6Addr {
+fn drawn_addr(chance: &mut Chance) -> Ipv6Addr {
     let mut octets = [0; 16];
-    OsEntropy.fill(&mut octets[1..6]);
+    chance.fill(&mut octets[1..6]);
     octets[0] = 0xfd;
     octets[15] = 1;
     octets.into()
 }
 
-fn prng() -> Prng {
-    let mut seed = [0; 8];
-    OsEntropy.fill(&mut seed);
-    Prng::new(u64::from_le_bytes(seed))
+fn border_router(
+    now: Instant,
+    config: &Config,
+    manager: Option<&Manager>,
+    records: &[FlashRecord],
+    claim: &Claim,
+    chance: &mut Chance,
+) -> Result<BorderRouter, String> {
+    let domain = manager.map(|manager| manager.domain().config());
+    let manager_addr = domain.map(|domain| domain.manager_addr).or(config.manager.address);
+    let manager_addr = manager_addr.ok_or("manager.address is missing")?;
+    let channel = domain.map(|domain| domain.channel).or(Channel::new(config.radio.channel));
+    let channel = channel.ok_or("a channel is 11 to 26")?;
+    let inward = config.filter.inward();
+    let router = router(now, records, claim, channel, manager_addr, inward, chance);
+    Ok(BorderRouter { co_processor: CoProcessor::new(now), router, manager_addr })
 }
 
-pub(super) fn router(
+fn router(
     now: Instant,
-    flash: &FlashFile,
+    records: &[FlashRecord],
     claim: &Claim,
     channel: Channel,
     manager_addr: Ipv6Addr,
     inward: Inward,
-) -> Result<Router, String> {
-    let records = flash.all().map_err(|fault| fault.to_string())?;
+    chance: &mut Chance,
+) -> Router {
     let records =
         records.iter().filter_map(|(name, octets)| Record::parse(RecordKey::parse(name)?, octets));
     let eui64 = claim.eui64();
@@ -163,5 +220,6 @@ pub(super) fn router(
         key_log: false,
     };
     let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr, inward };
-    Ok(Router::new(now, config, records, &mut OsEntropy, prng()))
+    let prng = chance.prng();
+    Router::new(now, config, records, chance, prng)
 }

@@ -2,31 +2,32 @@
 //! `select!` feeds them.
 
 use super::config::Config;
-use super::control::{self, Asked};
-use super::core::{BorderRouter, Core, Wish};
+use super::control::{self, Answer, Asked};
+use super::core::{Core, Wish};
 use super::edge::{self, FromEdge};
 use super::fresh::{self, Fresh};
 use super::greeting::greet;
+use super::input::Input;
 use super::line::{self, FromLine};
 use super::origin;
+use super::record::{self, Record};
 use super::service::Service;
 use super::storage::{Done, Storage};
 use lowgate_access::{JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
 use lowgate_linux::{Serial, SerialUrl, Tun};
-use lowgate_manager::{Manager, Request};
-use lowgate_router::co_processor::{CoProcessor, CoProcessorInput};
-use lowgate_store::FlashFile;
-use lowgate_units::{Channel, Iid, Instant, Ipv6Addr};
-use std::collections::BTreeSet;
+use lowgate_manager::Manager;
+use lowgate_units::{Iid, Instant, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::pending;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, SocketAddrV6};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 /// Octets of a packet of the building's network; the TUN's MTU is 1280.
@@ -70,6 +71,8 @@ struct Outside {
     manager: Option<ManagerSockets>,
     storage: Storage,
     events: broadcast::Sender<String>,
+    /// Commands that wait, by their questions' numbers. The machines bound them.
+    asked: BTreeMap<u64, oneshot::Sender<Answer>>,
     /// One daemon for one folder, as long as this is held: until all that was stored is on the disk.
     _lock: fs::File,
 }
@@ -99,33 +102,47 @@ struct Inside {
     from_line: Option<mpsc::Receiver<FromLine>>,
     from_edge: Option<mpsc::Receiver<FromEdge>>,
     questions: mpsc::Receiver<Asked>,
+    next_question: u64,
 }
 
 /// Runs until somebody ends it.
 ///
 /// # Errors
 /// One line, with the cause and the remedy.
-pub(super) async fn run(role: Role, config: &Config, out: &mut dyn Write) -> Result<(), String> {
+pub(super) async fn run(
+    role: Role,
+    config: &Config,
+    journal: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<(), String> {
     let clock = Clock::new();
     let mut service = Service::of_environment()?;
-    let (mut core, mut outside, mut inside, lines) = begin(&clock, role, config).await?;
-    core.start(clock.now());
+    let (mut core, mut record, mut outside, mut inside, lines) =
+        begin(&clock, role, config, journal).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|fault| fault.to_string())?;
     service.ready(&lines.join("; "));
     lines.into_iter().for_each(|line| outside.tell(line, out));
+    let mut input = Input::Start;
     loop {
-        let (wishes, until) = core.drain(clock.now());
+        let now = clock.now();
+        record.fed(now, &input);
+        core.handle(now, input);
+        let (wishes, until) = core.drain(now);
+        record.came(&mut core, &wishes);
+        if let Some(warning) = record.warning() {
+            outside.tell(warning, out);
+        }
         outside.fulfil(wishes, out).await?;
         let pause = match until {
             Instant::FAR_FUTURE => SLEEP_MAX,
             until => until.since(clock.now()).min(SLEEP_MAX),
         };
         let pause = service.alive().map_or(pause, |watched| pause.min(watched));
-        tokio::select! {
-            fed = feed(&clock, &mut core, &mut outside, &mut inside, out, pause) => fed?,
+        input = tokio::select! {
+            input = next(&mut outside, &mut inside, pause) => input?,
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
-        }
+        };
     }
     service.stopping();
     // Whatever is in its place by now is not ours.
@@ -139,7 +156,8 @@ async fn begin(
     clock: &Clock,
     role: Role,
     config: &Config,
-) -> Result<(Core, Outside, Inside, Vec<String>), String> {
+    journal: Option<&Path>,
+) -> Result<(Core, Record, Outside, Inside, Vec<String>), String> {
     let (with_router, with_manager) = (role != Role::Manager, role != Role::BorderRouter);
     if role != Role::Both && config.manager.address.is_none() {
         return Err(
@@ -152,19 +170,19 @@ async fn begin(
     let tun = if with_router { Some(open_tun(config)?) } else { None };
     let mut store = if with_manager { Some(origin::store(&config.state.dir)?) } else { None };
     let flash = if with_router { Some(origin::flash(&config.state.dir)?) } else { None };
-    let manager = store.as_mut().map(|store| origin::manager(clock.now(), config, store));
-    let manager = manager.transpose()?;
+    let (store_of, flash_of) = (store.as_mut(), flash.as_ref());
+    let machines = record::machines(clock.now(), config, journal, store_of, flash_of);
+    let (mut core, beginning) = machines?;
     let listener = origin::listen(&config.control.socket)?;
     let (asked, questions) = mpsc::channel(control::WAITING_MAX);
     let (events, _) = broadcast::channel(control::EVENTS_KEPT);
     let mut lines = Vec::new();
-    let sockets = match &manager {
+    let sockets = match core.manager() {
         Some(manager) => Some(manager_sockets(manager, config, tun.as_ref(), &mut lines).await?),
         None => None,
     };
-    let (mut border_router, mut mesh, mut from_line, mut from_edge) = (None, None, None, None);
-    if let (Some((url, serial)), Some(tun), Some(flash)) = (radio, tun, &flash) {
-        let router = border_router_of(clock.now(), config, manager.as_ref(), flash)?;
+    let (mut mesh, mut from_line, mut from_edge) = (None, None, None);
+    if let (Some((url, serial)), Some(tun), Some(router)) = (radio, tun, core.border_router()) {
         let socket = bind(Ipv6Addr::UNSPECIFIED, JOINER_PORT).await?;
         let (to_line, for_line) = mpsc::channel(line::WAITING_MAX);
         let (tell, heard) = mpsc::channel(line::WAITING_MAX);
@@ -178,20 +196,16 @@ async fn begin(
         let (told, commands) = mpsc::channel(edge::WAITING_MAX);
         tokio::spawn(edge::listen(interface.clone(), wanted, told));
         mesh = Some(Mesh { to_line, anew, tun, groups, socket, manager_addr });
-        (border_router, from_line) = (Some(router), Some(heard));
-        from_edge = Some(commands);
+        (from_line, from_edge) = (Some(heard), Some(commands));
     }
+    // The last that can fail: a daemon that does not start must not push an older journal out.
+    let record = Record::begin(journal, beginning, &mut core)?;
     tokio::spawn(control::serve(listener, asked, events.clone()));
-    let own = flash.as_ref().filter(|_| with_manager).map(origin::claim).transpose()?;
-    let unclaimed = manager.as_ref().is_some_and(|it| it.domain().border_router().is_none());
-    let mut core = Core::new(border_router, manager);
-    if let Some(claim) = own.filter(|_| unclaimed) {
-        core.request(clock.now(), Request::Import(vec![claim.record()]));
-    }
-    let storage = Storage::start(store, flash);
-    let outside = Outside { mesh, manager: sockets, storage, events, _lock: lock };
+    let (storage, asked) = (Storage::start(store, flash), BTreeMap::new());
+    let outside = Outside { mesh, manager: sockets, storage, events, asked, _lock: lock };
     fresh.keep();
-    Ok((core, outside, Inside { from_line, from_edge, questions }, lines))
+    let inside = Inside { from_line, from_edge, questions, next_question: 0 };
+    Ok((core, record, outside, inside, lines))
 }
 
 async fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
@@ -203,23 +217,6 @@ async fn open_radio(config: &Config) -> Result<(SerialUrl, Serial), String> {
 
 fn open_tun(config: &Config) -> Result<Tun, String> {
     Tun::open(&config.network.interface).map_err(|fault| fault.to_string())
-}
-
-fn border_router_of(
-    now: Instant,
-    config: &Config,
-    manager: Option<&Manager>,
-    flash: &FlashFile,
-) -> Result<BorderRouter, String> {
-    let domain = manager.map(|manager| manager.domain().config());
-    let manager_addr = domain.map(|domain| domain.manager_addr).or(config.manager.address);
-    let manager_addr = manager_addr.ok_or("manager.address is missing")?;
-    let channel = domain.map(|domain| domain.channel).or(Channel::new(config.radio.channel));
-    let channel = channel.ok_or("a channel is 11 to 26")?;
-    let claim = origin::claim(flash)?;
-    let inward = config.filter.inward();
-    let router = origin::router(now, flash, &claim, channel, manager_addr, inward)?;
-    Ok(BorderRouter { co_processor: CoProcessor::new(now), router, manager_addr })
 }
 
 /// At the domain's address: one of the machine's if the configuration has it, else one on the mesh's own
@@ -245,66 +242,61 @@ async fn manager_sockets(
     Ok(ManagerSockets { relayed, direct })
 }
 
-/// Waits for the next thing that happens, and tells it.
-async fn feed(
-    clock: &Clock,
-    core: &mut Core,
+/// Waits for the next thing that happens.
+async fn next(
     outside: &mut Outside,
     inside: &mut Inside,
-    out: &mut dyn Write,
     pause: Duration,
-) -> Result<(), String> {
+) -> Result<Input, String> {
     let [mut packet, mut relayed, mut told, mut own] = [[0; PACKET_OCTETS_MAX]; 4];
     let mesh = outside.mesh.as_ref();
     let sockets = outside.manager.as_ref();
-    tokio::select! {
-        () = sleep(pause) => core.wake(clock.now()),
+    Ok(tokio::select! {
+        () = sleep(pause) => Input::Wake,
         said = heard(&mut inside.from_line) => match said {
-            Some(FromLine::Opened) => {
-                outside.tell("serial line: open".into(), out);
-                core.line(clock.now(), CoProcessorInput::Opened);
-            }
-            Some(FromLine::Closed { why }) => {
-                outside.tell(format!("serial line: {why}"), out);
-                core.line(clock.now(), CoProcessorInput::Closed);
-            }
-            Some(FromLine::Octets(octets)) => {
-                core.line(clock.now(), CoProcessorInput::Octets(&octets));
-            }
+            Some(FromLine::Opened) => Input::LineOpened,
+            Some(FromLine::Closed { why }) => Input::LineClosed { why },
+            Some(FromLine::Octets(octets)) => Input::LineOctets(octets),
             None => return Err("the serial line's task ended".into()),
         },
         said = heard(&mut inside.from_edge) => match said {
             Some(FromEdge::Heard { src, group, octets }) => {
-                core.for_group(clock.now(), src, group, &octets);
+                Input::ForGroup { from: src, group, octets }
             }
-            Some(FromEdge::Trouble(line)) => outside.tell(line, out),
+            Some(FromEdge::Trouble(line)) => Input::Trouble { line },
             None => return Err("the task of the groups ended".into()),
         },
         len = routed(mesh, &mut packet) => {
             let len = len.map_err(|fault| format!("the network interface is gone: {fault}"))?;
-            core.packet(clock.now(), &packet[..len]);
+            Input::Packet(packet[..len].to_vec())
         }
         (len, from) = received(sockets.map(|it| &it.relayed), &mut relayed) => {
-            core.for_manager(clock.now(), from, MANAGER_RELAY_PORT, &relayed[..len]);
+            let octets = relayed[..len].to_vec();
+            Input::ForManager { from, dst_port: MANAGER_RELAY_PORT, octets }
         }
         (len, from) = received(sockets.map(|it| &it.direct), &mut told) => {
-            core.for_manager(clock.now(), from, MANAGER_PORT, &told[..len]);
+            Input::ForManager { from, dst_port: MANAGER_PORT, octets: told[..len].to_vec() }
         }
         (len, from) = received(mesh.map(|mesh| &mesh.socket), &mut own) => {
-            core.for_router(clock.now(), from, &own[..len]);
+            Input::ForRouter { from, octets: own[..len].to_vec() }
         }
         done = outside.storage.next() => match done {
-            Done::Committed { revision } => core.committed(clock.now(), revision),
-            Done::Put { ticket } => core.stored(clock.now(), ticket),
+            Done::Committed { revision } => Input::Committed { revision },
+            Done::Put { ticket } => Input::Stored { ticket },
             Done::Failed { why } => {
                 return Err(format!("{why}; see to the disk of state.dir, then start again"));
+            },
+        },
+        asked = inside.questions.recv() => match asked {
+            Some((ask, answer)) => {
+                let question = inside.next_question;
+                inside.next_question += 1;
+                outside.asked.insert(question, answer);
+                Input::Asked { question, ask }
             }
+            None => return Err("the commands' task ended".into()),
         },
-        asked = inside.questions.recv() => if let Some((ask, answer)) = asked {
-            core.ask(clock.now(), ask, answer);
-        },
-    }
-    Ok(())
+    })
 }
 
 async fn heard<T>(task: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
@@ -363,6 +355,10 @@ impl Outside {
                     let _ = socket.try_send_to(&octets, to.into());
                 }
                 (Wish::Store(job), ..) => self.storage.give(job),
+                (Wish::Answer { question, answer }, ..) => {
+                    // Whoever asked may be gone.
+                    drop(self.asked.remove(&question).map(|asked| asked.send(answer)));
+                }
                 (Wish::Tell(line), ..) => self.tell(line, out),
                 (
                     Wish::Serial(_)
