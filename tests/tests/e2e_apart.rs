@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 const PREFIX: &str = "fd12:3456:789a:1::/64";
 /// The manager is away for so long.
 const AWAY: Duration = Duration::from_secs(60);
-/// Its members are told one after the other, doubt, and make new sessions.
-const BACK_WITHIN: Duration = Duration::from_secs(90);
+/// The border router asks each 15 s and doubts for 21; then 20 members are told, one each second, and doubt
+/// for as long.
+const BACK_WITHIN: Duration = Duration::from_secs(120);
 
 /// The router's claim code goes from its screen to the manager.
 fn claim(site: &Site) {
