@@ -2,6 +2,7 @@
 
 pub mod kept;
 pub mod loopback;
+pub mod outside;
 pub mod program;
 pub mod site;
 pub mod soak;
