@@ -39,7 +39,7 @@ impl Arch {
 pub(crate) fn build(arch: Arch) -> Result<PathBuf, String> {
     peers::provide(peers::BUILDERS)?;
     if cargo(&["deb", "--version"]).output().is_err() {
-        cargo(&["install", "cargo-deb", "--locked"]).run()?;
+        cargo(&["install", "cargo-deb@3.8.0", "--locked"]).run()?;
     }
     let manuals = ["run", "-p", "lowgate", "--example", "manuals", "--", EXTRA];
     cargo(&manuals).run()?;
@@ -72,7 +72,11 @@ pub(crate) fn trial() -> Result<(), String> {
     }
     if !run::root().join(ROOT).exists() {
         let packages = "--include=systemd,systemd-sysv,adduser";
-        Step::new("mmdebstrap", &["--variant=minbase", packages, "bookworm", ROOT]).run()?;
+        // Half a root, which an interruption leaves, must not pass for one.
+        let new = ROOT.replace(".tar", "-new.tar");
+        Step::new("mmdebstrap", &["--variant=minbase", packages, "bookworm", &new]).run()?;
+        let (new, root) = (run::root().join(new), run::root().join(ROOT));
+        std::fs::rename(&new, &root).map_err(|fault| format!("{}: {fault}", root.display()))?;
     }
     // One after the other: each keeps the machine busy in real time.
     let test = ["test", "-p", "lowgate-tests", "--features", "package", "--test", "package", "--"];

@@ -122,6 +122,8 @@ fn interop() -> Result<(), String> {
 /// One test after the other: each has a mesh that lives in real time, and would starve the next.
 fn e2e() -> Result<(), String> {
     peers::provide(peers::TESTS)?;
+    // Without a network nothing can be fetched.
+    cargo(&["fetch", "--locked"]).run()?;
     let tun = ["-n", "cargo", "test", "-p", "lowgate-linux", "--features", "e2e", "--lib", "tun"];
     Step::new("unshare", &tun).run()?;
     on_a_kernel("e2e_*", None)
@@ -158,6 +160,7 @@ fn ot_rcp(program: &str) -> Result<(), String> {
     peers::provide(peers::TESTS)?;
     let program = std::fs::canonicalize(program).map_err(|e| format!("{program}: {e}"))?;
     cargo(&["build", "--release"]).run()?;
+    cargo(&["fetch", "--locked"]).run()?;
     let transcript = run::root().join("tests/data/ot-rcp.transcript");
     let test = "ip link set lo up && exec cargo test -p lowgate-tests --features ot-rcp --test live_ot_rcp";
     Step::new("unshare", &["-n", "sh", "-c", test])
@@ -180,7 +183,7 @@ fn deb(arch: deb::Arch) -> Result<(), String> {
 /// reach the package registry and nothing else.
 fn deny() -> Result<(), String> {
     if cargo(&["deny", "--version"]).output().is_err() {
-        cargo(&["install", "cargo-deny", "--locked"]).run()?;
+        cargo(&["install", "cargo-deny@0.20.2", "--locked"]).run()?;
     }
     println!("xtask: advisories are not checked, their database is not in the package registry");
     cargo(&["deny", "check", "bans", "licenses", "sources"]).run()

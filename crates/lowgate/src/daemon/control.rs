@@ -3,14 +3,22 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 
 /// Octets of a line; an inventory of 1 024 devices has a tenth.
 const LINE_OCTETS_MAX: u64 = 4 << 20;
 /// Commands that may wait for the daemon at a time, and as many for the manager.
 pub(super) const WAITING_MAX: usize = 32;
+/// Commands that are connected at a time, followers of events among them; more wait.
+const CONNECTIONS_MAX: usize = 64;
+/// For a question to come once somebody is connected.
+const QUESTION_WITHIN: Duration = Duration::from_secs(10);
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Events that a slow follower may lag behind before it loses some.
 pub(super) const EVENTS_KEPT: usize = 1024;
 
@@ -153,12 +161,19 @@ pub(super) async fn serve(
     asked: mpsc::Sender<Asked>,
     events: broadcast::Sender<String>,
 ) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // The system has no more descriptors now.
+            sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         let (asked, events) = (asked.clone(), events.clone());
         tokio::spawn(async move {
             // Who goes away while being answered has no use for the answer.
             let _ = converse(stream, asked, events).await;
+            drop(place);
         });
     }
 }
@@ -170,7 +185,8 @@ async fn converse(
 ) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(LINE_OCTETS_MAX)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(read.take(LINE_OCTETS_MAX));
+    timeout(QUESTION_WITHIN, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(Ask::Events) => return follow(write, events.subscribe()).await,
         Ok(ask) => {

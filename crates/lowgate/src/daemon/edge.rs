@@ -39,19 +39,21 @@ pub(super) async fn listen(
     tell: mpsc::Sender<FromEdge>,
 ) {
     let mut ears: BTreeMap<Ipv6Addr, Ear> = BTreeMap::new();
-    let mut told = String::new();
+    let mut told: BTreeMap<Ipv6Addr, String> = BTreeMap::new();
     loop {
         let wanted = groups.borrow_and_update().clone();
         ears.retain(|group, _| wanted.contains(group));
+        told.retain(|group, _| wanted.contains(group));
         let links = uplinks(&own).unwrap_or_default();
         for group in wanted {
-            if let Err(fault) = hear(&mut ears, group, &links, &tell).await {
-                let line =
-                    format!("UDP port {COAP_PORT} at {group}: {fault}; its group is not reached");
-                if line != told {
-                    let _ = tell.send(FromEdge::Trouble(line.clone())).await;
-                }
-                told = line;
+            let Err(fault) = hear(&mut ears, group, &links, &tell).await else {
+                told.remove(&group);
+                continue;
+            };
+            let line =
+                format!("UDP port {COAP_PORT} at {group}: {fault}; its group is not reached");
+            if told.insert(group, line.clone()).as_ref() != Some(&line) {
+                let _ = tell.send(FromEdge::Trouble(line)).await;
             }
         }
         tokio::select! {

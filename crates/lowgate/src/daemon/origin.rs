@@ -92,10 +92,15 @@ fn kept_claim(records: &[FlashRecord]) -> Result<Option<Claim>, String> {
     Ok(claim.transpose()?)
 }
 
-/// The claim code in the folder, drawn if there is none yet.
+/// The claim code in the folder. It is the daemon that draws it, so that the file is the daemon's.
 pub(super) fn claim_of(dir: &Path) -> Result<Claim, String> {
-    make(dir)?;
-    claim(&flash(dir)?)
+    let none =
+        || format!("{}: there is no claim code yet; start `lowgate router` once", dir.display());
+    if !dir.join(ROUTER).exists() {
+        return Err(none());
+    }
+    let records = flash(dir)?.all().map_err(|fault| fault.to_string())?;
+    kept_claim(&records)?.ok_or_else(none)
 }
 
 fn make(dir: &Path) -> Result<(), String> {

@@ -49,9 +49,11 @@ impl Record {
         }
     }
 
-    pub(super) fn warning(&mut self) -> Option<String> {
+    /// Why the journal ended, once. What is drawn from then on is nobody's to keep.
+    pub(super) fn warning(&mut self, core: &mut Core) -> Option<String> {
         let warning = self.journal.as_mut()?.warning()?;
         self.journal = None;
+        *core.chance() = Chance::System;
         Some(warning)
     }
 }

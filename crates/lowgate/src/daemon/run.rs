@@ -120,6 +120,7 @@ pub(super) async fn run(
     let (mut core, mut record, mut outside, mut inside, lines) =
         begin(&clock, role, config, journal).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|fault| fault.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|fault| fault.to_string())?;
     service.ready(&lines.join("; "));
     lines.into_iter().for_each(|line| outside.tell(line, out));
     let mut input = Input::Start;
@@ -129,7 +130,7 @@ pub(super) async fn run(
         core.handle(now, input);
         let (wishes, until) = core.drain(now);
         record.came(&mut core, &wishes);
-        if let Some(warning) = record.warning() {
+        if let Some(warning) = record.warning(&mut core) {
             outside.tell(warning, out);
         }
         outside.fulfil(wishes, out).await?;
@@ -140,7 +141,7 @@ pub(super) async fn run(
         let pause = service.alive().map_or(pause, |watched| pause.min(watched));
         input = tokio::select! {
             input = next(&mut outside, &mut inside, pause) => input?,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         };
     }

@@ -265,6 +265,10 @@ impl Dialog {
             if let Some(said) = self.arrived.pop_front() {
                 return Ok(Some(said));
             }
+            // A line that never rests says nothing for ever.
+            if Instant::now() >= until {
+                return Ok(None);
+            }
             let octets = self.octets(until).await?;
             if octets.is_empty() {
                 return Ok(None);

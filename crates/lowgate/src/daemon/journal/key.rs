@@ -24,7 +24,11 @@ pub(super) fn made(path: &Path, entropy: &mut dyn Entropy) -> Result<Key128, Str
     let digits = octets.iter().map(|octet| format!("{octet:02x}"));
     let text = Zeroizing::new(digits.collect::<String>() + "\n");
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match file.and_then(|mut file| file.write_all(text.as_bytes())) {
+    // A file without its key would stand in the way of the next start.
+    let written = file.and_then(|mut file| {
+        file.write_all(text.as_bytes()).inspect_err(|_| drop(fs::remove_file(path)))
+    });
+    match written {
         Ok(()) => Ok(Key128::new(*octets)),
         Err(fault) if fault.kind() == ErrorKind::AlreadyExists => read(path),
         Err(fault) => Err(format!("{}: the journal's key cannot be made: {fault}", path.display())),

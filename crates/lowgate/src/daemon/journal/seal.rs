@@ -15,7 +15,9 @@
 use lowgate_crypto::{Ccm, Key128, SoftCcm, hkdf_sha256};
 use lowgate_units::Entropy;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 18] = b"lowgate journal 1\n";
@@ -26,6 +28,12 @@ const LEN_TAG_OCTETS: usize = 8;
 const TAG_OCTETS: usize = 16;
 /// Octets that a file begins with.
 pub(super) const HEADER_OCTETS: usize = MAGIC.len() + SALT_OCTETS;
+
+/// Whether the file at `path` begins as a journal does.
+pub(super) fn is_journal(path: &Path) -> bool {
+    let mut magic = [0; MAGIC.len()];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *MAGIC
+}
 /// Octets that sealing adds to a chunk.
 pub(super) const CHUNK_OVERHEAD_OCTETS: usize = 4 + LEN_TAG_OCTETS + TAG_OCTETS;
 

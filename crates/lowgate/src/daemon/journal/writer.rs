@@ -2,13 +2,13 @@
 
 use super::entry::{Beginning, Ending, Entry, Outcome};
 use super::seal::{CHUNK_OCTETS_MAX, CHUNK_OVERHEAD_OCTETS, HEADER_OCTETS, Sealer};
-use super::{JOURNAL_OCTETS_MAX, key};
+use super::{JOURNAL_OCTETS_MAX, key, seal};
 use crate::daemon::input::Input;
 use lowgate_units::{Entropy, Instant};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use zeroize::Zeroizing;
@@ -44,14 +44,24 @@ impl Journal {
         let fault = |fault: io::Error| {
             format!("{}: the journal cannot be written: {fault}", path.display())
         };
-        let mut before = path.as_os_str().to_owned();
-        before.push(".before");
+        let beside = |suffix| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let (new, before) = (beside(".new"), beside(".before"));
+        if path.exists() && !seal::is_journal(path) {
+            return Err(format!("{}: a file that is no journal; choose another", path.display()));
+        }
+        // The older ones stay until this one can be written.
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new);
+        let sealer = file.and_then(|file| Sealer::begin(file, &key, entropy)).map_err(fault)?;
         match fs::rename(path, &before) {
             Err(missing) if missing.kind() == ErrorKind::NotFound => {}
             moved => moved.map_err(fault)?,
         }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let sealer = file.and_then(|file| Sealer::begin(file, &key, entropy)).map_err(fault)?;
+        fs::rename(&new, path).map_err(fault)?;
         Ok(Self::start(Sink::new(sealer, JOURNAL_OCTETS_MAX), beginning))
     }
 

@@ -110,7 +110,7 @@ impl Rig {
         self.core.handle(now, input);
         let (wishes, until) = self.core.drain(now);
         self.record.came(&mut self.core, &wishes);
-        assert_eq!(self.record.warning(), None);
+        assert_eq!(self.record.warning(&mut self.core), None);
         wishes.into_iter().for_each(|wish| self.fulfil(wish));
         until
     }
