@@ -82,12 +82,17 @@ impl Site {
 
     /// A configuration under this name, with state and control socket of its own, and `more` in it.
     pub fn write_config(&self, name: &str, more: &str) {
+        // The daemon of most tests is the only one.
+        let own = |file: &str| match name {
+            "lowgate" => self.text(file),
+            name => self.text(&format!("{name}-{file}")),
+        };
         let config = format!(
             "[radio]\nurl = \"spinel+hdlc+uart://{}\"\n[network]\ninterface = \"lowgate0\"\n\
              [state]\ndir = \"{}\"\n[control]\nsocket = \"{}\"\n{more}",
             self.text("radio"),
-            self.text(&format!("{name}-state")),
-            self.text(&format!("{name}.sock")),
+            own("state"),
+            own("control.sock"),
         );
         std::fs::write(self.path(&format!("{name}.toml")), config).expect("written");
     }
