@@ -104,6 +104,8 @@ fn is_not_older(new: &Record, old: &Record) -> bool {
             Record::GroupSequence { epoch: new_epoch, below: new, .. },
             Record::GroupSequence { epoch: old_epoch, below: old, .. },
         ) => (new_epoch.raw(), new) >= (old_epoch.raw(), old),
+        // A short address is given once.
+        (Record::Member { eui64: new, .. }, Record::Member { eui64: old, .. }) => new == old,
         (Record::Network { .. }, Record::Network { .. })
         | (Record::Group { .. }, Record::Group { .. }) => true, // keys, compared in the domain
         _ => false,

@@ -37,6 +37,7 @@ pub(crate) fn join(
     session: &mut Session,
     join_rate: u32,
 ) -> Vec<Vec<Message>> {
+    let mut records = leave(session);
     let groups: Vec<GroupId> = session.granted.keys().copied().collect();
     let mut units = group_units(domain, session, groups);
     let config = domain.config();
@@ -54,8 +55,8 @@ pub(crate) fn join(
     };
     units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);
     units.extend(domain.staged_key().map(|key| vec![stage(key, session)]));
-    units.extend(leave(session));
-    pack(units)
+    records.extend(pack(units));
+    records
 }
 
 /// What changed since the device was last told.
@@ -65,10 +66,11 @@ pub(crate) fn update(
     groups: impl IntoIterator<Item = GroupId>,
     staged: Option<&LinkKey>,
 ) -> Vec<Vec<Message>> {
+    let mut records = leave(session);
     let mut units = group_units(domain, session, groups);
     units.extend(staged.map(|key| vec![stage(key, session)]));
-    units.extend(leave(session));
-    pack(units)
+    records.extend(pack(units));
+    records
 }
 
 /// The command to send with `key`; it brings the key along for a router that missed it.
@@ -87,9 +89,10 @@ fn stage(key: &LinkKey, session: &mut Session) -> Message {
     Message::Cfg { msg_id: session.number(), cfg }
 }
 
-/// "You are in these groups no longer": the REQ of a member that wants to leave, in the other direction. A REQ
-/// runs to the end of its record, so that it is the last message of all.
-fn leave(session: &mut Session) -> Option<Vec<Message>> {
+/// "You are in these groups no longer": the REQ of a member that wants to leave, in the other direction. It is
+/// a record of its own, because a REQ runs to the end of its record, and the first, because a device has
+/// room for new groups only when the old ones are gone.
+fn leave(session: &mut Session) -> Vec<Vec<Message>> {
     let mut wishes = heapless::Vec::new();
     while let Some(group) = session.owes_leave.pop_first() {
         if wishes.push(Wish { group, role: None }).is_err() {
@@ -97,10 +100,11 @@ fn leave(session: &mut Session) -> Option<Vec<Message>> {
             break;
         }
     }
-    (!wishes.is_empty()).then(|| {
-        let msg_id = session.number();
-        vec![Message::Req(Req { msg_id, csb_id: CsbId::NONE, tek_id: None, wishes })]
-    })
+    if wishes.is_empty() {
+        return Vec::new();
+    }
+    let msg_id = session.number();
+    vec![vec![Message::Req(Req { msg_id, csb_id: CsbId::NONE, tek_id: None, wishes })]]
 }
 
 fn link_key(key: &LinkKey) -> amikey::LinkKey {

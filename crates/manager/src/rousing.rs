@@ -49,7 +49,9 @@ impl Rousing {
         if now < self.not_before {
             return None;
         }
-        let (eui64, silent) = self.silent.iter_mut().find(|(_, silent)| silent.next_at <= now)?;
+        // Who was never told comes before who is told again.
+        let first = self.silent.iter_mut().min_by_key(|(_, silent)| silent.next_at);
+        let (eui64, silent) = first.filter(|(_, silent)| silent.next_at <= now)?;
         silent.next_at = now + silent.pause;
         silent.pause = (silent.pause * 2).min(AGAIN_MAX);
         self.not_before = now + GAP;

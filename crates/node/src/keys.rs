@@ -269,11 +269,11 @@ impl Node {
 
     /// Its keys are void, whether storage still holds them or not: those who stay have others.
     fn leave_group(&mut self, now: Instant, id: GroupId) {
+        self.push(Output::Erase(RecordKey::Group(id)));
+        self.push(Output::Erase(RecordKey::GroupSequence(id)));
         let Some(group) = self.groups.forget(id) else { return };
         let (addr, port) = (group.address, group.port);
         self.net.handle(now, NetInput::LeaveGroup { addr, port });
-        self.push(Output::Erase(RecordKey::Group(id)));
-        self.push(Output::Erase(RecordKey::GroupSequence(id)));
         self.event(Event::GroupLeft(id));
     }
 

@@ -11,11 +11,11 @@ use crate::keys::{FLOORS_MAX, Link, Pending};
 use crate::outside::{self, Outsider};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use lowgate_access::JOIN_PORT;
 use lowgate_access::beacon::Beacon;
 use lowgate_access::candidates::Candidate;
 use lowgate_access::joiner::{Joiner, JoinerConfig, JoinerEvent, JoinerInput, JoinerOutput, Path};
 use lowgate_access::relay::Relay;
+use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
 use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, RequestFlags};
 use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint, RequestId};
 use lowgate_crypto::{Secret, hkdf_sha256};
@@ -172,7 +172,7 @@ impl Node {
             Input::FromBackbone(packet) => {
                 let manager = self.link.as_ref().and_then(|link| link.manager());
                 let input = match manager {
-                    Some(manager) if source_of(&packet) == Some(manager) => {
+                    Some(manager) if is_of_manager(&packet, manager) => {
                         NetInput::FromManager(&packet)
                     }
                     Some(_) | None => NetInput::FromBackbone(&packet),
@@ -368,7 +368,8 @@ impl Node {
                 JoinerOutput::Application(content) => self.take_from_manager(now, &content),
                 JoinerOutput::Greet => self.greet_manager(now),
                 JoinerOutput::Event(event) => {
-                    if matches!(event, JoinerEvent::SessionLost(_)) {
+                    // What was asked in another session says nothing of this one.
+                    if matches!(event, JoinerEvent::SessionLost(_) | JoinerEvent::Handshake(_)) {
                         self.forget_greeting(now);
                     }
                     self.event(Event::Join(event));
@@ -491,10 +492,18 @@ pub(crate) fn relay_of(link_src: LinkAddr) -> Option<Eui64> {
     }
 }
 
-/// As an IPv6 packet tells it.
-fn source_of(packet: &[u8]) -> Option<Ipv6Addr> {
-    let octets: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
-    Some(octets.into())
+/// Whether a packet of the backbone is of the manager's sessions, by its source and ports (the header of
+/// RFC 8200 section 3 with UDP behind it). Anybody can say so: the border router bounds how much of it
+/// passes.
+fn is_of_manager(packet: &[u8], manager: Ipv6Addr) -> bool {
+    const UDP: u8 = 17;
+    let port = |at: usize| Some(u16::from_be_bytes([*packet.get(at)?, *packet.get(at + 1)?]));
+    let ports = (port(40), port(42));
+    packet.get(6) == Some(&UDP)
+        && packet.get(8..24) == Some(&manager.octets())
+        && [(MANAGER_PORT, JOINER_PORT), (MANAGER_RELAY_PORT, JOIN_PORT)]
+            .iter()
+            .any(|(src, dst)| ports == (Some(*src), Some(*dst)))
 }
 
 /// A neighbour's link-local address.

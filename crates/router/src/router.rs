@@ -269,26 +269,27 @@ impl Router {
             return Code::CONFLICT;
         }
         self.revision = set.revision;
-        for (eui64, short) in &set.added {
-            if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(eui64) {
-                return Code::SERVICE_UNAVAILABLE;
-            }
-            self.remember(*eui64, *short);
-            self.named.insert(*eui64);
-            self.node.handle(now, NodeInput::Admitted { eui64: *eui64, short: *short });
-        }
+        self.named.extend(set.added.iter().map(|(eui64, _)| *eui64));
         let gone: Vec<Eui64> = match &set.removed {
             Removed::Listed(listed) => listed.to_vec(),
             Removed::AllOthers => {
                 self.members.keys().filter(|eui64| !self.named.contains(eui64)).copied().collect()
             }
         };
+        // First: a newcomer may have the address of one of them.
         for eui64 in gone {
             if let Some(short) = self.members.remove(&eui64) {
                 self.outputs.push_back(Output::Erase(RecordKey::Member(short)));
             }
             self.named.remove(&eui64);
             self.node.handle(now, NodeInput::Expelled { eui64 });
+        }
+        for (eui64, short) in &set.added {
+            if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(eui64) {
+                return Code::SERVICE_UNAVAILABLE;
+            }
+            self.remember(*eui64, *short);
+            self.node.handle(now, NodeInput::Admitted { eui64: *eui64, short: *short });
         }
         Code::CHANGED
     }
@@ -399,6 +400,18 @@ mod tests {
         let again = router_with(stored(&mut router, BTreeMap::new()));
         assert_eq!(again.members(), router.members());
         assert_eq!(again.members().keys().copied().collect::<Vec<_>>(), [1, 3, 4, 7].map(eui64));
+    }
+
+    #[test]
+    fn a_newcomer_may_have_the_address_of_who_went() {
+        let (mut router, now) = (router(), Instant::ZERO);
+        router.admitted(now, &set(1, 1..2, Removed::AllOthers));
+        router.named.clear();
+        let added = [(eui64(9), ShortAddr::new(1).expect("small"))].into_iter().collect();
+        let other = AdmittedSet { revision: 2, added, removed: Removed::AllOthers };
+        router.admitted(now, &other);
+        let again = router_with(stored(&mut router, BTreeMap::new()));
+        assert_eq!(again.members().keys().copied().collect::<Vec<_>>(), [eui64(9)]);
     }
 
     #[test]
