@@ -124,7 +124,7 @@ impl Wires {
     }
 
     fn forwarded(&self) -> Result<u64, String> {
-        let output = run(self.inside(&self.names[1], "cat").arg("/proc/net/snmp6"))?;
+        let output = run(self.inside(&self.names[1], "cat").arg("/proc/self/net/snmp6"))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = text.lines().find_map(|line| line.strip_prefix("Ip6OutForwDatagrams"));
         let count = line.and_then(|count| count.trim().parse().ok());

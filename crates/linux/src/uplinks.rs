@@ -1,5 +1,5 @@
 //! The network interfaces by which others reach this machine over IPv6, as the kernel lists them in
-//! `/proc/net/if_inet6`: address, index, prefix length, scope, flags and name, in hexadecimal but for the name.
+//! `/proc/self/net/if_inet6`: address, index, prefix length, scope, flags and name, in hexadecimal but for the name.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,7 @@ use std::io;
 /// Interfaces that are up and have IPv6, by index, with their names.
 pub type Uplinks = BTreeMap<u32, String>;
 
-const LIST: &str = "/proc/net/if_inet6";
+const LIST: &str = "/proc/self/net/if_inet6";
 /// The scope of `::1`.
 const SCOPE_HOST: &str = "10";
 

@@ -5,7 +5,7 @@ use super::{TunError, network_of};
 use std::net::Ipv6Addr;
 
 /// Every route of this network namespace, those to its own addresses among them.
-const ROUTES: &str = "/proc/net/ipv6_route";
+const ROUTES: &str = "/proc/self/net/ipv6_route";
 
 /// Refuses a prefix into which a route of an interface other than `name` leads.
 pub(super) fn check(name: &str, destination: Ipv6Addr, prefix_len: u8) -> Result<(), TunError> {

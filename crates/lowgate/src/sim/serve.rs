@@ -11,7 +11,7 @@ use crate::demo::load_site;
 use crate::inventory;
 use faults::{Fault, Faults, Over};
 use line::Line;
-use lowgate_access::joiner::JoinerEvent;
+use lowgate_access::joiner::{JoinerEvent, Path as Way};
 use lowgate_manager::{DeviceRecord, GroupId, MemoryStore, Request, WINDOW_MAX};
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
@@ -19,7 +19,7 @@ use lowgate_sim::building::{Building, Device, Group};
 use lowgate_sim::medium::StationId;
 use lowgate_sim::world::{Happening, Intruder, Root, What, World, WorldConfig};
 use lowgate_units::{Eui64, Instant, Prng};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -203,6 +203,8 @@ struct Served {
     power_at: Instant,
     power_interval: Duration,
     findings_told: usize,
+    /// Whoever proved its key by a relay last: it joins. By its own address, a member makes its session anew.
+    by_relay: BTreeSet<StationId>,
 }
 
 impl Served {
@@ -230,7 +232,20 @@ impl Served {
             power_at,
             power_interval: options.power_interval,
             findings_told: 0,
+            by_relay: BTreeSet::new(),
         }))
+    }
+
+    fn note_way(&mut self, happening: &Happening) {
+        match happening.what {
+            What::Node(station, Event::Join(JoinerEvent::Authenticated(Way::Relay(_)))) => {
+                self.by_relay.insert(station);
+            }
+            What::Node(station, Event::Join(JoinerEvent::Authenticated(Way::Direct))) => {
+                self.by_relay.remove(&station);
+            }
+            _ => {}
+        }
     }
 
     fn next_at(&mut self) -> Instant {
@@ -248,7 +263,9 @@ impl Served {
             self.power_at += self.power_interval;
         }
         for happening in self.world.take_happenings() {
-            tell(&self.world, &happening, out)?;
+            self.note_way(&happening);
+            let by_relay = |station| self.by_relay.contains(&station);
+            tell(&self.world, &happening, by_relay, out)?;
         }
         for finding in &self.world.findings()[self.findings_told..] {
             writeln!(out, "finding: {finding}")?;
@@ -307,14 +324,24 @@ fn tell_over(now: Instant, over: &[Over], out: &mut dyn Write) -> io::Result<()>
         .try_for_each(|over| writeln!(out, "{:9.3} s  fault over: {over}", now.as_secs_f64()))
 }
 
-fn tell(world: &World, happening: &Happening, out: &mut dyn Write) -> io::Result<()> {
+fn tell(
+    world: &World,
+    happening: &Happening,
+    by_relay: impl Fn(StationId) -> bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let What::Node(station, event) = &happening.what else { return Ok(()) };
     let (at, device) = (happening.at.as_secs_f64(), world.station(*station).eui64());
     match event {
         Event::Join(JoinerEvent::Failed { cause, .. }) => {
             writeln!(out, "{at:9.3} s  {device} gets nowhere: {cause:?}")
         }
-        Event::Join(JoinerEvent::Member) => writeln!(out, "{at:9.3} s  {device} took its keys"),
+        Event::Join(JoinerEvent::Member) if by_relay(*station) => {
+            writeln!(out, "{at:9.3} s  {device} took its keys")
+        }
+        Event::Join(JoinerEvent::Member) => {
+            writeln!(out, "{at:9.3} s  {device} has a session again")
+        }
         Event::Net(NetEvent::Attached { hops, addr }) => {
             let took = world.survey().joins()[station.index()].took();
             let took = took.map_or(0.0, |took| took.as_secs_f64());
