@@ -33,6 +33,7 @@ fn parse(list: &str, except: &str) -> Uplinks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn one_interface_with_two_addresses_is_one() {
@@ -46,5 +47,12 @@ fe80000000000000020000fffe000002 0b 40 20 80 lowgate0
         assert_eq!(names("lowgate0"), [(10, "eth0".into())]);
         assert_eq!(names(""), [(10, "eth0".into()), (11, "lowgate0".into())]);
         assert_eq!(parse("nonsense\n\n1 2\n", ""), Uplinks::new());
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_read(list: String) {
+            prop_assert!(parse(&list, "lo").values().all(|name| name != "lo"));
+        }
     }
 }

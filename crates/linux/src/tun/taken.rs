@@ -39,6 +39,7 @@ fn route(line: &str) -> Option<(Ipv6Addr, u8, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_line_of_the_kernel() {
@@ -47,5 +48,13 @@ mod tests {
         assert_eq!(route(line), Some(("fd57:b065:9d6::".parse().unwrap(), 64, "eth0")));
         assert_eq!(route("fd57b06509d6 40 eth0"), None);
         assert_eq!(route(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_skipped(line: String) {
+            let interface = route(&line).map(|(_, _, interface)| interface);
+            prop_assert!(interface.is_none_or(|interface| line.trim_end().ends_with(interface)));
+        }
     }
 }

@@ -287,3 +287,16 @@ fn line(frame: Option<impl Deref<Target = [u8]>>) -> Vec<u8> {
     let encoded = frame.and_then(|frame| encode::<LINE_OCTETS_MAX>(&frame));
     encoded.expect("our frames have a bounded length").to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_line_carries_is_read_or_skipped(content: Vec<u8>) {
+            let _ = Said::parse(&content);
+        }
+    }
+}

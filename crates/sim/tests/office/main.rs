@@ -2,5 +2,6 @@
 
 mod groups;
 mod outside;
+mod rekey;
 mod restart;
 mod world;

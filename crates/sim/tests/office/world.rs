@@ -18,6 +18,11 @@ pub(crate) fn eui64(n: u8) -> Eui64 {
 }
 
 fn record(n: u8, kind: Kind) -> DeviceRecord {
+    let role = match kind {
+        Kind::Light => Some(Role::Listener),
+        Kind::Switch => Some(Role::Sender),
+        Kind::BorderRouter | Kind::Sensor => None,
+    };
     DeviceRecord {
         eui64: eui64(n),
         identity: Identity::from(eui64(n)),
@@ -25,7 +30,7 @@ fn record(n: u8, kind: Kind) -> DeviceRecord {
         kind,
         name: format!("device {n}"),
         room: String::new(),
-        groups: (kind == Kind::Light).then_some((GROUP, Role::Listener)).into_iter().collect(),
+        groups: role.map(|role| (GROUP, role)).into_iter().collect(),
     }
 }
 
@@ -35,14 +40,19 @@ fn place(n: u8) -> Device {
 
 /// A border router and so many lights, in a row, all in.
 pub(crate) fn office(lights: u8) -> World {
+    row(11, &vec![Kind::Light; usize::from(lights)])
+}
+
+/// A border router and these devices, in a row, all in.
+pub(crate) fn row(seed: u64, devices: &[Kind]) -> World {
     let mut building = Building::generate(1, 1).expect("one device").building;
     building.floors.clear();
     building.groups.clear();
     building.border_router = place(0);
-    building.devices = (1..=lights).map(place).collect();
-    let mut inventory = vec![record(0, Kind::BorderRouter)];
-    inventory.extend((1..=lights).map(|n| record(n, Kind::Light)));
-    let config = WorldConfig::new(11);
+    building.devices = (1..).map(place).take(devices.len()).collect();
+    let kinds = std::iter::once(Kind::BorderRouter).chain(devices.iter().copied());
+    let inventory: Vec<_> = (0..).zip(kinds).map(|(n, kind)| record(n, kind)).collect();
+    let config = WorldConfig::new(seed);
     let mut world = World::new(config, building, &inventory, vec![], Box::<MemoryStore>::default());
     ask(&mut world, Request::CreateGroup { id: GROUP, name: "lights".into() });
     ask(&mut world, Request::Import(inventory));

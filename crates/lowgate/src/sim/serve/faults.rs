@@ -170,6 +170,7 @@ impl fmt::Display for Over {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(line: &str, fault: Option<Fault>) {
         assert_eq!(line.parse().ok(), fault, "{line}");
@@ -232,5 +233,14 @@ mod tests {
         assert_eq!(faults.elapsed(Instant::from_secs(5)), [Over::Hang]);
         assert!(faults.passes());
         assert_eq!(faults.next_at(), Instant::FAR_FUTURE);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_fault_or_refused(line: String) {
+            if let Ok(fault) = line.parse::<Fault>() {
+                prop_assert_eq!(fault.to_string().parse(), Ok(fault));
+            }
+        }
     }
 }

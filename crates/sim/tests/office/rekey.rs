@@ -1,70 +1,29 @@
 //! Purpose: keys are replaced while a building is in use. Topology: border router, a switch and six lights
-//! in a line of cells. Pass: at no loss a switch's command reaches every light before the rekey of its
-//! group and after it, and some while the members change their epoch one after the other; the link-layer key changes with nobody joining anew.
+//! in a row. Pass: at no loss a switch's command reaches every light before the rekey of its group and after
+//! it, and some while the members change their epoch one after the other; the link-layer key changes with
+//! nobody joining anew.
 
-use lowgate_manager::{
-    DevicePsk, DeviceRecord, GroupId, Identity, KeyStatus, Kind, ManagerEvent, MemoryStore, Reply,
-    Request, Role,
-};
+use crate::world::{GROUP, ask, row};
+use lowgate_manager::{KeyStatus, Kind, ManagerEvent, Reply, Request};
 use lowgate_node::Event;
-use lowgate_sim::building::{Building, Device};
 use lowgate_sim::medium::StationId;
-use lowgate_sim::world::{What, World, WorldConfig};
-use lowgate_units::{Duration, Eui64, Instant};
+use lowgate_sim::world::{What, World};
+use lowgate_units::Duration;
 use std::collections::BTreeSet;
 
-const GROUP: GroupId = GroupId(1);
 const SWITCH: StationId = StationId(1);
-const LIGHTS: u8 = 6;
-
-fn eui64(n: u8) -> Eui64 {
-    Eui64([0x02, 0x12, 0x4b, 0, 0, 0, 0, n])
-}
-
-fn record(n: u8) -> DeviceRecord {
-    let (kind, role) = match n {
-        0 => (Kind::BorderRouter, None),
-        1 => (Kind::Switch, Some(Role::Sender)),
-        _ => (Kind::Light, Some(Role::Listener)),
-    };
-    DeviceRecord {
-        eui64: eui64(n),
-        identity: Identity::from(eui64(n)),
-        psk: DevicePsk::new(&[n.wrapping_mul(37); 16]).expect("16 octets"),
-        kind,
-        name: format!("device {n}"),
-        room: String::new(),
-        groups: role.map(|role| (GROUP, role)).into_iter().collect(),
-    }
-}
-
-fn place(n: u8) -> Device {
-    Device { eui64: eui64(n), level: 0, x: f64::from(n) * 5.0, y: 0.0 }
-}
+const LIGHTS: usize = 6;
 
 fn world() -> World {
-    let mut building = Building::generate(1, 1).expect("one device").building;
-    building.floors.clear();
-    building.groups.clear();
-    building.border_router = place(0);
-    building.devices = (1..=1 + LIGHTS).map(place).collect();
-    let inventory: Vec<_> = (0..=1 + LIGHTS).map(record).collect();
-    let config = WorldConfig::new(12);
-    let mut world = World::new(config, building, &inventory, vec![], Box::<MemoryStore>::default());
-    must(&mut world, Request::CreateGroup { id: GROUP, name: "lights".into() });
-    must(&mut world, Request::Import(inventory));
-    must(&mut world, Request::OpenWindow { until: Instant::from_secs(3000) });
-    for station in world.honest() {
-        world.power_on(station);
-        world.run_for(Duration::from_secs(5));
-    }
+    let devices = [&[Kind::Switch][..], &[Kind::Light; LIGHTS]].concat();
+    let mut world = row(12, &devices);
     world.run_for(Duration::from_secs(20));
     world.take_happenings();
     world
 }
 
 fn must(world: &mut World, request: Request) {
-    assert_eq!(world.ask(request, Duration::from_secs(10)), Some(Reply::Done));
+    assert_eq!(ask(world, request), Some(Reply::Done));
 }
 
 fn keys(world: &mut World) -> KeyStatus {
@@ -93,7 +52,7 @@ fn heard(world: &mut World, on: bool) -> usize {
 #[test]
 fn a_group_is_commanded_before_during_and_after_its_rekey() {
     let mut world = world();
-    let all = usize::from(LIGHTS);
+    let all = LIGHTS;
     assert_eq!(heard(&mut world, true), all);
     let mut during = Vec::new();
     for (n, after_ms) in [10, 30, 50, 80, 110, 150, 200, 300, 500].into_iter().enumerate() {
@@ -126,7 +85,7 @@ fn the_network_changes_its_key_with_nobody_joining_anew() {
             || matches!(what, What::Node(_, Event::Stranded))
     });
     assert_eq!(anew.count(), 0);
-    assert_eq!(heard(&mut world, true), usize::from(LIGHTS));
+    assert_eq!(heard(&mut world, true), LIGHTS);
     assert_eq!(keys(&mut world).staged, None);
     assert_eq!(world.findings(), []);
 }
