@@ -265,6 +265,11 @@ impl Medium {
     }
 
     /// The probability that any frame on any link is lost although it arrived.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// Sets [`Self::loss`].
     pub fn set_loss(&mut self, loss: f64) {
         self.loss = loss;
     }
@@ -273,9 +278,14 @@ impl Medium {
     /// though the two still disturb each other.
     pub fn set_link_loss(&mut self, a: StationId, b: StationId, loss: f64) {
         for (from, to) in [(a, b), (b, a)] {
-            for path in self.paths[from.index()].iter_mut().filter(|path| path.to == to) {
-                path.loss = loss;
-            }
+            self.set_path_loss(from, to, loss);
+        }
+    }
+
+    /// The same in one direction only.
+    pub fn set_path_loss(&mut self, from: StationId, to: StationId, loss: f64) {
+        for path in self.paths[from.index()].iter_mut().filter(|path| path.to == to) {
+            path.loss = loss;
         }
     }
 
