@@ -95,6 +95,8 @@ pub enum NetInput<'a> {
     Detach,
     /// The link layer sends under a new key: let the neighbours hear a broadcast soon.
     Announce,
+    /// Have the root confirm our route anew: its answer comes by way of the parent.
+    AskRoot,
     /// Root: an IPv6 packet from the backbone, whole.
     FromBackbone(&'a [u8]),
     /// Root: the same, of the domain manager, whose packets wait for nobody else's.

@@ -217,8 +217,8 @@ impl Neighbours {
         entry.measured = Some((before * 7 + sample.min(LINK_METRIC_MAX)) / 8);
         entry.measured_at = now;
         if acked {
+            // Anybody's radio acknowledges, also one whose owner holds another key: it was not heard.
             entry.failures = 0;
-            entry.heard_at = now;
             return LinkNews::Moved(entry.eui64);
         }
         if entry.failures == 0 {

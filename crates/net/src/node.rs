@@ -28,6 +28,8 @@ pub(crate) const REGISTRATION_MINUTES: u16 = 60;
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(90);
 /// Between questions to a parent that failed us.
 pub(crate) const PROBE_AGAIN: Duration = Duration::from_millis(1200);
+/// A parent that answers none of so many questions is none, even if its radio acknowledges them.
+pub(crate) const PROBES_MAX: u8 = 8;
 
 pub(crate) const SOLICIT: Backoff =
     Backoff { first: Duration::from_millis(600), longest: Duration::from_secs(30) };
@@ -62,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) probe_at: Instant,
     /// The parent failed us; ask it until it answers.
     pub(crate) suspects_parent: bool,
+    /// Questions to the parent since it was heard.
+    pub(crate) probes: u8,
     /// We told others a rank, and lost it since.
     pub(crate) poisons: bool,
     /// The last of the counters that stand in TID and path sequence.
@@ -115,6 +119,7 @@ impl Node {
             announce: Errand::Idle,
             probe_at: Instant::FAR_FUTURE,
             suspects_parent: false,
+            probes: 0,
             poisons: false,
             counter: lollipop::START,
             tid: lollipop::START,
@@ -195,6 +200,7 @@ impl Node {
         self.announce = Errand::Idle;
         self.probe_at = Instant::FAR_FUTURE;
         self.suspects_parent = false;
+        self.probes = 0;
         self.attached = false;
         self.hops = None;
     }

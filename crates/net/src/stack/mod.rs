@@ -105,6 +105,7 @@ impl Stack {
             NetInput::AttachRoot(attach) => self.attach_root(now, attach),
             NetInput::Detach => self.detach(),
             NetInput::Announce => self.dio.reset(now, &mut self.prng),
+            NetInput::AskRoot => self.ask_root(now),
             NetInput::FromBackbone(packet) => {
                 self.backbone_packet(now, packet, Precedence::Outside);
             }

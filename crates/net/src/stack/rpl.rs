@@ -9,7 +9,7 @@ use crate::errand::{Errand, jittered, within};
 use crate::event::{NetDrop, NetEvent};
 use crate::lollipop;
 use crate::neighbours::LinkNews;
-use crate::node::{ANSWER_SPREAD, ATTEMPTS_MAX, Ask, PROBE_AFTER, PROBE_AGAIN, SETTLE};
+use crate::node::{ANSWER_SPREAD, ATTEMPTS_MAX, Ask, PROBE_AFTER, PROBE_AGAIN, PROBES_MAX, SETTLE};
 use crate::route::{DaoVerdict, STATUS_NOT_REGISTERED, STATUS_STALE};
 use crate::trickle::Trickle;
 use crate::wire::ALL_RPL_NODES;
@@ -214,6 +214,7 @@ impl Stack {
         node.solicit = Errand::Idle;
         node.poisons = false;
         node.suspects_parent = false;
+        node.probes = 0;
         node.probe_at = now + jittered(PROBE_AFTER, &mut self.prng);
         if let Some(heard) = self.neighbours.find(parent).and_then(|parent| parent.heard) {
             node.parent_dtsn = heard.dtsn;
@@ -326,11 +327,26 @@ impl Stack {
             return;
         };
         let heard_at = self.neighbours.find(parent).map_or(now, |parent| parent.heard_at);
-        if !node.suspects_parent && now < heard_at + PROBE_AFTER {
-            node.probe_at = heard_at + jittered(PROBE_AFTER, &mut self.prng);
-            return;
+        if now < heard_at + PROBE_AFTER {
+            node.probes = 0;
+            if !node.suspects_parent {
+                node.probe_at = heard_at + jittered(PROBE_AFTER, &mut self.prng);
+                return;
+            }
+        } else if node.probes >= PROBES_MAX {
+            return self.desert(now, parent);
         }
+        node.probes = node.probes.saturating_add(1);
         self.tell_neighbour(parent, &Icmpv6 { kind: RPL, code: CODE_DIS, body: &DIS });
+    }
+
+    /// The owner doubts that this is still the network: the root is asked, by way of the parent.
+    pub(super) fn ask_root(&mut self, now: Instant) {
+        if let Role::Node(node) = &mut self.role
+            && node.registered
+        {
+            node.announce.want(now);
+        }
     }
 
     /// Tells the root who our parent is.
