@@ -21,24 +21,27 @@ use lowgate_net::{AttachRoot, NetInput};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, ShortAddr};
 
-/// So many frames under an unknown key, and for [`STRANDED_AFTER`] none that could be opened while there
-/// was a way to the root, and a node concludes that a change of key passed it by.
+/// So many frames under an unknown key, and for [`STRANDED_AFTER`] none of the parent's that could be
+/// opened, and a node concludes that a change of key passed it by.
 const STRANDED_FRAMES: u16 = 3;
 /// See [`STRANDED_FRAMES`].
 const STRANDED_AFTER: Duration = Duration::from_secs(45);
+/// The same if so many were in the name of the parent, the first whom a node follows.
+const STRANDED_BY_PARENT_AFTER: Duration = Duration::from_secs(15);
 /// For the manager's answer when a node doubts that it is still in the network.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 impl Unopened {
-    /// A frame was opened, or there is no key yet.
+    /// A frame of the parent's was opened, or there is no key yet.
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { count: 0, since: now, asked_at: None }
+        Self { count: 0, of_parent: 0, since: now, asked_at: None }
     }
 
     /// When a node that hears nothing it can open doubts that it is still in the network, or gives up.
     pub(crate) fn due(&self) -> Instant {
         match self.asked_at {
             _ if self.count < STRANDED_FRAMES => Instant::FAR_FUTURE,
+            None if self.of_parent >= STRANDED_FRAMES => self.since + STRANDED_BY_PARENT_AFTER,
             None => self.since + STRANDED_AFTER,
             Some(at) => at + ANSWER_WITHIN,
         }
@@ -117,8 +120,8 @@ pub(crate) enum Pending {
     DodagVersion,
     /// The last record of one batch of key messages.
     Keys(Box<NewKeys>),
-    /// A change of link key: the counters of the keys before it are no longer needed.
-    Switched(FixedVec<KeyIndex, KEYS_MAX>),
+    /// A change to this link key, and what the flash holds of the network since.
+    Switched(KeyIndex, Box<Cfg>),
     /// Nothing.
     Nothing,
 }
@@ -151,11 +154,7 @@ impl Node {
                 }
             }
             Pending::Keys(keys) => self.put_in_force(now, *keys),
-            Pending::Switched(retired) => {
-                for index in retired {
-                    self.push(Output::Erase(RecordKey::FrameCounter(index)));
-                }
-            }
+            Pending::Switched(new, stored) => self.switched(now, new, &stored),
             Pending::DodagVersion => self.begin(now),
             Pending::Nothing => {}
         }
@@ -300,7 +299,11 @@ impl Node {
             self.link = Some(Link { cfg: update, active, hint: self.joiner.relay() });
             return self.enter_network(now, active);
         };
+        let before: FixedVec<KeyIndex, KEYS_MAX> =
+            link.cfg.keys.iter().map(|key| key.index).collect();
         merge(&mut link.cfg, link.active, &update);
+        let superseded: FixedVec<KeyIndex, KEYS_MAX> =
+            before.into_iter().filter(|index| !link.holds(*index)).collect();
         let rate = link.cfg.join_rate.unwrap_or(0);
         let wanted = update.keys.last().map(|key| key.index);
         let at_once = match update.activation {
@@ -312,9 +315,20 @@ impl Node {
         let keys: FixedVec<LinkKey, KEYS_MAX> =
             update.keys.into_iter().filter(|key| link.holds(key.index)).collect();
         self.relay.set_rate(now, rate);
+        self.retire(now, superseded);
         keys.iter().for_each(|key| self.install_key(now, key, floor));
         if let Some(follow) = follow {
-            self.switch_to(now, follow);
+            self.switch_to(follow);
+        }
+    }
+
+    /// What made room for newer keys is used by nobody.
+    fn retire(&mut self, now: Instant, superseded: FixedVec<KeyIndex, KEYS_MAX>) {
+        for index in superseded {
+            if let Some(index) = mac_index(index) {
+                self.mac.handle(now, MacInput::RetireKey { index });
+            }
+            self.push(Output::Erase(RecordKey::FrameCounter(index)));
         }
     }
 
@@ -350,9 +364,10 @@ impl Node {
 
     /// A frame was opened: the network is there; and if the key is a staged one, its time has come.
     pub(crate) fn opened(&mut self, now: Instant, src: LinkAddr, index: lowgate_mac::KeyIndex) {
-        // Those whom a change of key passed by open each other's frames: only while there is a way to
-        // the root are they the network.
-        if self.net.is_attached() {
+        // Those whom a change of key passed by open each other's frames, and their radios acknowledge what
+        // they cannot open: only the frames that come down from the root show that this is the network.
+        let parent = self.net.parent().map(LinkAddr::Extended);
+        if self.net.is_attached() && parent == Some(src) {
             self.unopened = Unopened::new(now);
         }
         let Some(key) = KeyIndex::new(index.raw()) else { return };
@@ -361,19 +376,35 @@ impl Node {
         }
         // RFC 9031 section 8.4.3.2: a node follows when it hears a frame under the new key.
         if self.link.as_ref().is_some_and(|link| link.follows(key)) {
-            self.switch_to(now, key);
+            self.switch_to(key);
         }
     }
 
+    /// Has `new` put in force, once storage holds that it is: a power cut must not bring the key before it
+    /// back, which whoever was expelled has.
+    fn switch_to(&mut self, new: KeyIndex) {
+        let under_way =
+            |pending: &(u32, Pending)| matches!(pending.1, Pending::Switched(to, _) if to == new);
+        let Some(link) = self.link.as_ref().filter(|_| !self.pending.iter().any(under_way)) else {
+            return;
+        };
+        let mut cfg = link.cfg.clone();
+        let _ = retire_before(&mut cfg, new);
+        let pending = Pending::Switched(new, Box::new(cfg.clone()));
+        self.store(Record::Network { active: new, cfg }, pending);
+    }
+
     /// Seals with `new` from now on. The keys before it are gone; those staged after it stay.
-    fn switch_to(&mut self, now: Instant, new: KeyIndex) {
-        let Some(link) = self.link.as_mut() else { return };
-        let at = link.cfg.keys.iter().position(|key| key.index == new).unwrap_or(0);
-        let retired: FixedVec<KeyIndex, KEYS_MAX> =
-            link.cfg.keys[..at].iter().map(|key| key.index).collect();
-        link.cfg.keys = link.cfg.keys[at..].iter().cloned().collect();
+    fn switched(&mut self, now: Instant, new: KeyIndex, stored: &Cfg) {
+        let Some(link) = self.link.as_mut().filter(|link| link.follows(new)) else { return };
+        let retired = retire_before(&mut link.cfg, new);
         link.active = new;
-        let record = Record::Network { active: new, cfg: link.cfg.clone() };
+        // The manager may have said more while the flash was busy.
+        let outdated =
+            (link.cfg != *stored).then(|| Record::Network { active: new, cfg: link.cfg.clone() });
+        if let Some(record) = outdated {
+            self.store(record, Pending::Nothing);
+        }
         if let Some(index) = mac_index(new) {
             self.mac.handle(now, MacInput::ActivateKey { index });
         }
@@ -382,9 +413,10 @@ impl Node {
                 self.mac.handle(now, MacInput::RetireKey { index });
             }
         }
-        // Their counters go when the flash says that they are history, or a power cut would bring a key
-        // back without its counter.
-        self.store(record, Pending::Switched(retired));
+        // The flash says that they are history: their counters are no longer needed.
+        for index in retired {
+            self.push(Output::Erase(RecordKey::FrameCounter(index)));
+        }
         self.net.handle(now, NetInput::Announce);
         self.event(Event::LinkKeySwitched(new));
     }
@@ -392,8 +424,10 @@ impl Node {
     pub(crate) fn mac_event(&mut self, event: MacEvent) {
         // The root hears no answer of a mesh that it is the root of; its session tells it.
         let may_doubt = self.link.is_some() && self.config.kind != Kind::BorderRouter;
-        if matches!(event, MacEvent::UnknownKey { .. }) && may_doubt {
+        if let (MacEvent::UnknownKey { src, .. }, true) = (event, may_doubt) {
+            let of_parent = u16::from(self.net.parent() == Some(src));
             self.unopened.count = self.unopened.count.saturating_add(1);
+            self.unopened.of_parent = self.unopened.of_parent.saturating_add(of_parent);
         }
         self.event(Event::Mac(event));
     }
@@ -409,7 +443,7 @@ impl Node {
         }
         self.unopened.asked_at = Some(now);
         self.greet_manager(now);
-        self.net.handle(now, NetInput::Announce);
+        self.net.handle(now, NetInput::AskRoot);
     }
 
     /// A change of key passed this node by: only its own credential can bring it back.
@@ -417,7 +451,9 @@ impl Node {
         self.event(Event::Stranded);
         self.link = None;
         self.entering = None;
-        self.pending.retain(|(_, pending)| !matches!(pending, Pending::Keys(_)));
+        let of_network =
+            |pending: &Pending| matches!(pending, Pending::Keys(_) | Pending::Switched(..));
+        self.pending.retain(|(_, pending)| !of_network(pending));
         // The counters stay: the manager may give the same key again.
         self.push(Output::Erase(RecordKey::Network));
         let groups: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
@@ -515,6 +551,14 @@ fn merge(cfg: &mut Cfg, active: KeyIndex, update: &Cfg) {
     cfg.channel = update.channel.or(cfg.channel);
     cfg.prefix = update.prefix.or(cfg.prefix);
     cfg.activation = update.activation;
+}
+
+/// Takes the keys before `active` out; which they were.
+fn retire_before(cfg: &mut Cfg, active: KeyIndex) -> FixedVec<KeyIndex, KEYS_MAX> {
+    let at = cfg.keys.iter().position(|key| key.index == active).unwrap_or(0);
+    let retired = cfg.keys[..at].iter().map(|key| key.index).collect();
+    cfg.keys = cfg.keys[at..].iter().cloned().collect();
+    retired
 }
 
 /// Whether a key index was given before another: they count 1 to 254 and begin again.

@@ -81,10 +81,12 @@ pub struct Node {
     outputs: VecDeque<Output>,
 }
 
-/// Frames under a key that this node does not have, since the last one that it could open.
+/// Frames under a key that this node does not have, since the last one of its parent's that it could open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unopened {
     pub(crate) count: u16,
+    /// Those of them that are in the parent's name.
+    pub(crate) of_parent: u16,
     pub(crate) since: Instant,
     /// The network was asked for a sign.
     pub(crate) asked_at: Option<Instant>,
