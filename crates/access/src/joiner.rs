@@ -37,6 +37,8 @@ pub const REST_MAX: Duration = Duration::from_secs(10);
 pub const REST_REFUSED_MAX: Duration = Duration::from_secs(300);
 /// A refusal counts like so many attempts in vain: the first pause after it is 11 s.
 const REFUSED_VAIN_MIN: u32 = 4;
+/// Scans without a relay count like so many attempts in vain at most: their pauses are the longest then.
+const UNHEARD_VAIN_MAX: u32 = 4;
 /// Devices that kept their keys over a power cut make their sessions anew spread over this time.
 pub const RESUME_SPREAD: Duration = Duration::from_secs(10);
 /// Anybody can say that the manager has no session (HelloRequest in the clear): it is asked within the
@@ -429,10 +431,14 @@ impl Joiner {
         }
         // Relays that failed may have failed for a reason that passes: they get another chance,
         // after a pause that grows if the reason does not.
-        let longest = if self.failed_since_rest { REST_REFUSED_MAX } else { REST_MAX };
-        self.failed_since_rest = false;
+        let failed = core::mem::take(&mut self.failed_since_rest);
         self.candidates.forget_failures();
-        self.state = State::Resting { until: now + self.pause(longest) };
+        let pause = self.pause(if failed { REST_REFUSED_MAX } else { REST_MAX });
+        if !failed {
+            // That nobody was heard, however often, is no reason to be patient with who is heard then.
+            self.vain = self.vain.min(UNHEARD_VAIN_MAX);
+        }
+        self.state = State::Resting { until: now + pause };
     }
 
     /// Doubles with each attempt in vain, less up to a quarter so that devices fall out of step.
@@ -479,10 +485,14 @@ impl Joiner {
 
     /// Somebody says that the manager knows of no session.
     fn doubted(&mut self, now: Instant) {
-        let direct = matches!(self.state, State::Member { path: Path::Direct });
-        if direct && now >= self.doubt_allowed_at {
+        if !matches!(self.state, State::Member { path: Path::Direct }) {
+            return;
+        }
+        if now >= self.doubt_allowed_at {
             self.doubt_allowed_at = now + DOUBT_INTERVAL;
             self.push(JoinerOutput::Greet);
+        } else {
+            self.greet_at = self.greet_at.min(self.doubt_allowed_at);
         }
     }
 
@@ -519,12 +529,21 @@ impl Joiner {
             (None, _) => false,
         };
         let Some(client) = self.client.as_mut().filter(|_| expected) else {
-            return;
+            return self.roused(now, path);
         };
         client.handle(now, ClientInput::Datagram(octets));
         if let State::Handshaking { silent_at, .. } = &mut self.state {
             // Whoever answers may be a forger; the deadline of the handshake bounds him.
             *silent_at = Instant::FAR_FUTURE;
+        }
+    }
+
+    /// The manager is heard, by a member that waits to make its session anew: it waits no longer. Anybody in
+    /// the building's network can pose as the manager, and no more often than he can make a member doubt.
+    fn roused(&mut self, now: Instant, path: Path) {
+        if let (State::MemberAlone { retry_at }, Path::Direct) = (&mut self.state, path) {
+            *retry_at = (*retry_at).min(self.doubt_allowed_at.max(now));
+            self.doubt_allowed_at = *retry_at + DOUBT_INTERVAL;
         }
     }
 
@@ -540,6 +559,8 @@ impl Joiner {
                 self.fail(now, path, Failure::HandshakeTimeout);
             }
             State::AwaitingKeys { path, give_up_at } if now >= give_up_at => {
+                // The manager is there and took us in: it is the way that lost something.
+                self.vain = 0;
                 self.fail(now, path, Failure::KeysTimeout);
             }
             State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
@@ -547,6 +568,7 @@ impl Joiner {
             }
             State::Member { path: Path::Direct } if now >= self.greet_at => {
                 self.greet_later(now);
+                self.doubt_allowed_at = now + DOUBT_INTERVAL;
                 self.push(JoinerOutput::Greet);
             }
             State::Idle
