@@ -55,6 +55,7 @@ impl Manager {
                         stage: Stage::Admitting,
                         epochs: BTreeMap::new(),
                         owes_groups: BTreeSet::new(),
+                        missed_groups: BTreeSet::new(),
                         owes_leave: withheld,
                         owes_key: Owed::Nothing,
                         msg_id_next: MsgId(1),
@@ -126,6 +127,7 @@ impl Manager {
         let Some(state) = self.sessions.get_mut(&session) else {
             return self.drop_input(ManagerDrop::NoSession);
         };
+        state.heard();
         let eui64 = state.eui64;
         // A border router never comes by a relay: where it is heard tells nothing.
         let from_mesh = peer.relay_header.is_empty() && self.domain.border_router() != Some(eui64);

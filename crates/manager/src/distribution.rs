@@ -27,8 +27,9 @@ impl Manager {
         content_type: ContentType,
         octets: &[u8],
     ) {
-        if !self.sessions.contains_key(&session) {
-            return self.drop_input(ManagerDrop::NoSession);
+        match self.sessions.get_mut(&session) {
+            Some(state) => state.heard(),
+            None => return self.drop_input(ManagerDrop::NoSession),
         }
         match content_type {
             ContentType::ApplicationData => self.coap_received(now, session, octets),
@@ -167,7 +168,14 @@ impl Manager {
     pub(crate) fn give_up(&mut self, now: Instant, session: SessionId) {
         let Some((eui64, delivery)) = self.take_delivery(session) else { return };
         let what = delivery.lacks();
-        // Laggards of a rekey are named when it ends.
+        let awaited = self.rollover_awaits(eui64);
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.missed_groups.extend(delivery.epochs.iter().map(|(group, _)| *group));
+            if what == Lacks::StagedKey && awaited {
+                state.owes_key = Owed::Key;
+            }
+        }
+        // Laggards of a rekey are named when it ends; until then they are told again.
         if what != Lacks::StagedKey {
             self.event(ManagerEvent::GaveUp { eui64, what });
         }

@@ -4,7 +4,7 @@
 //! (RFC 9031 section 8.4.3), so that the border router's switch carries the whole mesh along.
 //!
 //! **Invariant:** the router is told to switch only when every member confirmed the key, or none did for
-//! as long as the configuration says; who did not confirm is named, and joins again by itself.
+//! as long as the configuration says, and when it knows of everybody who was expelled; who did not confirm is named, and joins again by itself.
 
 use crate::change::Change;
 use crate::interface::{Lacks, ManagerEvent};
@@ -77,6 +77,11 @@ impl Manager {
         }
     }
 
+    /// Whether the key is not switched to before this member confirms it, or is too late.
+    pub(crate) fn rollover_awaits(&self, eui64: Eui64) -> bool {
+        self.rollover.as_ref().is_some_and(|rollover| rollover.open.contains(&eui64))
+    }
+
     /// Names who is too late, and tells the border router to switch, when it is time.
     pub(crate) fn advance_rollover(&mut self, now: Instant) -> bool {
         let settled = self.journal.is_settled();
@@ -88,6 +93,10 @@ impl Manager {
             return true;
         }
         if !rollover.open.is_empty() || now < rollover.switch_at {
+            return false;
+        }
+        // The mesh must not go on without a device while the border router still lets it in.
+        if !self.router.knows_who_went() {
             return false;
         }
         let Some(session) = self.router.session() else { return false };

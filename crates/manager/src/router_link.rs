@@ -121,6 +121,21 @@ impl RouterLink {
         }
     }
 
+    /// Whether the router confirmed of everybody who went that he is no member.
+    pub(crate) fn knows_who_went(&self) -> bool {
+        let stayed = |entries: &Entries| entries.values().all(Option::is_some);
+        match self {
+            Self::Absent => false,
+            Self::Present(Present { knows: Knows::Unsure, .. }) => false,
+            Self::Present(Present { pending, exchange: Exchange::Idle { .. }, .. }) => {
+                stayed(pending)
+            }
+            Self::Present(Present { pending, exchange: Exchange::Out { offered, .. }, .. }) => {
+                stayed(pending) && stayed(offered)
+            }
+        }
+    }
+
     /// The revision of which the router knows everything.
     pub(crate) const fn revision(&self) -> Option<u64> {
         match self {

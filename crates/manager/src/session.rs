@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) owes_groups: BTreeSet<GroupId>,
     /// Groups that it may believe to be in, and is not.
     pub(crate) owes_leave: BTreeSet<GroupId>,
+    /// Groups whose keys it did not confirm in time: told again when it is heard.
+    pub(crate) missed_groups: BTreeSet<GroupId>,
     /// The staged key is to be told.
     pub(crate) owes_key: Owed,
     /// Number of the next key message.
@@ -93,6 +95,11 @@ impl Session {
         self.owes_key == Owed::Key || !self.owes_groups.is_empty() || !self.owes_leave.is_empty()
     }
 
+    /// The device is heard: what it missed is to be told again.
+    pub(crate) fn heard(&mut self) {
+        self.owes_groups.append(&mut self.missed_groups);
+    }
+
     /// The device is in one more group.
     pub(crate) fn enters(&mut self, group: GroupId, role: Role) {
         self.granted.insert(group, role);
@@ -104,6 +111,7 @@ impl Session {
     pub(crate) fn leaves(&mut self, group: GroupId) {
         self.granted.remove(&group);
         self.owes_groups.remove(&group);
+        self.missed_groups.remove(&group);
         self.epochs.remove(&group);
         self.owes_leave.insert(group);
     }
