@@ -16,7 +16,7 @@ use lowgate_access::joiner::JoinerEvent;
 use lowgate_crypto::Sha256;
 use lowgate_ieee802154::{AddressedFrame, Content, Format, Frame, KeyId};
 use lowgate_mac::Psdu;
-use lowgate_manager::{Batch, Change, ManagerEvent};
+use lowgate_manager::{Batch, Change, GroupId, ManagerEvent};
 use lowgate_node::Event;
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,11 @@ const FRAME_MEMORY: Duration = Duration::from_secs(1);
 const FINDINGS_MAX: usize = 100;
 /// Who hears the key in force uses it after this time: what is left of a hop's queue, or the time in which
 /// a node notices that a change passed it by, and a join.
-const KEY_CURRENT_WITHIN: Duration = Duration::from_secs(120);
+const KEY_CURRENT_WITHIN: Duration = Duration::from_secs(150);
+/// One frame from afar is not to hear the network: so many are.
+const KEY_HEARD_MIN: u32 = 3;
+/// A member that the manager told to use another epoch of a group's keys may not have heard it for so long.
+const EPOCH_CURRENT_WITHIN: Duration = Duration::from_secs(180);
 /// When the whole mesh is told to switch, the border router was told long ago whom it must not route to.
 const ROUTED_AFTER_MAX: Duration = Duration::from_secs(2);
 
@@ -154,6 +158,7 @@ struct Aired {
     station: StationId,
     hash: u64,
     key: Option<u8>,
+    broadcast: bool,
 }
 
 /// All checkers and their books.
@@ -171,10 +176,14 @@ pub struct Checkers {
     ever_admitted: BTreeSet<Eui64>,
     /// Addresses, each one device's for good.
     owners: BTreeMap<ShortAddr, Eui64>,
-    /// The link key in force, since the first switch.
+    /// The link key in force, since the first switch: the manager's, or the border router's.
     key: Option<u8>,
-    /// When each station first heard it.
-    heard_key: BTreeMap<StationId, Instant>,
+    /// How often each station heard it since it sent under it itself, and since when often enough.
+    heard_key: BTreeMap<StationId, (u32, Instant)>,
+    /// The epoch in force of each group, and since when.
+    epochs: BTreeMap<GroupId, (u16, Instant)>,
+    /// The epoch that each station uses.
+    keyed: BTreeMap<(StationId, GroupId), u16>,
     records: backbone::Records,
     revocation: Option<Revocation>,
     findings: Vec<Finding>,
@@ -197,6 +206,8 @@ impl Checkers {
             owners: BTreeMap::new(),
             key: None,
             heard_key: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            keyed: BTreeMap::new(),
             records: backbone::Records::default(),
             revocation: None,
             findings: Vec::new(),
@@ -231,6 +242,20 @@ impl Checkers {
         self.revocation.as_ref()
     }
 
+    /// Whether the domain has admitted the station and not expelled it since.
+    pub(crate) fn is_member(&self, station: StationId) -> bool {
+        let eui64 = self.eui64s.get(station.index()).copied().flatten();
+        eui64.is_some_and(|eui64| self.admitted.contains(&eui64))
+    }
+
+    /// Whether what a member seals for a group is for those alone who are in it now: not while the word that
+    /// there are other keys may still be on its way to it.
+    pub(crate) fn seals_currently(&self, now: Instant, member: StationId, group: GroupId) -> bool {
+        let Some((epoch, since)) = self.epochs.get(&group) else { return true };
+        let keyed = self.keyed.get(&(member, group));
+        keyed.is_none_or(|keyed| keyed >= epoch) || now > *since + EPOCH_CURRENT_WITHIN
+    }
+
     fn is_honest(&self, station: StationId) -> bool {
         station.index() < self.honest
     }
@@ -250,7 +275,9 @@ impl Checkers {
         };
         let secured = parsed.as_ref().and_then(secured);
         let key = secured.map(|(_, key, _)| key);
-        self.recent.insert(frame, Aired { at: now, station, hash, key });
+        let dst = parsed.as_ref().and_then(AddressedFrame::dst);
+        let broadcast = dst.is_some_and(|(_, dst)| dst == LinkDst::Broadcast);
+        self.recent.insert(frame, Aired { at: now, station, hash, key, broadcast });
         while let Some(oldest) = self.recent.first_entry() {
             if now - oldest.get().at < FRAME_MEMORY {
                 break;
@@ -284,12 +311,17 @@ impl Checkers {
 
     /// A member that hears the key in force and goes on with another has missed the switch.
     fn key_used(&mut self, now: Instant, station: StationId, key: u8) {
-        let eui64 = self.eui64s.get(station.index()).copied().flatten();
-        let admitted = eui64.is_some_and(|eui64| self.admitted.contains(&eui64));
+        let admitted = self.is_member(station);
+        // The mesh follows the border router, which may have switched though the manager does not know yet.
+        if station.index() == 0 && admitted && self.key.is_some_and(|before| before != key) {
+            self.key = Some(key);
+            self.heard_key.clear();
+        }
         if self.key == Some(key) {
             self.heard_key.remove(&station);
-        } else if let Some(since) = self.heard_key.get(&station)
+        } else if let Some((heard, since)) = self.heard_key.get(&station)
             && admitted
+            && *heard >= KEY_HEARD_MIN
             && now - *since > KEY_CURRENT_WITHIN
         {
             self.heard_key.remove(&station);
@@ -301,9 +333,15 @@ impl Checkers {
     pub fn heard(&mut self, now: Instant, station: StationId, frame: Option<FrameId>) {
         let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
         if let Some(aired) = aired.filter(|aired| aired.key.is_some() && aired.key == self.key)
-            && self.is_honest(aired.station)
+            && self.is_member(aired.station)
+            // Of what is for others its radio does not tell it.
+            && aired.broadcast
         {
-            self.heard_key.entry(station).or_insert(now);
+            let (heard, since) = self.heard_key.entry(station).or_insert((0, now));
+            *heard += 1;
+            if *heard <= KEY_HEARD_MIN {
+                *since = now;
+            }
         }
         if let (Some(revocation), Some(aired), Some(frame)) = (&mut self.revocation, aired, frame) {
             revocation.heard(now, station, frame, aired.key);
@@ -314,12 +352,12 @@ impl Checkers {
     pub fn node(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, event: &Event) {
         match event {
             Event::FrameOpened { src, .. } => self.frame_opened(now, id, frame, *src),
-            Event::Join(JoinerEvent::Member) if self.decisions == Decisions::Told => {
-                let eui64 = self.eui64s.get(id.index()).copied().flatten();
-                if eui64.is_none_or(|eui64| !self.admitted.contains(&eui64)) {
-                    self.find(now, Fault::MemberNotAdmitted { station: id });
-                }
+            Event::Join(JoinerEvent::Member)
+                if self.decisions == Decisions::Told && !self.is_member(id) =>
+            {
+                self.find(now, Fault::MemberNotAdmitted { station: id });
             }
+            Event::GroupKeyed { group, epoch } => _ = self.keyed.insert((id, *group), *epoch),
             Event::LinkKeySwitched(key) => {
                 if let Some(revocation) = &mut self.revocation {
                     revocation.switched(now, id, key.raw());
@@ -344,6 +382,11 @@ impl Checkers {
             self.find(now, Fault::ForgedFrameOpened { station: id, src });
         } else if !self.opened.insert((id, aired.hash)) {
             self.find(now, Fault::ReplayOpened { station: id, src });
+        }
+        // Those who were expelled, one after the other, may talk to each other under the keys they had.
+        let exile = |station| !self.is_member(station);
+        if exile(id) && exile(aired.station) {
+            return;
         }
         let Some(revocation) = &mut self.revocation else { return };
         if let Some(fault) = revocation.opened(now, id, frame, src, aired.station) {
@@ -385,6 +428,9 @@ impl Checkers {
                 if let Some(station) = self.stations.get(eui64) {
                     self.revocation = Some(Revocation::new(now, *station, *eui64, members));
                 }
+            }
+            ManagerEvent::EpochStarted { group, tek_id } => {
+                self.epochs.insert(*group, (tek_id.raw(), now));
             }
             ManagerEvent::SessionMoved { peer, .. } => self.records.moved(peer.addr, peer.port),
             ManagerEvent::KeySwitched { index } => {

@@ -7,9 +7,8 @@ use lowgate_units::Ipv6Addr;
 use std::collections::BTreeMap;
 
 const HEADER_OCTETS: usize = 13;
-const HANDSHAKE: u8 = 22;
+const CHANGE_CIPHER_SPEC: u8 = 20;
 const WITH_CONNECTION_ID: u8 = 25;
-const CLIENT_HELLO: u8 = 1;
 
 /// The destination of a packet between neither of the ends nor the mesh behind one of them.
 pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
@@ -24,8 +23,8 @@ pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
 /// The numbers of the records between the manager and everybody.
 #[derive(Default)]
 pub(super) struct Records {
-    /// Handshakes begun on a path and sessions that moved there: keys change with each.
-    handshakes: BTreeMap<Vec<u8>, u32>,
+    /// Keys that the manager began to use on a path, and sessions that moved there.
+    sessions: BTreeMap<Vec<u8>, u32>,
     /// What a number was used for, on a path or under a connection ID.
     used: BTreeMap<(Vec<u8>, u32, bool, u16, u64), u64>,
 }
@@ -59,7 +58,7 @@ impl Records {
     pub(super) fn moved(&mut self, peer: Ipv6Addr, port: u16) {
         let mut path = peer.octets().to_vec();
         path.extend(port.to_be_bytes());
-        *self.handshakes.entry(path).or_default() += 1;
+        *self.sessions.entry(path).or_default() += 1;
     }
 
     fn datagram(&mut self, path: &[u8], upward: bool, mut octets: &[u8]) -> Vec<Fault> {
@@ -67,19 +66,23 @@ impl Records {
         while let Some(Header { kind, epoch, number, cid, len }) = Header::parse(octets) {
             let Some((record, rest)) = octets.split_at_checked(len) else { break };
             octets = rest;
-            if (kind, epoch) == (HANDSHAKE, 0) && record.get(HEADER_OCTETS) == Some(&CLIENT_HELLO) {
-                *self.handshakes.entry(path.to_vec()).or_default() += 1;
+            // RFC 5246 section 7.1: from here on the sender uses the keys that were agreed upon. Until then
+            // the session before may still be in use, however many handshakes were begun.
+            if (kind, epoch, upward) == (CHANGE_CIPHER_SPEC, 0, false) {
+                *self.sessions.entry(path.to_vec()).or_default() += 1;
             }
-            if epoch == 0 {
-                continue;
-            }
-            let handshake = self.handshakes.get(path).copied().unwrap_or(0);
-            let value = hash(record);
-            // A connection ID is one session's, wherever that goes on.
-            let key = match cid {
-                [] => (path.to_vec(), handshake, upward, epoch, number),
-                cid => (cid.to_vec(), 0, upward, epoch, number),
+            // Upward the session is named by its connection ID, wherever it goes on. A device that did not
+            // agree to one cannot be told from the one before it.
+            let key = match (upward, cid) {
+                _ if epoch == 0 => continue,
+                (true, []) => continue,
+                (_, []) => {
+                    let session = self.sessions.get(path).copied().unwrap_or(0);
+                    (path.to_vec(), session, upward, epoch, number)
+                }
+                (_, cid) => (cid.to_vec(), 0, upward, epoch, number),
             };
+            let value = hash(record);
             if self.used.insert(key, value).is_some_and(|before| before != value) {
                 let peer = path.iter().map(|octet| format!("{octet:02x}")).collect();
                 faults.push(Fault::RecordNumberReused { peer, epoch, number });

@@ -47,15 +47,18 @@ fn switched() -> Checkers {
     checkers.committed(&Batch { revision: 1, changes: changes.to_vec() });
     let index = KeyIndex::new(2).expect("not 0");
     checkers.manager(Instant::ZERO, &ManagerEvent::KeySwitched { index });
-    checkers.aired(Instant::ZERO, FrameId(0), A, &psdu(A, 2, 0));
-    checkers.heard(Instant::ZERO, B, Some(FrameId(0)));
+    for frame in 0..KEY_HEARD_MIN {
+        let frame_id = FrameId(u64::from(frame));
+        checkers.aired(Instant::ZERO, frame_id, A, &psdu(A, 2, frame));
+        checkers.heard(Instant::ZERO, B, Some(frame_id));
+    }
     checkers
 }
 
 fn check(times: &[(u64, u8)], expected: usize) {
     let mut checkers = switched();
     for (counter, (seconds, key)) in times.iter().enumerate() {
-        let (now, frame) = (Instant::from_secs(*seconds), FrameId(1 + counter as u64));
+        let (now, frame) = (Instant::from_secs(*seconds), FrameId(10 + counter as u64));
         checkers.aired(now, frame, B, &psdu(B, *key, counter as u32));
     }
     let missed = Fault::KeyNotCurrent { station: B };
@@ -71,10 +74,10 @@ fn an_old_key_is_current_for_a_while() {
 
 #[test]
 fn an_old_key_long_after_the_switch_is_found_once() {
-    check(&[(1, 1), (121, 1), (122, 1)], 1);
+    check(&[(1, 1), (151, 1), (152, 1)], 1);
 }
 
 #[test]
 fn who_switched_late_has_switched() {
-    check(&[(100, 1), (119, 2), (200, 2)], 0);
+    check(&[(100, 1), (149, 2), (200, 2)], 0);
 }

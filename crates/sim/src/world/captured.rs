@@ -12,26 +12,32 @@ use lowgate_ieee802154::{Frame, FrameCounter, SecurityLevel, nonce};
 use lowgate_mac::{LinkSecurity, Psdu};
 use lowgate_node::Event;
 use lowgate_node::flash::Record;
+use lowgate_units::Instant;
 
 /// Where his forged records begin to count: far ahead of what any honest sender has used.
 const FORGED_SEQ: u64 = 1 << 30;
 /// Octets of a MIC of level 6.
 const MIC_OCTETS: usize = 8;
 
-/// A group record that somebody sealed since the revocation was decided.
+/// A group record that somebody else sealed since the revocation was decided.
 pub(super) struct Sealed {
+    at: Instant,
     group: GroupId,
     record: Vec<u8>,
     heard: bool,
 }
 
 impl World {
-    /// A member sent a group record.
-    pub(super) fn group_sent(&mut self, event: &Event) {
+    /// A station sent a group record. What those who were expelled say, they know.
+    pub(super) fn group_sent(&mut self, station: StationId, event: &Event) {
         let Event::GroupSent { group, record } = event else { return };
-        if self.checkers.revocation().is_some() {
+        if self.checkers.revocation().is_some()
+            && self.checkers.is_member(station)
+            && self.checkers.seals_currently(self.now, station, *group)
+        {
             let (group, record) = (*group, record.clone());
-            self.sealed_after.push(Sealed { group, record, heard: false });
+            let at = self.now;
+            self.sealed_after.push(Sealed { at, group, record, heard: false });
         }
     }
 
@@ -39,13 +45,15 @@ impl World {
     /// tell, the device's own group keys are tried on it.
     pub(super) fn overheard(&mut self, station: StationId, psdu: &Psdu) {
         let Some(revocation) = self.checkers.revocation() else { return };
-        let unheard = self.sealed_after.iter().any(|sealed| !sealed.heard);
+        // What was sealed after the revocation before this one, this device could still open.
+        self.sealed_after.retain(|sealed| sealed.at >= revocation.decided_at && !sealed.heard);
+        let unheard = !self.sealed_after.is_empty();
         if revocation.station != station || !revocation.holds_old_keys() || !unheard {
             return;
         }
         let Some(payload) = self.open_frame(psdu) else { return };
         let mut opened = Vec::new();
-        for sealed in self.sealed_after.iter_mut().filter(|sealed| !sealed.heard) {
+        for sealed in &mut self.sealed_after {
             let len = sealed.record.len();
             if payload.windows(len).any(|window| window == sealed.record) {
                 sealed.heard = true;
@@ -112,7 +120,9 @@ impl World {
     }
 
     fn hand_to_members(&mut self, revoked: StationId, group: GroupId, record: &[u8]) {
-        for member in self.honest().filter(|member| *member != revoked) {
+        let others = self.honest().filter(|other| *other != revoked);
+        let members: Vec<_> = others.filter(|other| self.checkers.is_member(*other)).collect();
+        for member in members {
             if let Some(opened) = self.stations[member.index()].try_group_record(group, record) {
                 self.checkers.group_forged(self.now, member, opened);
             }

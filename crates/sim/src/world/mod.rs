@@ -493,7 +493,7 @@ impl World {
     fn node_event(&mut self, id: StationId, frame: Option<FrameId>, event: Event) {
         self.checkers.node(self.now, id, frame, &event);
         self.survey.node(self.now, id, &event);
-        self.group_sent(&event);
+        self.group_sent(id, &event);
         match event {
             Event::FrameOpened { .. } => {}
             Event::Join(lowgate_access::joiner::JoinerEvent::KeyLog(log)) => {
