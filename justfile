@@ -15,6 +15,8 @@ soak-kills:
     cargo xtask soak kills
 deb *arch:
     cargo xtask deb {{arch}}
+swarm *runs:
+    cargo xtask swarm {{runs}}
 package:
     cargo xtask package
 deny:

@@ -140,6 +140,10 @@ enum Command {
 enum Sim {
     /// A radio co-processor on a pty, with a mesh of simulated devices, in real time
     Serve(sim::ServeOptions),
+    /// Many buildings of which chance decides all, what goes wrong too; in the end everybody must be back
+    Swarm(sim::SwarmOptions),
+    /// Takes from a run of the swarm that fails all without which it still does
+    Minimize(sim::MinimizeOptions),
     /// Does again what a daemon's journal holds, and compares what comes of it
     Replay(replay::Options),
 }
@@ -161,6 +165,12 @@ pub fn main() -> ExitCode {
         Command::Decode { file, keys } => show(&file, keys.as_deref()),
         Command::Sim { command: Sim::Serve(options) } => {
             sim::serve(&options, &mut std::io::stdout().lock())
+        }
+        Command::Sim { command: Sim::Swarm(options) } => {
+            sim::swarm(&options, &mut std::io::stdout().lock())
+        }
+        Command::Sim { command: Sim::Minimize(options) } => {
+            sim::minimize(&options, &mut std::io::stdout().lock())
         }
         Command::Sim { command: Sim::Replay(options) } => {
             replay::replay(&options, &mut std::io::stdout().lock())

@@ -19,6 +19,8 @@ cargo xtask <task>
   soak WHAT [N]
              the same for longer (as root): `faults` of the serial line, 1000 of them; `kills` of the
              daemon while devices join, 200 of them
+  swarm [N]  N buildings of which chance decides all, disasters too (default 50): no checker finds
+             anything, and everybody is back in the end
   bench forward --json FILE
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         ["soak", "faults", rounds] => soak("e2e_faults", rounds),
         ["soak", "kills"] => soak("e2e_kills", "200"),
         ["soak", "kills", rounds] => soak("e2e_kills", rounds),
+        ["swarm"] => swarm("50"),
+        ["swarm", runs] => swarm(runs),
         ["bench", "forward", "--json", file] => bench_forward(file),
         ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
@@ -145,6 +149,12 @@ fn on_a_kernel(test: &str, rounds: Option<&str>) -> Result<(), String> {
     let step = cargo(&[&test[..], &["--test-threads=1"], shown].concat())
         .env("LOWGATE_BIN", release_binary());
     rounds.into_iter().fold(step, |step, rounds| step.env("LOWGATE_ROUNDS", rounds)).run()
+}
+
+/// What fails prints its seed and the command that runs it again.
+fn swarm(runs: &str) -> Result<(), String> {
+    cargo(&["build", "--release", "-p", "lowgate"]).run()?;
+    Step::new(&release_binary(), &["sim", "swarm", "--runs", runs]).run()
 }
 
 fn bench_forward(file: &str) -> Result<(), String> {

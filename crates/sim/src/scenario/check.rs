@@ -1,12 +1,17 @@
 //! What is wrong with a scenario, before it runs.
 
 use super::{Deed, Disaster, Expectation, Impossible, Scenario, Trouble};
-use crate::medium::StationId;
+use crate::medium::{MediumConfig, StationId, Strength};
 use lowgate_manager::GroupId;
 use lowgate_units::Instant;
 
 /// A neighbour counts when it hears so much of the longest frames, 0 to 1.
 const RECEPTION_MIN: f64 = 0.5;
+
+/// Whether a neighbour so loud is one to build on.
+pub(super) fn counted_on(medium: &MediumConfig, strength: Strength) -> bool {
+    medium.reception(strength, lowgate_mac::PSDU_OCTETS_MAX) >= RECEPTION_MIN
+}
 
 pub(super) fn faults(scenario: &Scenario) -> Vec<Impossible> {
     let mut checking = Checking { scenario, faults: Vec::new() };
@@ -41,8 +46,7 @@ impl Checking<'_> {
     fn devices(&mut self) {
         let scenario = self.scenario;
         let (building, medium) = (&scenario.building, &scenario.medium);
-        let octets = lowgate_mac::PSDU_OCTETS_MAX;
-        let hears = |strength| medium.reception(strength, octets) >= RECEPTION_MIN;
+        let hears = |strength| counted_on(medium, strength);
         let hops = building.links(medium).hops(StationId(0), hears);
         for (index, device) in building.devices.iter().enumerate() {
             if hops[index + 1].is_none() {

@@ -6,15 +6,19 @@
 //! a scenario from which something is left out is still a scenario.
 
 mod check;
+mod minimize;
 mod outcome;
 mod people;
 mod run;
 mod site;
+mod swarm;
 mod troubles;
 
-pub use outcome::{Count, Failure, Figures, Lag, Outcome};
+pub use minimize::minimize;
+pub use outcome::{Complaint, Count, Failure, Figures, Lag, Outcome};
 pub use run::{COMMAND_WITHIN, Run, RunOptions};
 pub use site::records;
+pub use swarm::CONVERGED_WITHIN;
 
 use crate::building::Building;
 use crate::medium::{MediumConfig, StationId};

@@ -1,9 +1,11 @@
 //! What came of a run.
 
-use crate::check::Finding;
+use crate::check::{Fault, Finding};
 use crate::medium::StationId;
 use lowgate_units::{Duration, Eui64, Instant};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -25,6 +27,34 @@ impl Outcome {
     pub fn is_good(&self) -> bool {
         self.findings.is_empty() && self.failures.is_empty()
     }
+
+    /// In which ways it is not good, each once.
+    pub fn complaints(&self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let found = self.findings.iter().map(|it| Complaint::Found(discriminant(&it.fault)));
+        let unmet = self.failures.iter().flat_map(|it| {
+            let lags = it.lags.iter().map(|lag| Complaint::Lag(it.expectation, *lag));
+            let other = it.lags.is_empty().then_some(Complaint::Unmet(it.expectation));
+            lags.chain(other)
+        });
+        for complaint in found.chain(unmet) {
+            if !complaints.contains(&complaint) {
+                complaints.push(complaint);
+            }
+        }
+        complaints
+    }
+}
+
+/// A way in which a run is not good, whoever it befell and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// A checker found something of that kind.
+    Found(Discriminant<Fault>),
+    /// For this reason somebody is not where the expectation of that index wants everybody.
+    Lag(usize, Lag),
+    /// The expectation of that index did not hold.
+    Unmet(usize),
 }
 
 /// An expectation that did not hold.
@@ -36,6 +66,8 @@ pub struct Failure {
     pub expectation: usize,
     /// What was seen instead.
     pub saw: String,
+    /// Why stations are not where they should be, if it is about that.
+    pub lags: BTreeSet<Lag>,
 }
 
 impl fmt::Display for Failure {
@@ -88,7 +120,7 @@ pub struct Figures {
 }
 
 /// Why a station is not where it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lag {
     /// It has no power.
     Off,

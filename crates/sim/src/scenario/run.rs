@@ -1,12 +1,15 @@
 //! A scenario on its way: deeds and disasters in the order of time, expectations looked at when they are due.
 
+use super::check::counted_on;
 use super::outcome::{Count, Failure, Figures, Lag, Outcome, named};
 use super::people::People;
 use super::troubles::Troubles;
 use super::{Deed, Expectation, Scenario};
-use crate::medium::StationId;
-use crate::world::{What, World, WorldConfig};
-use lowgate_manager::{BORDER_ROUTER_SHORT, DeviceState, GroupId, MemoryStore, Reply, Request};
+use crate::medium::{Links, StationId};
+use crate::world::{Happening, What, World, WorldConfig};
+use lowgate_manager::{
+    BORDER_ROUTER_SHORT, DeviceState, GroupId, MemoryStore, Reply, Request, RequestId,
+};
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_units::{Duration, Eui64, Iid, Instant};
@@ -18,6 +21,8 @@ pub const COMMAND_WITHIN: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_secs(1);
 /// What the manager reads of a device to see whether it answers.
 const READ_PATH: &str = "light";
+/// So many are asked at a time.
+const READS_AT_ONCE: usize = 8;
 /// A device that does not answer within this time does not.
 const READ_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +31,8 @@ const READ_PATIENCE: Duration = Duration::from_secs(60);
 pub struct RunOptions {
     /// Keep a capture with all keys.
     pub capture: bool,
+    /// Keep what happened, for [`Run::take_told`].
+    pub tell: bool,
 }
 
 /// A run.
@@ -42,6 +49,9 @@ pub struct Run<'s> {
     pings: BTreeSet<(StationId, u16)>,
     figures: Figures,
     failures: Vec<Failure>,
+    tell: bool,
+    told: Vec<Happening>,
+    links: Links,
 }
 
 /// What happens at a moment; the indices are the scenario's.
@@ -107,12 +117,20 @@ impl<'s> Run<'s> {
             pings: BTreeSet::new(),
             figures: Figures::default(),
             failures: Vec::new(),
+            tell: options.tell,
+            told: Vec::new(),
+            links: scenario.building.links(&scenario.medium),
         }
     }
 
     /// The world as it is.
     pub const fn world(&self) -> &World {
         &self.world
+    }
+
+    /// What happened since the last call, if the options ask for it.
+    pub fn take_told(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.told)
     }
 
     /// From the beginning to the end.
@@ -268,6 +286,9 @@ impl<'s> Run<'s> {
     /// What happened since the last time.
     fn take_in(&mut self) {
         for happening in self.world.take_happenings() {
+            if self.tell {
+                self.told.push(happening.clone());
+            }
             let What::Node(station, event) = happening.what else { continue };
             match event {
                 Event::Light { on } => self.obeyed(happening.at, station, on),
@@ -333,34 +354,45 @@ impl<'s> Run<'s> {
 
     fn expect_none(&mut self, index: usize, lagging: &[(StationId, Eui64, Lag)]) {
         if !lagging.is_empty() {
-            self.fail(index, named(lagging));
+            let lags = lagging.iter().map(|(_, _, lag)| *lag).collect();
+            let (at, saw) = (self.world.now(), named(lagging));
+            self.failures.push(Failure { at, expectation: index, saw, lags });
         }
     }
 
     fn fail(&mut self, expectation: usize, saw: String) {
-        self.failures.push(Failure { at: self.world.now(), expectation, saw });
+        let (at, lags) = (self.world.now(), BTreeSet::new());
+        self.failures.push(Failure { at, expectation, saw, lags });
     }
 
     /// Who was installed, was not expelled, and is not in.
     fn lagging(&self) -> Vec<(StationId, Eui64, Lag)> {
-        let lagging = self.expected().filter_map(|station| {
+        let lagging = self.expected().into_iter().filter_map(|station| {
             let lag = self.lag(station)?;
             Some((station, self.eui64(station), lag))
         });
         lagging.collect()
     }
 
-    /// Honest stations that were installed and not expelled.
-    fn expected(&self) -> impl Iterator<Item = StationId> {
-        let honest = self.scenario.honest();
+    /// Honest stations that were installed and not expelled, and that hear the border router or others of
+    /// them on the way there: an expelled device carries nothing for those behind it.
+    fn expected(&self) -> BTreeSet<StationId> {
         let devices = self.world.manager().domain().devices();
-        self.installed.iter().copied().filter(move |station| {
-            let revoked = || {
-                let device = devices.get(&self.eui64(*station));
-                device.is_some_and(|it| matches!(it.state, DeviceState::Revoked { .. }))
-            };
-            station.0 < honest && !revoked()
-        })
+        let stays = |station: &StationId| {
+            let device = devices.get(&self.eui64(*station));
+            !device.is_some_and(|it| matches!(it.state, DeviceState::Revoked { .. }))
+        };
+        let honest = self.installed.range(..StationId(self.scenario.honest()));
+        let mut cut_off: BTreeSet<_> = honest.copied().filter(stays).collect();
+        let mut reached: Vec<_> = cut_off.take(&StationId(0)).into_iter().collect();
+        let mut next = 0;
+        while let Some(station) = reached.get(next).copied() {
+            next += 1;
+            let heard = self.links.neighbours(station).iter();
+            let heard = heard.filter(|(_, strength)| counted_on(&self.scenario.medium, *strength));
+            reached.extend(heard.filter_map(|(neighbour, _)| cut_off.take(neighbour)));
+        }
+        reached.into_iter().collect()
     }
 
     fn lag(&self, station: StationId) -> Option<Lag> {
@@ -376,27 +408,30 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// Who does not answer the manager; time passes meanwhile.
+    /// Who does not answer the manager; time passes meanwhile. Who did not answer is asked again.
     fn silent(&mut self) -> Vec<(StationId, Eui64, Lag)> {
         let deadline = self.world.now() + READ_PATIENCE;
-        let stations = self.expected().filter(|station| station.0 > 0);
+        let stations = self.expected().into_iter().filter(|station| station.0 > 0);
         let mut open: BTreeMap<StationId, Eui64> =
             stations.map(|station| (station, self.eui64(station))).collect();
+        let mut asked: BTreeMap<StationId, RequestId> = BTreeMap::new();
         while !open.is_empty() && self.world.now() < deadline {
-            let asked: Vec<_> = open
-                .iter()
-                .take(lowgate_manager::READS_MAX / 2)
-                .map(|(station, eui64)| (*station, *eui64))
-                .collect();
-            for (station, eui64) in asked {
-                let request = Request::ReadResource { eui64, path: READ_PATH.into() };
-                let patience = deadline.since(self.world.now());
-                if matches!(self.world.ask(request, patience), Some(Reply::Resource { .. })) {
-                    open.remove(&station);
-                } else {
-                    self.world.run_for(GLANCE);
+            for (station, eui64) in &open {
+                if asked.len() < READS_AT_ONCE && !asked.contains_key(station) {
+                    let request = Request::ReadResource { eui64: *eui64, path: READ_PATH.into() };
+                    asked.insert(*station, self.world.request(request));
                 }
             }
+            self.world.run_for(GLANCE);
+            asked.retain(|station, id| match self.world.take_reply(*id) {
+                None => true,
+                Some(reply) => {
+                    if matches!(reply, Reply::Resource { .. }) {
+                        open.remove(station);
+                    }
+                    false
+                }
+            });
         }
         self.take_in();
         open.into_iter().map(|(station, eui64)| (station, eui64, Lag::Silent)).collect()
