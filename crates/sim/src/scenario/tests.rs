@@ -1,3 +1,5 @@
+//! Small scenarios: what they promise holds, what does not is told, what cannot be is refused.
+
 use super::*;
 
 const fn at(secs: u64) -> Instant {
