@@ -56,7 +56,7 @@ enum Command {
         #[command(flatten)]
         journaled: commands::Journaled,
     },
-    /// A domain manager whose border router is elsewhere
+    /// A domain manager whose border routers are elsewhere
     Manager {
         #[command(flatten)]
         place: commands::Where,

@@ -358,7 +358,7 @@ impl Checkers {
         }
         for change in &batch.changes {
             match change {
-                Change::Admitted { eui64, short } => {
+                Change::Admitted { eui64, short, .. } | Change::Moved { eui64, short, .. } => {
                     self.owners.insert(*short, *eui64);
                     self.admitted.insert(*eui64);
                     self.ever_admitted.insert(*eui64);
@@ -387,14 +387,16 @@ impl Checkers {
                 }
             }
             ManagerEvent::SessionMoved { peer, .. } => self.records.moved(peer.addr, peer.port),
-            ManagerEvent::KeySwitched { index } => {
+            ManagerEvent::KeySwitched { index, .. } => {
                 self.key = Some(index.raw());
                 self.heard_key.clear();
                 if let Some(revocation) = &mut self.revocation {
                     revocation.commanded(now, index.raw());
                 }
             }
-            ManagerEvent::Admitted { eui64, .. } | ManagerEvent::Returned { eui64, .. } => {
+            ManagerEvent::Admitted { eui64, .. }
+            | ManagerEvent::Returned { eui64, .. }
+            | ManagerEvent::Moved { eui64, .. } => {
                 let revoked = self.revocation.as_ref().map(|revocation| revocation.eui64);
                 if revoked == Some(*eui64) {
                     self.find(now, Fault::RevokedReadmitted { eui64: *eui64 });

@@ -177,10 +177,10 @@ impl Teller {
                 let name = self.name_of(*eui64);
                 writeln!(out, "{at:9.3} s  manager: {name} is revoked; new keys go to all others")
             }
-            ManagerEvent::RekeyProgress { done, of } if done == of => {
+            ManagerEvent::RekeyProgress { done, of, .. } if done == of => {
                 writeln!(out, "{at:9.3} s  manager: {done} of {of} devices hold the new link key")
             }
-            ManagerEvent::KeySwitched { index } => {
+            ManagerEvent::KeySwitched { index, .. } => {
                 writeln!(out, "{at:9.3} s  manager: link key {} is in force", index.raw())
             }
             ManagerEvent::GaveUp { eui64, what } => {

@@ -39,14 +39,15 @@ fn psdu(src: StationId, key: u8, counter: u32) -> Psdu {
 /// Two members, of whom A has switched and B hears it.
 fn switched() -> Checkers {
     let mut checkers = Checkers::new(2, Decisions::Told);
+    let pan = PanId::new(0x1a43).expect("not broadcast");
     let changes = [A, B].map(|station| {
         checkers.know(station, eui64(station));
         let short = ShortAddr::new(station.0 as u16).expect("not reserved");
-        Change::Admitted { eui64: eui64(station), short }
+        Change::Admitted { eui64: eui64(station), pan, short }
     });
     checkers.committed(&Batch { revision: 1, changes: changes.to_vec() });
     let index = KeyIndex::new(2).expect("not 0");
-    checkers.manager(Instant::ZERO, &ManagerEvent::KeySwitched { index });
+    checkers.manager(Instant::ZERO, &ManagerEvent::KeySwitched { pan, index });
     checkers.aired(Instant::ZERO, FrameId(0), A, &psdu(A, 2, 0));
     checkers.heard(Instant::ZERO, B, Some(FrameId(0)));
     checkers

@@ -62,17 +62,19 @@ impl World {
     fn open_frame(&self, psdu: &Psdu) -> Option<Vec<u8>> {
         let Ok(Frame::Addressed(frame)) = Frame::parse(psdu) else { return None };
         let (src, index, counter) = secured(&frame)?;
-        let domain = self.manager.domain();
-        let keys = [Some(domain.link_key()), domain.staged_key()];
-        let key = keys.into_iter().flatten().find(|key| key.index.raw() == index)?;
+        let pans = self.manager.domain().pans().values();
+        let keys = pans.flat_map(|pan| pan.staged_key.iter().chain([&pan.link_key]));
+        let keys = keys.filter(|key| key.index.raw() == index);
         let level: SecurityLevel = LinkSecurity::EncMic64.level();
         let nonce = nonce(src, FrameCounter(counter), level);
         let (sealed, mic) =
             frame.payload.split_at_checked(frame.payload.len().checked_sub(MIC_OCTETS)?)?;
-        let mut payload = sealed.to_vec();
         let header = &psdu[..frame.head_len()];
-        self.config.ccm.open(&key.key, &nonce, header, &mut payload, mic).ok()?;
-        Some(payload)
+        keys.into_iter().find_map(|key| {
+            let mut payload = sealed.to_vec();
+            self.config.ccm.open(&key.key, &nonce, header, &mut payload, mic).ok()?;
+            Some(payload)
+        })
     }
 
     /// The keys of a group as the flash of a station holds them.

@@ -188,8 +188,7 @@ impl World {
         }
         let mut entropy = SeededEntropy::new(root.fork(2).next_u64());
         let manager_config = manager::config(&config);
-        let new =
-            NewDomain { channel: config.channel, mesh_prefix: None, manager_addr: MANAGER_ADDR };
+        let new = NewDomain::new(config.channel, MANAGER_ADDR);
         let manager = Manager::found(manager_config, new, root.fork(3), &mut entropy);
         let router = stations.iter().position(Station::is_router).expect("a border router");
         let decisions = match config.root {

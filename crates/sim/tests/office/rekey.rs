@@ -76,7 +76,8 @@ fn a_group_is_commanded_before_during_and_after_its_rekey() {
 fn the_network_changes_its_key_with_nobody_joining_anew() {
     let mut world = world();
     must(&mut world, Request::RekeyNetwork);
-    let switched = |world: &World| world.manager().domain().link_key().index.raw() == 2;
+    let switched =
+        |world: &World| world.manager().domain().founding_pan().link_key.index.raw() == 2;
     assert!(world.run_until(Duration::from_secs(60), switched));
     world.run_for(Duration::from_secs(10));
     let anew = world.take_happenings().into_iter().filter(|happening| {
@@ -86,6 +87,6 @@ fn the_network_changes_its_key_with_nobody_joining_anew() {
     });
     assert_eq!(anew.count(), 0);
     assert_eq!(heard(&mut world, true), LIGHTS);
-    assert_eq!(keys(&mut world).staged, None);
+    assert_eq!(keys(&mut world).pans[0].staged, None);
     assert_eq!(world.findings(), []);
 }
