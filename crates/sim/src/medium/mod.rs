@@ -12,6 +12,7 @@ mod bit_error;
 pub(crate) mod elementary;
 mod energy;
 pub(crate) mod grid;
+pub mod known;
 mod links;
 mod power;
 mod quality;
