@@ -142,6 +142,11 @@ enum Sim {
     Serve(sim::ServeOptions),
     /// Does again what a daemon's journal holds, and compares what comes of it
     Replay(replay::Options),
+    /// What the simulator makes of things that are known without it
+    Report {
+        #[command(subcommand)]
+        report: sim::Report,
+    },
 }
 
 /// The whole command line, for programs that describe it.
@@ -164,6 +169,9 @@ pub fn main() -> ExitCode {
         }
         Command::Sim { command: Sim::Replay(options) } => {
             replay::replay(&options, &mut std::io::stdout().lock())
+        }
+        Command::Sim { command: Sim::Report { report } } => {
+            sim::report(&report, &mut std::io::stdout().lock())
         }
         Command::Init { file } => commands::init(&file),
         Command::Run { place, journaled } => commands::run(&place, &journaled),

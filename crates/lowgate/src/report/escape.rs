@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// `raw` as text between tags or within a quoted attribute.
-pub(super) fn text(raw: &str) -> String {
+pub(crate) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in raw.chars() {
         match c {

@@ -1,5 +1,7 @@
 //! The simulator's own commands.
 
+mod report;
 mod serve;
 
+pub use report::{Report, report};
 pub use serve::{ServeOptions, serve};

@@ -8,7 +8,7 @@ use std::fmt;
 use lowgate_mac::PSDU_OCTETS_MAX;
 use lowgate_units::{Eui64, Prng};
 
-use super::propagation::Walls;
+use super::propagation::{Places, Walls};
 use super::{Building, DEVICES_MAX, Device, Floor, Group, Propagation, Room};
 use crate::medium::{MediumConfig, StationId, Strength};
 
@@ -24,6 +24,8 @@ const WING_DEPTH: f64 = 2.0 * OFFICE_DEPTH + CORRIDOR_DEPTH;
 /// Devices on one floor of one wing, about.
 const DEVICES_PER_WING: usize = 13;
 const FLOORS_PER_BUILDING_MAX: usize = 8;
+/// A larger building has more floors: its wings have letters, and its floors a bounded number of rooms.
+const WINGS_MAX: usize = 16;
 /// Nothing hangs nearer to a wall than that, in metres.
 const WALL_CLEARANCE: f64 = 0.5;
 /// Places tried for one device before its wing is given up.
@@ -106,11 +108,13 @@ fn draft(devices: usize, mut dice: Prng) -> Building {
         walls: Walls::new(&floors, &propagation),
         propagation,
         wanted: wanted(&MediumConfig::default()),
-        placed: vec![border_router],
+        placed: Vec::new(),
+        places: Places::default(),
     };
+    site.hang(border_router);
     for index in 0..devices {
         let device = site.place(plan.slot(index), &mut serials, &mut dice);
-        site.placed.push(device);
+        site.hang(device);
     }
     Building {
         name: format!("Office for {devices} devices"),
@@ -174,6 +178,7 @@ impl Plan {
         let parts = devices.div_ceil(DEVICES_PER_WING);
         let floors = ((parts as f64).sqrt().ceil() as usize).clamp(1, FLOORS_PER_BUILDING_MAX);
         let floors = if parts > 1 { floors.max(2) } else { floors };
+        let floors = floors.max(parts.div_ceil(WINGS_MAX));
         Self { floors, wings: parts.div_ceil(floors), devices }
     }
 
@@ -215,7 +220,7 @@ impl Plan {
 /// The rooms of one wing: offices south, corridor, offices north.
 fn rooms(level: usize, wing: usize) -> Vec<Room> {
     let y = wing as f64 * WING_DEPTH;
-    // Wings beyond Z do not occur: DEVICES_MAX needs ten.
+    // Wings beyond Z do not occur: there are at most WINGS_MAX.
     let letter = char::from(b'A' + wing as u8);
     let office = |number: usize, x: f64, y: f64| Room {
         name: format!("{letter}{level}.{number:02}"),
@@ -248,9 +253,15 @@ struct Site {
     propagation: Propagation,
     wanted: Strength,
     placed: Vec<Device>,
+    places: Places,
 }
 
 impl Site {
+    fn hang(&mut self, device: Device) {
+        self.places.add(self.placed.len(), &device);
+        self.placed.push(device);
+    }
+
     /// A device near `slot` with enough neighbours among those that hang already. Its number is drawn
     /// anew with every try, because the shadowing belongs to it.
     fn place(&self, slot: Slot, serials: &mut Serials, dice: &mut Prng) -> Device {
@@ -271,9 +282,13 @@ impl Site {
     }
 
     fn neighbours(&self, device: &Device) -> usize {
-        let strong =
-            |other: &&Device| self.propagation.strength(&self.walls, device, other) >= self.wanted;
-        self.placed.iter().filter(strong).count()
+        let mut count = 0;
+        self.places.near(device, &self.propagation, self.wanted, |index| {
+            let pair = (device, &self.placed[index]);
+            let heard = self.propagation.strength(&self.walls, pair, self.wanted);
+            count += usize::from(heard.is_some());
+        });
+        count
     }
 }
 

@@ -14,11 +14,10 @@ use crate::medium::{Links, MediumConfig, StationId, Strength};
 pub use generate::{Generated, InventoryRow, NotGenerated};
 pub use parse::Fault;
 pub use propagation::Propagation;
-use propagation::Walls;
+use propagation::{Places, Walls};
 
-/// Most devices in a building, the border router not counted: with it they are as many as an inventory may
-/// have.
-pub const DEVICES_MAX: usize = 1023;
+/// Most devices in a building, the border router not counted. One domain's inventory may be smaller.
+pub const DEVICES_MAX: usize = 10_000;
 /// Most floors.
 pub const FLOORS_MAX: usize = 64;
 /// Most rooms on one floor.
@@ -159,17 +158,21 @@ impl Building {
     /// Who hears or disturbs whom under `config`, over the air, walls and floors between them.
     pub fn links(&self, config: &MediumConfig) -> Links {
         let walls = Walls::new(&self.floors, &self.propagation);
-        let mut links = Links::new(self.stations());
         let cut_off = config.cut_off();
-        for (a, device_a) in self.all().enumerate() {
-            for (b, device_b) in self.all().enumerate().skip(a + 1) {
-                let strength = self.propagation.strength(&walls, device_a, device_b);
-                if strength >= cut_off {
-                    links.connect(StationId(a as u32), StationId(b as u32), strength);
+        let devices: Vec<&Device> = self.all().collect();
+        let mut places = Places::default();
+        let mut pairs = Vec::new();
+        for (b, device_b) in devices.iter().enumerate() {
+            places.near(device_b, &self.propagation, cut_off, |a| {
+                let pair = (devices[a], *device_b);
+                if let Some(strength) = self.propagation.strength(&walls, pair, cut_off) {
+                    pairs.push((StationId(a as u32), StationId(b as u32), strength));
                 }
-            }
+            });
+            places.add(b, device_b);
         }
-        links
+        let names = devices.iter().map(|device| u64::from_be_bytes(device.eui64.0));
+        Links::new(devices.len(), &pairs).named(names.collect())
     }
 
     fn all(&self) -> impl Iterator<Item = &Device> {
