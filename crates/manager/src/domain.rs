@@ -7,6 +7,7 @@ use crate::change::{Change, DomainConfig, LinkKey, Snapshot};
 use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
 use crate::group::{Group, GroupEpoch, GroupRecord, sender_id_after};
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, ShortAddr};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -209,7 +210,9 @@ impl Domain {
             return Err(Inconsistent::SenderId(id, n));
         }
         group.sender_ids.insert(eui64, n);
-        group.sender_id_next = sender_id_after(n);
+        if !planted(Fault::SenderIdShared) {
+            group.sender_id_next = sender_id_after(n);
+        }
         Ok(())
     }
 
@@ -239,6 +242,12 @@ impl Domain {
             DeviceState::Admitted { short } => DeviceState::Revoked { short: Some(short) },
             DeviceState::Revoked { .. } => return Err(Inconsistent::WrongState(eui64)),
         };
+        if planted(Fault::RevokedForgotten) {
+            device.state = DeviceState::Expected;
+        }
+        if planted(Fault::AddressShared) {
+            self.shorts.retain(|_, owner| *owner != eui64);
+        }
         Ok(())
     }
 }

@@ -46,6 +46,8 @@ pub struct Revocation {
     pub key: Option<u8>,
     /// That the border router routes to it was found.
     pub(super) routed: bool,
+    /// Its group keys were tried on the members.
+    pub(super) forged: bool,
     waiting: BTreeSet<StationId>,
     switched: BTreeSet<(StationId, u8)>,
     gave_up: bool,
@@ -75,6 +77,7 @@ impl Revocation {
             group_records_accepted_after: 0,
             key: None,
             routed: false,
+            forged: false,
             waiting: members,
             switched: BTreeSet::new(),
             gave_up: false,

@@ -36,6 +36,7 @@ use lowgate_manager::{
     Batch, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply, Request, RequestId,
     Store,
 };
+use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
 use manager::Power;
@@ -443,6 +444,10 @@ impl World {
         if let Some(router) = self.stations[self.router.index()].node() {
             self.checkers.routed(self.now, router.net().routes().map(|route| route.device));
         }
+        if self.checkers.take_forging_due(self.now) {
+            self.forge_group_records();
+        }
+        self.repeat_group_record();
     }
 
     fn medium_output(&mut self, output: MediumOutput) {
@@ -464,7 +469,8 @@ impl World {
     }
 
     fn aired(&mut self, frame: FrameId, station: StationId, channel: Channel, psdu: &Psdu) {
-        self.checkers.aired(self.now, frame, station, psdu);
+        let flash = self.stations[station.index()].flash();
+        self.checkers.aired(self.now, frame, station, psdu, flash);
         self.survey.aired(station, psdu);
         if self.config.capture {
             let air = AirFrame { channel: Some(channel), rssi: None, lqi: None, psdu };
@@ -491,7 +497,14 @@ impl World {
     }
 
     fn node_event(&mut self, id: StationId, frame: Option<FrameId>, event: Event) {
-        self.checkers.node(self.now, id, frame, &event);
+        let station = &self.stations[id.index()];
+        self.checkers.node(self.now, id, frame, &event, station.flash());
+        if let (Event::Net(NetEvent::DeviceRegistered { eui64, .. }), Some(router)) =
+            (&event, station.router())
+        {
+            let named = router.members().contains_key(eui64);
+            self.checkers.registered(self.now, *eui64, named);
+        }
         self.survey.node(self.now, id, &event);
         self.group_sent(&event);
         match event {

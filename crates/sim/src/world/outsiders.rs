@@ -12,6 +12,7 @@ pub const OUTSIDERS: [u8; 8] = [0xfd, 0x5a, 0x10, 0xf2, 0x9a, 0x3b, 0xee, 0xee];
 impl World {
     /// An outsider's packet, for the mesh.
     pub fn from_building(&mut self, packet: Vec<u8>) {
+        self.checkers.outsiders_spoke();
         self.due.push(self.now + BACKBONE_DELAY, Due::ToRouter(packet));
     }
 
