@@ -88,7 +88,7 @@ fn world(seed: u64, trick: Option<Trick>) -> World {
     building.floors.clear();
     building.groups.clear();
     building.propagation.shadowing_db = 0.0;
-    building.border_router = place(ROUTER);
+    building.border_routers = vec![place(ROUTER)];
     building.devices = [RELAY, SWITCH, LAMP, JOINER].map(place).to_vec();
     let inventory: Vec<_> = [ROUTER, RELAY, SWITCH, LAMP, JOINER].map(record).to_vec();
     let attacker = trick.map(|trick| Intruder::Eavesdropper { place: place(ATTACKER), trick });

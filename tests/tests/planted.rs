@@ -52,7 +52,7 @@ fn world() -> World {
     building.floors.clear();
     building.groups.clear();
     building.propagation.shadowing_db = 0.0;
-    building.border_router = place(0, 0.0, 0.0);
+    building.border_routers = vec![place(0, 0.0, 0.0)];
     building.devices =
         vec![place(1, 1.0, 0.0), place(2, 2.0, 0.0), place(3, 3.0, 0.0), place(4, 3.0, 2.0)];
     let inventory = vec![

@@ -19,6 +19,7 @@ use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, KeyLog, Psk,
     RecordDrop, Retransmission, SendRefused,
 };
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, Prng};
 
 /// Beacons are collected for so long after a request.
@@ -437,6 +438,7 @@ impl Joiner {
 
     /// Doubles with each attempt in vain, less up to a quarter so that devices fall out of step.
     fn pause(&mut self, longest: Duration) -> Duration {
+        let longest = if planted(Fault::PausesUnbounded) { Duration::MAX } else { longest };
         let pause = REST_MIN.saturating_mul(1 << self.vain.min(12)).min(longest);
         self.vain = self.vain.saturating_add(1);
         let spread = u64::try_from(pause.as_micros() / 4).unwrap_or(u64::MAX);

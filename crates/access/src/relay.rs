@@ -17,6 +17,7 @@ use crate::jpy::{self, Envelope, EnvelopeDrop};
 use crate::rate::OctetBucket;
 use crate::{JOIN_DATAGRAM_OCTETS_MAX, JOIN_PORT};
 use lowgate_crypto::{Key128, hkdf_sha256, hmac_sha256, tags_match};
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Eui64, Iid, Instant, Ipv6Addr};
 
 /// Octets of this relay's header.
@@ -227,6 +228,7 @@ impl Relay {
         let HeaderFields { generation, interface, port: dst_port, joiner } = fields;
         let own = self.header(joiner, dst_port);
         let authentic = tags_match(&own[MAC_AT..], &envelope.header[MAC_AT..]);
+        let authentic = authentic || planted(Fault::EnvelopeUnchecked);
         if generation != self.generation || interface != INTERFACE || !authentic {
             return Err(RelayDrop::ForeignHeader);
         }

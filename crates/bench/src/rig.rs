@@ -209,7 +209,7 @@ impl Site {
         building.floors.clear();
         building.groups.clear();
         building.propagation.shadowing_db = 0.0;
-        building.border_router = place(0);
+        building.border_routers = vec![place(0)];
         building.devices = (1..=HOPS).map(place).collect();
         let inventory: Vec<DeviceRecord> = (0..=HOPS).map(record).collect();
         let config = WorldConfig { root: Root::CoProcessor, ..WorldConfig::new(SEED) };

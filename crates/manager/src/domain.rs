@@ -8,6 +8,7 @@ use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
 use crate::group::{Group, GroupEpoch, GroupRecord, Place};
 use crate::pan::{BORDER_ROUTER_SHORT, Pan, PanConfig};
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -301,10 +302,16 @@ impl Domain {
             }
         }
         device.state = DeviceState::Revoked { last };
+        if planted(Fault::RevokedForgotten) {
+            device.state = DeviceState::Expected;
+        }
         self.border_routers.remove(&eui64);
         if let Some(pan) = last.and_then(|(pan, _)| self.pans.get_mut(&pan)) {
             pan.members.remove(&eui64);
             pan.border_router = pan.border_router.filter(|router| *router != eui64);
+            if planted(Fault::AddressShared) {
+                pan.shorts.retain(|_, owner| *owner != eui64);
+            }
         }
         Ok(())
     }

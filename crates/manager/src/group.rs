@@ -5,6 +5,7 @@
 
 use crate::pan::PanConfig;
 use lowgate_amikey::{CsbId, Generation, GroupId, Rand, Role, SenderId, TekId, Tgk};
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Eui64, Ipv6Addr, PanId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -99,7 +100,8 @@ impl Group {
     /// The SenderIDs not yet given in a PAN in this epoch.
     pub(crate) fn sender_ids_left(&self, pan: PanId) -> impl Iterator<Item = SenderId> + use<> {
         let last = self.sender_ids_in(pan).map(|(_, id)| id).max();
-        sender_ids().filter(move |id| last.is_none_or(|last| *id > last))
+        let above = move |id: &SenderId| last.is_none_or(|last| *id > last);
+        sender_ids().filter(move |id| planted(Fault::SenderIdShared) || above(id))
     }
 
     /// A device of the domain is in the group.

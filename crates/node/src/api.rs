@@ -196,8 +196,12 @@ pub enum Event {
     GroupOpened {
         /// The group.
         group: GroupId,
+        /// Its epoch.
+        epoch: u16,
         /// Its sender.
         sender: SenderId,
+        /// Its number, the sender's own.
+        sequence: u64,
     },
     /// A group's record was dropped.
     GroupDropped(GroupId, GroupDrop),

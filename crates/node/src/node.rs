@@ -473,6 +473,7 @@ fn first_mpl_sequence(records: &[Record]) -> u8 {
         | Record::GroupSequence { .. }
         | Record::Member { .. } => None,
     });
+    let through = through.filter(|_| !planted(Fault::MplSequenceRepeats));
     through.map_or(0, |through| through.wrapping_add(1))
 }
 

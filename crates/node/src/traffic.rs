@@ -14,6 +14,7 @@ use lowgate_amikey::GroupId;
 use lowgate_coap::{
     Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
+use lowgate_dtls::group::GroupOpened;
 use lowgate_net::{UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
@@ -131,13 +132,13 @@ impl Node {
         let Some(group) = self.groups.by_address(dst, port) else {
             return;
         };
-        let id = group.id;
+        let (id, epoch) = (group.id, group.epoch.raw());
         match group.open(ccm, record) {
-            Ok((sender, octets)) => {
+            Ok(GroupOpened { sender, seq: sequence, plaintext: octets, .. }) => {
                 let peer = CoapPeer::Member(id, sender.0);
                 let addressed = Addressed::ToGroup;
                 self.coap.handle(now, CoapInput::Datagram { peer, addressed, octets });
-                self.event(Event::GroupOpened { group: id, sender });
+                self.event(Event::GroupOpened { group: id, epoch, sender, sequence });
             }
             Err(drop) => self.event(Event::GroupDropped(id, drop)),
         }

@@ -6,7 +6,8 @@
 
 use core::time::Duration;
 
-use lowgate_units::Instant;
+use lowgate_units::planted::{Fault, planted};
+use lowgate_units::{Eui64, Instant, LinkAddr};
 
 use crate::dispatch::Dispatch;
 use crate::frag::{FragDrop, FragHeader};
@@ -134,7 +135,11 @@ impl<const SECURED: usize, const UNSECURED: usize> Reassembler<SECURED, UNSECURE
         out: &mut [u8],
     ) -> Result<Received, ReceiveDrop> {
         let (header, octets) = FragHeader::parse(frame.octets).map_err(ReceiveDrop::Fragment)?;
-        let key = Key { link: frame.link, size: header.size(), tag: header.tag() };
+        let mut link = frame.link;
+        if planted(Fault::FragmentSourceIgnored) {
+            link.src = LinkAddr::Extended(Eui64([0; 8]));
+        }
+        let key = Key { link, size: header.size(), tag: header.tag() };
         if out.len() < key.size.octets() {
             return Err(ReceiveDrop::OutputTooSmall);
         }

@@ -134,7 +134,7 @@ fn mismatches(
     inventory_file: &str,
 ) -> Vec<String> {
     let listed: BTreeSet<_> = records.iter().map(|record| record.eui64).collect();
-    let all = std::iter::once(&building.border_router).chain(&building.devices);
+    let all = building.all();
     let hanging: BTreeSet<_> = all.map(|device| device.eui64).collect();
     let unlisted = hanging.difference(&listed).map(|eui64| {
         format!(
@@ -144,7 +144,7 @@ fn mismatches(
     let homeless = listed.difference(&hanging).map(|eui64| {
         format!("{inventory_file}:1: eui64: {eui64} has no place in {building_file}: add it there")
     });
-    let router = records.iter().find(|record| record.eui64 == building.border_router.eui64);
+    let router = records.iter().find(|record| record.eui64 == building.border_routers[0].eui64);
     let misnamed = router.filter(|record| record.kind != lowgate_manager::Kind::BorderRouter);
     let misnamed = misnamed.map(|record| {
         format!("{inventory_file}:1: kind: {} is the building's border-router", record.eui64)

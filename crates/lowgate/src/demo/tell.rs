@@ -52,7 +52,7 @@ impl Teller {
             failures: BTreeMap::new(),
             refused: BTreeSet::new(),
         };
-        let all = std::iter::once(&site.building.border_router).chain(&site.building.devices);
+        let all = site.building.all();
         for (index, device) in all.enumerate() {
             let record = site.inventory.iter().find(|record| record.eui64 == device.eui64);
             let kind = record.map_or(Kind::Sensor, |record| record.kind);

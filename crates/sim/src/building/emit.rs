@@ -43,7 +43,10 @@ pub(super) fn building(building: &Building) -> String {
         }
         text += "]\n";
     }
-    device(&mut text, "[border_router]", &building.border_router);
+    let header = if building.border_routers.len() == 1 { "[border_router]" } else { "[[border_router]]" };
+    for each in &building.border_routers {
+        device(&mut text, header, each);
+    }
     for each in &building.devices {
         device(&mut text, "[[device]]", each);
     }

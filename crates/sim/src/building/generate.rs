@@ -87,19 +87,25 @@ impl fmt::Display for NotGenerated {
 impl std::error::Error for NotGenerated {}
 
 pub(super) fn building(devices: usize, seed: u64) -> Result<Generated, NotGenerated> {
+    part(devices, seed, 0)
+}
+
+/// One of several buildings; each has serial numbers of its own.
+pub(super) fn part(devices: usize, seed: u64, nth: u64) -> Result<Generated, NotGenerated> {
     if !(1..=DEVICES_MAX).contains(&devices) {
         return Err(NotGenerated { devices });
     }
-    let dice = Prng::new(seed).fork(devices as u64);
-    let mut drafts = (0..DRAFTS_MAX).map(|nth| draft(devices, dice.fork(nth)));
-    let building = drafts.find(sound).unwrap_or_else(|| draft(devices, dice.fork(DRAFTS_MAX)));
+    let dice = Prng::new(seed.wrapping_add(nth)).fork(devices as u64);
+    let mut drafts = (0..DRAFTS_MAX).map(|draft_nth| draft(devices, nth, dice.fork(draft_nth)));
+    let building =
+        drafts.find(sound).unwrap_or_else(|| draft(devices, nth, dice.fork(DRAFTS_MAX)));
     let inventory = inventory(&building);
     Ok(Generated { building, inventory })
 }
 
-fn draft(devices: usize, mut dice: Prng) -> Building {
+fn draft(devices: usize, nth: u64, mut dice: Prng) -> Building {
     let plan = Plan::new(devices);
-    let mut serials = Serials { next: (dice.next_u64() & 0x00ff_0000) | 1 };
+    let mut serials = Serials { next: nth << 24 | (dice.next_u64() & 0x00ff_0000) | 1 };
     let y = plan.centre() as f64 * WING_DEPTH + OFFICE_DEPTH + 1.2;
     let border_router = Device { eui64: serials.draw(), level: 0, x: 2.0, y };
     let propagation = Propagation::default();
@@ -124,7 +130,7 @@ fn draft(devices: usize, mut dice: Prng) -> Building {
             Group { id: 2, name: "Upper lights".into() },
         ],
         floors,
-        border_router,
+        border_routers: vec![border_router],
         devices: site.placed.split_off(1),
     }
 }
@@ -352,13 +358,13 @@ fn inventory(building: &Building) -> Vec<InventoryRow> {
         InventoryRow { eui64: device.eui64, kind, room: room_name(building, device), groups }
     };
     let devices: Vec<_> = building.devices.iter().enumerate().map(&mut row).collect();
-    let router = InventoryRow {
-        eui64: building.border_router.eui64,
+    let router = |router: &Device| InventoryRow {
+        eui64: router.eui64,
         kind: "border-router",
-        room: room_name(building, &building.border_router),
+        room: room_name(building, router),
         groups: String::new(),
     };
-    std::iter::once(router).chain(devices).collect()
+    building.border_routers.iter().map(router).chain(devices).collect()
 }
 
 fn room_name(building: &Building, device: &Device) -> String {

@@ -3,6 +3,7 @@
 //! **Invariant:** how loud two devices are to each other is a property of the building alone, shadowing
 //! included: it is frozen per pair of EUI-64s and does not depend on the seed of a run.
 
+mod campus;
 mod emit;
 mod generate;
 mod parse;
@@ -18,10 +19,12 @@ use propagation::{Places, Walls};
 
 /// Most devices in a building, the border router not counted. One domain's inventory may be smaller.
 pub const DEVICES_MAX: usize = 10_000;
+/// Most border routers.
+pub const BORDER_ROUTERS_MAX: usize = 256;
 /// Most floors.
 pub const FLOORS_MAX: usize = 64;
 /// Most rooms on one floor.
-pub const ROOMS_PER_FLOOR_MAX: usize = 512;
+pub const ROOMS_PER_FLOOR_MAX: usize = 16_384;
 /// Most groups.
 pub const GROUPS_MAX: usize = 64;
 
@@ -36,9 +39,9 @@ pub struct Building {
     pub groups: Vec<Group>,
     /// From the lowest to the highest.
     pub floors: Vec<Floor>,
-    /// The root of the mesh: station 0.
-    pub border_router: Device,
-    /// Stations 1 and on, in this order.
+    /// At least one, each the root of a mesh: stations 0 and on, in this order.
+    pub border_routers: Vec<Device>,
+    /// The stations after them, in this order.
     pub devices: Vec<Device>,
 }
 
@@ -131,15 +134,28 @@ impl Building {
         generate::building(devices, seed)
     }
 
-    /// How many stations there are: the border router and the devices.
+    /// So many buildings side by side for `devices` devices each, every one with a border router, and the
+    /// inventory, border routers first. Equal arguments give equal places.
+    ///
+    /// # Errors
+    /// Unless there is at least one building and one device, and no more than [`DEVICES_MAX`] in all.
+    pub fn campus(
+        buildings: usize,
+        devices: usize,
+        seed: u64,
+    ) -> Result<Generated, NotGenerated> {
+        campus::campus(buildings, devices, seed)
+    }
+
+    /// How many stations there are: the border routers and the devices.
     pub fn stations(&self) -> usize {
-        1 + self.devices.len()
+        self.border_routers.len() + self.devices.len()
     }
 
     /// The device that is `station`.
     pub fn device(&self, station: StationId) -> Option<&Device> {
-        match station.index().checked_sub(1) {
-            None => Some(&self.border_router),
+        match station.index().checked_sub(self.border_routers.len()) {
+            None => self.border_routers.get(station.index()),
             Some(index) => self.devices.get(index),
         }
     }
@@ -175,8 +191,9 @@ impl Building {
         Links::new(devices.len(), &pairs).named(names.collect())
     }
 
-    fn all(&self) -> impl Iterator<Item = &Device> {
-        std::iter::once(&self.border_router).chain(&self.devices)
+    /// Everybody, in the order of the stations.
+    pub fn all(&self) -> impl Iterator<Item = &Device> {
+        self.border_routers.iter().chain(&self.devices)
     }
 }
 

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Building, DEVICES_MAX, Device, FLOORS_MAX, Floor, GROUPS_MAX, Group, Propagation,
+    BORDER_ROUTERS_MAX, Building, DEVICES_MAX, Device, FLOORS_MAX, Floor, GROUPS_MAX, Group, Propagation,
     ROOMS_PER_FLOOR_MAX, Room,
 };
 
@@ -120,10 +120,19 @@ impl<'t> Reading<'t> {
         let groups = self.groups(root);
         let floors = self.floors(root);
         let mut seen = BTreeMap::new();
-        let border_router = self
-            .required(root, "border_router")
-            .and_then(|value| self.table(value, "border_router", "a table [border_router]"))
-            .and_then(|table| self.device(&table, &floors, &mut seen));
+        // One may be a plain table.
+        let tables = match root.fields.get("border_router").map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => {
+                self.tables(root, "border_router", "border_router", 1..=BORDER_ROUTERS_MAX)
+            }
+            Some(_) | None => self
+                .required(root, "border_router")
+                .and_then(|value| self.table(value, "border_router", "a table [border_router]"))
+                .into_iter()
+                .collect(),
+        };
+        let border_routers: Vec<_> =
+            tables.iter().map(|table| self.device(table, &floors, &mut seen)).collect();
         let tables = self.tables(root, "device", "device", 1..=DEVICES_MAX);
         let devices: Vec<_> =
             tables.iter().map(|table| self.device(table, &floors, &mut seen)).collect();
@@ -132,7 +141,7 @@ impl<'t> Reading<'t> {
             propagation: propagation?,
             groups: groups.into_iter().collect::<Option<_>>()?,
             floors,
-            border_router: border_router?,
+            border_routers: Some(border_routers).filter(|them| !them.is_empty())?.into_iter().collect::<Option<_>>()?,
             devices: devices.into_iter().collect::<Option<_>>()?,
         })
     }

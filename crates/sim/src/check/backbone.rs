@@ -1,37 +1,65 @@
-//! What the backbone shows: to whom packets go, and the numbers of DTLS records.
+//! What the backbone shows: to whom packets go, the numbers of DTLS records, and who is answered.
+//!
+//! **Bounds:** [`PATHS_MAX`] paths and as many connection IDs, the ones heard last; of each path the last
+//! [`COOKIES_MAX`] cookies; a window of numbers in each direction.
 
+use super::numbers::{Numbers, Use};
 use super::{Fault, hash};
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_router::datagram;
-use lowgate_units::Ipv6Addr;
-use std::collections::BTreeMap;
+use lowgate_units::{Instant, Ipv6Addr};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Paths remembered.
+const PATHS_MAX: usize = 4096;
+/// Cookies remembered of each path.
+const COOKIES_MAX: usize = 8;
 
 const HEADER_OCTETS: usize = 13;
 const HANDSHAKE: u8 = 22;
 const WITH_CONNECTION_ID: u8 = 25;
+/// RFC 6347 section 4.3.2.
 const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+const HELLO_VERIFY_REQUEST: u8 = 3;
+const MESSAGE_HEADER_OCTETS: usize = 12;
 
-/// The destination of a packet between neither of the ends nor the mesh behind one of them.
-pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
+/// The destination of a packet that is neither between the manager and a border router nor for a mesh.
+pub(super) fn stray(
+    packet: &[u8],
+    manager: Ipv6Addr,
+    is_router: impl Fn(Ipv6Addr) -> bool,
+) -> Option<Ipv6Addr> {
     let dst: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
     let src: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
     let (src, dst) = (Ipv6Addr::from(src), Ipv6Addr::from(dst));
     // What the manager sends, the border router takes for the mesh; what comes from the mesh can only be
     // for the manager.
-    (src != ends[0] && !ends.contains(&dst)).then_some(dst)
+    (src != manager && dst != manager && !is_router(dst)).then_some(dst)
 }
 
-/// The numbers of the records between the manager and everybody.
+/// Which way a record goes, and its epoch.
+type Way = (bool, u16);
+
+#[derive(Default)]
+struct Path {
+    /// Of records without a connection ID, since the last ClientHello or a session moved there.
+    numbers: BTreeMap<Way, Numbers>,
+    cookies: VecDeque<Vec<u8>>,
+    /// A ClientHello showed one of them.
+    shown: bool,
+}
+
+/// The records between the manager and everybody.
 #[derive(Default)]
 pub(super) struct Records {
-    /// Handshakes begun on a path and sessions that moved there: keys change with each.
-    handshakes: BTreeMap<Vec<u8>, u32>,
-    /// What a number was used for, on a path or under a connection ID.
-    used: BTreeMap<(Vec<u8>, u32, bool, u16, u64), u64>,
+    paths: Latest<Path>,
+    /// A connection ID is one session's, wherever that goes on.
+    sessions: Latest<BTreeMap<Way, Numbers>>,
 }
 
 impl Records {
-    pub(super) fn packet(&mut self, packet: &[u8], manager: Ipv6Addr) -> Vec<Fault> {
+    pub(super) fn packet(&mut self, now: Instant, packet: &[u8], manager: Ipv6Addr) -> Vec<Fault> {
         let Some(datagram) = datagram(packet) else { return Vec::new() };
         let upward = datagram.dst == manager;
         let (peer, peer_port, port) = if upward {
@@ -39,8 +67,7 @@ impl Records {
         } else {
             (datagram.dst, datagram.dst_port, datagram.src_port)
         };
-        let mut path = peer.octets().to_vec();
-        path.extend(peer_port.to_be_bytes());
+        let mut path = path_of(peer, peer_port);
         let content = match port {
             MANAGER_PORT => datagram.payload,
             MANAGER_RELAY_PORT => match jpy::parse(datagram.payload) {
@@ -52,40 +79,112 @@ impl Records {
             },
             _ => return Vec::new(),
         };
-        self.datagram(&path, upward, content)
+        self.datagram(now, &path, upward, content)
     }
 
     /// A session goes on at `peer`, and another one may have been there before it.
-    pub(super) fn moved(&mut self, peer: Ipv6Addr, port: u16) {
-        let mut path = peer.octets().to_vec();
-        path.extend(port.to_be_bytes());
-        *self.handshakes.entry(path).or_default() += 1;
+    pub(super) fn moved(&mut self, now: Instant, peer: Ipv6Addr, port: u16) {
+        self.paths.entry(now, &path_of(peer, port)).numbers.clear();
     }
 
-    fn datagram(&mut self, path: &[u8], upward: bool, mut octets: &[u8]) -> Vec<Fault> {
+    fn datagram(
+        &mut self,
+        now: Instant,
+        path: &[u8],
+        upward: bool,
+        mut octets: &[u8],
+    ) -> Vec<Fault> {
         let mut faults = Vec::new();
+        let peer = || path.iter().map(|octet| format!("{octet:02x}")).collect();
         while let Some(Header { kind, epoch, number, cid, len }) = Header::parse(octets) {
             let Some((record, rest)) = octets.split_at_checked(len) else { break };
             octets = rest;
-            if (kind, epoch) == (HANDSHAKE, 0) && record.get(HEADER_OCTETS) == Some(&CLIENT_HELLO) {
-                *self.handshakes.entry(path.to_vec()).or_default() += 1;
-            }
+            let known = self.paths.entry(now, path);
             if epoch == 0 {
+                if kind == HANDSHAKE && !known.hello(&record[HEADER_OCTETS..]) {
+                    faults.push(Fault::HelloAnswered { peer: peer() });
+                }
                 continue;
             }
-            let handshake = self.handshakes.get(path).copied().unwrap_or(0);
-            let value = hash(record);
-            // A connection ID is one session's, wherever that goes on.
-            let key = match cid {
-                [] => (path.to_vec(), handshake, upward, epoch, number),
-                cid => (cid.to_vec(), 0, upward, epoch, number),
+            let numbers = match cid {
+                [] => &mut known.numbers,
+                cid => self.sessions.entry(now, cid),
             };
-            if self.used.insert(key, value).is_some_and(|before| before != value) {
-                let peer = path.iter().map(|octet| format!("{octet:02x}")).collect();
-                faults.push(Fault::RecordNumberReused { peer, epoch, number });
+            match numbers.entry((upward, epoch)).or_default().note(number, hash(&[record])) {
+                Use::First | Use::Again => {}
+                Use::Otherwise | Use::Older => {
+                    faults.push(Fault::RecordNumberReused { peer: peer(), epoch, number });
+                }
             }
         }
         faults
+    }
+}
+
+impl Path {
+    /// Takes a handshake record in clear; false if it answers somebody who did not show a cookie.
+    fn hello(&mut self, message: &[u8]) -> bool {
+        let first = message.get(6..9) == Some(&[0; 3]);
+        let body = message.get(MESSAGE_HEADER_OCTETS..).unwrap_or_default();
+        match message.first() {
+            Some(&CLIENT_HELLO) if first => {
+                // Each handshake has other keys.
+                self.numbers.clear();
+                let cookie = cookie_shown(body).unwrap_or_default();
+                self.shown |= self.cookies.iter().any(|given| given == cookie);
+            }
+            Some(&HELLO_VERIFY_REQUEST) if first => {
+                if self.cookies.len() >= COOKIES_MAX {
+                    self.cookies.pop_front();
+                }
+                // Version, length, cookie.
+                self.cookies.push_back(body.get(3..).unwrap_or_default().to_vec());
+            }
+            Some(&SERVER_HELLO) => return self.shown,
+            _ => {}
+        }
+        true
+    }
+}
+
+/// The cookie of a ClientHello: behind version, random and session ID.
+fn cookie_shown(body: &[u8]) -> Option<&[u8]> {
+    let rest = body.get(2 + 32..)?;
+    let (session_id, rest) = rest.split_first()?;
+    let (len, rest) = rest.get(usize::from(*session_id)..)?.split_first()?;
+    rest.get(..usize::from(*len))
+}
+
+fn path_of(peer: Ipv6Addr, port: u16) -> Vec<u8> {
+    [&peer.octets()[..], &port.to_be_bytes()].concat()
+}
+
+/// The entries that were used last.
+struct Latest<V> {
+    entries: BTreeMap<Vec<u8>, (Instant, V)>,
+}
+
+impl<V> Default for Latest<V> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new() }
+    }
+}
+
+impl<V: Default> Latest<V> {
+    fn entry(&mut self, now: Instant, key: &[u8]) -> &mut V {
+        if self.entries.len() >= PATHS_MAX && !self.entries.contains_key(key) {
+            self.forget_half();
+        }
+        let entry = self.entries.entry(key.to_vec()).or_default();
+        entry.0 = now;
+        &mut entry.1
+    }
+
+    fn forget_half(&mut self) {
+        let mut times: Vec<Instant> = self.entries.values().map(|(at, _)| *at).collect();
+        times.sort_unstable();
+        let middle = times[times.len() / 2];
+        self.entries.retain(|_, (at, _)| *at > middle);
     }
 }
 

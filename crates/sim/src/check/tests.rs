@@ -45,10 +45,10 @@ fn switched() -> Checkers {
         let short = ShortAddr::new(station.0 as u16).expect("not reserved");
         Change::Admitted { eui64: eui64(station), pan, short }
     });
-    checkers.committed(&Batch { revision: 1, changes: changes.to_vec() });
+    checkers.committed(Instant::ZERO, &Batch { revision: 1, changes: changes.to_vec() });
     let index = KeyIndex::new(2).expect("not 0");
     checkers.manager(Instant::ZERO, &ManagerEvent::KeySwitched { pan, index });
-    checkers.aired(Instant::ZERO, FrameId(0), A, &psdu(A, 2, 0));
+    checkers.aired(Instant::ZERO, FrameId(0), A, &psdu(A, 2, 0), &Flash::new());
     checkers.heard(Instant::ZERO, B, Some(FrameId(0)));
     checkers
 }
@@ -57,7 +57,7 @@ fn check(times: &[(u64, u8)], expected: usize) {
     let mut checkers = switched();
     for (counter, (seconds, key)) in times.iter().enumerate() {
         let (now, frame) = (Instant::from_secs(*seconds), FrameId(1 + counter as u64));
-        checkers.aired(now, frame, B, &psdu(B, *key, counter as u32));
+        checkers.aired(now, frame, B, &psdu(B, *key, counter as u32), &Flash::new());
     }
     let missed = Fault::KeyNotCurrent { station: B };
     let found = checkers.findings().iter().filter(|finding| finding.fault == missed);

@@ -122,9 +122,18 @@ impl Links {
     /// Per station its distance in hops from `root` over links that `usable` accepts; `None` for the
     /// unreachable.
     pub fn hops(&self, root: StationId, usable: impl Fn(Strength) -> bool) -> Vec<Option<u32>> {
+        self.hops_of_many([root], usable)
+    }
+
+    /// The same from the nearest of several roots.
+    pub fn hops_of_many(
+        &self,
+        roots: impl IntoIterator<Item = StationId>,
+        usable: impl Fn(Strength) -> bool,
+    ) -> Vec<Option<u32>> {
         let mut hops = vec![None; self.stations()];
-        hops[root.index()] = Some(0);
-        let mut reached = vec![root];
+        let mut reached: Vec<StationId> = roots.into_iter().collect();
+        reached.iter().for_each(|root| hops[root.index()] = Some(0));
         let mut next = 0;
         while let Some(&station) = reached.get(next) {
             next += 1;

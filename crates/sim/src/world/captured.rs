@@ -15,6 +15,8 @@ use lowgate_node::flash::Record;
 
 /// Where his forged records begin to count: far ahead of what any honest sender has used.
 const FORGED_SEQ: u64 = 1 << 30;
+/// Group records sealed since the revocation that are remembered.
+const SEALED_MAX: usize = 64;
 /// Octets of a MIC of level 6.
 const MIC_OCTETS: usize = 8;
 
@@ -31,7 +33,20 @@ impl World {
         let Event::GroupSent { group, record } = event else { return };
         if self.checkers.revocation().is_some() {
             let (group, record) = (*group, record.clone());
+            if self.sealed_after.len() >= SEALED_MAX {
+                self.sealed_after.remove(0);
+            }
             self.sealed_after.push(Sealed { group, record, heard: false });
+        }
+    }
+
+    /// A group record that a member opened is given to it once more, past the link layer and MPL: it knows it,
+    /// and nothing comes of it.
+    pub(super) fn repeat_group_record(&mut self) {
+        let Some(opened) = self.checkers.take_opened_record() else { return };
+        let station = &mut self.stations[opened.station.index()];
+        if station.try_group_record(opened.group, &opened.record) == Some(true) {
+            self.checkers.repeated(self.now, &opened);
         }
     }
 
@@ -61,9 +76,9 @@ impl World {
     /// The payload of a secured frame, by the domain's keys.
     fn open_frame(&self, psdu: &Psdu) -> Option<Vec<u8>> {
         let Ok(Frame::Addressed(frame)) = Frame::parse(psdu) else { return None };
-        let (src, index, counter) = secured(&frame)?;
-        let pans = self.manager.domain().pans().values();
-        let keys = pans.flat_map(|pan| pan.staged_key.iter().chain([&pan.link_key]));
+        let (src, (pan, index), counter) = secured(&frame)?;
+        let pan = self.manager.domain().pans().get(&pan)?;
+        let keys = pan.staged_key.iter().chain([&pan.link_key]);
         let keys = keys.filter(|key| key.index.raw() == index);
         let level: SecurityLevel = LinkSecurity::EncMic64.level();
         let nonce = nonce(src, FrameCounter(counter), level);
