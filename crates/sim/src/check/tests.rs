@@ -9,13 +9,17 @@ use lowgate_units::PanId;
 const A: StationId = StationId(0);
 const B: StationId = StationId(1);
 
+fn pan() -> PanId {
+    PanId::new(0x1a43).expect("not broadcast")
+}
+
 fn eui64(station: StationId) -> Eui64 {
     Eui64([2, 0, 0, 0, 0, 0, 0, station.0 as u8])
 }
 
 /// A frame for everybody under a key; its contents do not matter.
 fn psdu(src: StationId, key: u8, counter: u32) -> Psdu {
-    let pan = PanId::new(1).expect("not reserved");
+    let pan = pan();
     let aux = AuxSecurityHeader {
         level: LinkSecurity::EncMic64.level(),
         key_id: KeyId::Index(LinkKeyIndex::new(key).expect("not 0")),
@@ -39,7 +43,7 @@ fn psdu(src: StationId, key: u8, counter: u32) -> Psdu {
 /// Two members, of whom A has switched and B hears it.
 fn switched() -> Checkers {
     let mut checkers = Checkers::new(2, Decisions::Told);
-    let pan = PanId::new(0x1a43).expect("not broadcast");
+    let pan = pan();
     let changes = [A, B].map(|station| {
         checkers.know(station, eui64(station));
         let short = ShortAddr::new(station.0 as u16).expect("not reserved");
