@@ -2,9 +2,9 @@
 //! Topology: 20 devices, in the building of the end-to-end tests and in one of each seed's own, which get
 //! power at once or 0.3 s apart. Where nobody else is a member yet, a device joins over a link so weak that
 //! most attempts at a long frame fail.
-//! Clause: IEEE 802.15.4-2006 clause 7.5.6.5 (a MAC gives a frame up; what follows is the next layer's).
-//! Criteria: the medium loses no frame but to noise and collisions; from when all have routes, every echo request
-//! of the building's network is answered: two to each device, one second apart, each in two fragments.
+//! Clause: IEEE 802.15.4-2006 clause 7.5.6.5: a MAC gives a frame up. What follows is the next layer's.
+//! Criteria: the medium loses no frame but to noise and collisions; from when all have routes, every echo
+//! request of the building is answered: two to each device, one second apart, of two fragments each.
 
 use lowgate::demo::{Options, site};
 use lowgate_manager::{GroupId, MemoryStore, Request};

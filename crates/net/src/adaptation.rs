@@ -22,8 +22,9 @@ const SECURED_EXTENDED_OCTETS_MAX: usize = 90;
 const UNSECURED_OCTETS_MAX: usize = 104;
 /// A link layer that says nothing for so long has lost the frame. It may wait for storage.
 const SEND_DONE_MAX: Duration = Duration::from_secs(10);
-/// A frame of a packet on its way through the mesh is given to the link layer so often. At 1 dB below the noise
-/// two attempts of three at a full frame fail, and one frame in twelve fails at all eight, and with it its packet.
+/// A frame of a packet on its way through the mesh is given to the link layer so often. At 1 dB below the
+/// noise two attempts of three at a full frame fail; one frame in twelve, and with it its packet, fails at
+/// all eight.
 const FRAME_ROUNDS_MAX: u8 = 3;
 /// A compressed datagram: never longer than the packet and its dispatch.
 const COMPRESSED_OCTETS_MAX: usize = DATAGRAM_OCTETS_MAX + 1;
