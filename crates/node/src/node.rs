@@ -211,6 +211,11 @@ impl Node {
         self.joiner.is_member()
     }
 
+    /// The link-layer key that it sends with.
+    pub fn link_key(&self) -> Option<KeyIndex> {
+        self.mac.active_key().and_then(|index| KeyIndex::new(index.raw()))
+    }
+
     /// The lamp of a light.
     pub const fn lamp_on(&self) -> bool {
         self.app.lamp_on()

@@ -292,6 +292,11 @@ impl Medium {
     }
 
     /// The probability that any frame on any link is lost although it arrived.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// Sets [`Self::loss`].
     pub fn set_loss(&mut self, loss: f64) {
         self.loss = loss;
     }
@@ -300,9 +305,14 @@ impl Medium {
     /// though the two still disturb each other.
     pub fn set_link_loss(&mut self, a: StationId, b: StationId, loss: f64) {
         for (from, to) in [(a, b), (b, a)] {
-            if let Some(path) = self.paths.find(from, to) {
-                self.paths.fates[path].loss = loss;
-            }
+            self.set_path_loss(from, to, loss);
+        }
+    }
+
+    /// The same in one direction only.
+    pub fn set_path_loss(&mut self, from: StationId, to: StationId, loss: f64) {
+        if let Some(path) = self.paths.find(from, to) {
+            self.paths.fates[path].loss = loss;
         }
     }
 

@@ -1,10 +1,56 @@
-//! The backbone between border router and manager: IPv6 packets and a delay.
+//! The backbone between border router and manager: IPv6 packets and a delay, and on bad days more.
+//!
+//! **Invariant:** what the backbone does to a packet is decided by dice of its own, which are thrown only
+//! when something can come of it.
 
 use super::{BACKBONE_DELAY, Due, MANAGER_ADDR, ROUTER_ADDR, World};
 use crate::capture::unwrapped;
 use lowgate_manager::ManagerInput;
 use lowgate_router::{Datagram, datagram, packet};
-use lowgate_units::Ipv6Addr;
+use lowgate_units::{Duration, Ipv6Addr, Prng};
+
+/// How one direction of the backbone fares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backbone {
+    /// Probability that a packet is lost, 0 to 1.
+    pub loss: f64,
+    /// Probability that a packet comes twice, 0 to 1.
+    pub duplication: f64,
+    /// On top of the usual delay, at most; each packet has its own, so that packets overtake each other.
+    pub jitter: Duration,
+}
+
+impl Backbone {
+    /// A quiet Ethernet.
+    pub const QUIET: Self = Self { loss: 0.0, duplication: 0.0, jitter: Duration::ZERO };
+
+    /// When the copies of a packet arrive, counted from now.
+    fn delays(&self, dice: &mut Prng) -> impl Iterator<Item = Duration> + use<> {
+        let mut happens = |chance: f64| chance > 0.0 && dice.unit_f64() < chance;
+        let lost = happens(self.loss);
+        let twice = !lost && happens(self.duplication);
+        let micros = self.jitter.as_micros() as u64;
+        let mut delay = || BACKBONE_DELAY + Duration::from_micros(dice.below(micros));
+        let copies = [(!lost).then(&mut delay), twice.then(&mut delay)];
+        copies.into_iter().flatten()
+    }
+}
+
+/// Both directions, and their dice.
+pub(super) struct Backbones {
+    pub(super) to_router: Backbone,
+    pub(super) to_manager: Backbone,
+    pub(super) dice: Prng,
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Towards {
+    /// From the manager to the border router.
+    Router,
+    /// From the border router to the manager.
+    Manager,
+}
 
 impl World {
     pub(super) fn packet_from_manager(
@@ -19,7 +65,9 @@ impl World {
             return;
         }
         self.on_the_backbone(&packet);
-        self.due.push(self.now + BACKBONE_DELAY, Due::ToRouter(packet));
+        for delay in self.backbone.to_router.delays(&mut self.backbone.dice) {
+            self.due.push(self.now + delay, Due::ToRouter(packet.clone()));
+        }
     }
 
     pub(super) fn packet_from_router(&mut self, packet: Vec<u8>) {
@@ -27,7 +75,17 @@ impl World {
             return;
         }
         self.on_the_backbone(&packet);
-        self.due.push(self.now + BACKBONE_DELAY, Due::ToManager(packet));
+        for delay in self.backbone.to_manager.delays(&mut self.backbone.dice) {
+            self.due.push(self.now + delay, Due::ToManager(packet.clone()));
+        }
+    }
+
+    /// How one direction of the backbone fares from now on.
+    pub fn set_backbone(&mut self, towards: Towards, backbone: Backbone) {
+        match towards {
+            Towards::Router => self.backbone.to_router = backbone,
+            Towards::Manager => self.backbone.to_manager = backbone,
+        }
     }
 
     pub(super) fn packet_to_manager(&mut self, packet: &[u8]) {

@@ -7,7 +7,7 @@ use super::{Due, What, World, WorldConfig};
 use lowgate_manager::{
     Batch, Manager, ManagerConfig, ManagerInput, ManagerOutput, Reply, Request, RequestId,
 };
-use lowgate_units::{Instant, Prng};
+use lowgate_units::{Duration, Instant, Prng};
 
 /// Whether the manager runs, and since how many boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,27 @@ impl World {
         self.drain_manager();
     }
 
+    /// Whether the manager has power.
+    pub const fn manager_is_on(&self) -> bool {
+        matches!(self.manager_power, Power::On { .. })
+    }
+
+    /// Whether the store refuses every batch from now on.
+    pub const fn set_store_broken(&mut self, broken: bool) {
+        self.store_broken = broken;
+    }
+
+    /// How long the store takes for a batch.
+    pub const fn commit_delay(&self) -> Duration {
+        self.config.commit_delay
+    }
+
+    /// How long the store takes for a batch from now on; batches may not overtake each other, so that one
+    /// that is out keeps its time.
+    pub const fn set_commit_delay(&mut self, delay: Duration) {
+        self.config.commit_delay = delay;
+    }
+
     /// Asks the manager; the reply comes as time passes.
     pub fn request(&mut self, request: Request) -> RequestId {
         let id = RequestId(self.next_request);
@@ -70,6 +91,9 @@ impl World {
     pub(super) fn commit(&mut self, boot: u32, batch: &Batch) {
         if self.manager_power != (Power::On { boot }) {
             return; // it was on its way to the disk when the power went
+        }
+        if self.store_broken {
+            return self.tell_manager(ManagerInput::StoreFailed);
         }
         let input = match self.store.commit(batch) {
             Ok(()) => {

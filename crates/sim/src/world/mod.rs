@@ -10,12 +10,15 @@
 
 mod backbone;
 mod captured;
+mod clock;
 mod co_processor;
 mod manager;
 mod outsiders;
 mod station;
 
 pub use crate::intruder::Trick;
+pub use backbone::{Backbone, Towards};
+pub use clock::DRIFT_PPM_MAX;
 pub use outsiders::OUTSIDERS;
 pub use station::{Intruder, StationKind};
 
@@ -26,6 +29,7 @@ use crate::keybook::KeyBook;
 use crate::medium::{FrameId, Medium, MediumConfig, MediumOutput, StationId};
 use crate::queue::{Queue, Wakes};
 use crate::survey::Survey;
+use backbone::Backbones;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
@@ -135,7 +139,9 @@ pub struct World {
     manager_power: Power,
     manager_until: Instant,
     entropy: SeededEntropy,
+    backbone: Backbones,
     store: Box<dyn Store>,
+    store_broken: bool,
     committed: BTreeSet<u64>,
     router: StationId,
     capture: Capture,
@@ -200,7 +206,13 @@ impl World {
             manager_power: Power::On { boot: 0 },
             manager_until: Instant::ZERO,
             entropy,
+            backbone: Backbones {
+                to_router: Backbone::QUIET,
+                to_manager: Backbone::QUIET,
+                dice: root.fork(4),
+            },
             store,
+            store_broken: false,
             committed: BTreeSet::new(),
             router: StationId(router as u32),
             capture: Capture::new(),
@@ -305,6 +317,24 @@ impl World {
         self.checkers.powered_off(id);
         self.medium.tune(self.now, id, None);
         self.wakes.set(id.index(), Instant::FAR_FUTURE);
+    }
+
+    /// The clock of a station goes so much too fast from now on, in parts per million, or too slow where
+    /// that is negative; at most [`DRIFT_PPM_MAX`] either way.
+    pub fn drift(&mut self, id: StationId, ppm: i32) {
+        self.stations[id.index()].drift(self.now, ppm);
+        self.pump(id, None);
+    }
+
+    /// The clock of a station jumps ahead: it stood still for so long and noticed nothing.
+    pub fn jump(&mut self, id: StationId, ahead: Duration) {
+        self.stations[id.index()].jump(self.now, ahead);
+        self.pump(id, None);
+    }
+
+    /// The flash of a station takes so many more writes, then none.
+    pub fn endure(&mut self, id: StationId, writes: u64) {
+        self.stations[id.index()].endure(writes);
     }
 
     /// Somebody presses a switch.

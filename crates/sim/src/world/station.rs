@@ -4,6 +4,7 @@
 //! **Invariant:** a station has nothing but its radio, its flash and, if it is the border router, the
 //! backbone, if it is a co-processor, a serial line; a power cut leaves the flash and nothing else.
 
+use super::clock::Clock;
 use super::{MANAGER_ADDR, ROUTER_ADDR, Root, WorldConfig};
 use crate::building::Device;
 use crate::intruder::{Eavesdropper, Trick};
@@ -119,10 +120,25 @@ pub struct Station {
     flash_free_at: Instant,
     /// What a co-processor wrote to its serial line and nobody took yet.
     serial_out: Vec<u8>,
+    /// Writes so far, and how many the flash takes before it takes no more.
+    flash_writes: u64,
+    flash_endurance: u64,
+    /// The write that the last loss of power interrupted came to its end all the same.
+    tear: Tear,
+    clock: Clock,
     boots: u32,
     link_until: Instant,
     channel: Channel,
     prng: Prng,
+}
+
+/// What becomes of the write that a loss of power interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tear {
+    /// The flash holds what it held before.
+    Before,
+    /// The flash holds what was written, though nobody was told.
+    After,
 }
 
 impl Station {
@@ -200,6 +216,10 @@ impl Station {
             host: Host::Off,
             flash: BTreeMap::new(),
             flash_free_at: Instant::ZERO,
+            flash_writes: 0,
+            flash_endurance: u64::MAX,
+            tear: Tear::Before,
+            clock: Clock::RIGHT,
             serial_out: Vec::new(),
             boots: 0,
             link_until: Instant::FAR_FUTURE,
@@ -261,8 +281,28 @@ impl Station {
         &self.flash
     }
 
+    /// Writes that its flash has taken so far.
+    pub const fn flash_writes(&self) -> u64 {
+        self.flash_writes
+    }
+
+    /// From now on the flash takes so many more writes; what comes then is never answered.
+    pub(super) fn endure(&mut self, writes: u64) {
+        self.flash_endurance = self.flash_writes.saturating_add(writes);
+    }
+
+    pub(super) fn drift(&mut self, now: Instant, ppm: i32) {
+        self.clock.drift(now, ppm);
+    }
+
+    pub(super) fn jump(&mut self, now: Instant, ahead: Duration) {
+        self.clock.jump(now, ahead);
+    }
+
     pub(super) fn power_on(&mut self, now: Instant, world: &WorldConfig) {
         self.boots += 1;
+        self.tear = Tear::Before;
+        let own = self.clock.read(now);
         let boot = u64::from(self.boots);
         let seed = self.prng.fork(1000 + boot).next_u64();
         self.link = LinkMachine::new(Prng::new(seed));
@@ -274,20 +314,20 @@ impl Station {
             self.flash.iter().filter_map(|(key, octets)| Record::parse(*key, octets)).collect();
         self.host = match (self.kind, self.config.clone()) {
             (StationKind::Device(Kind::BorderRouter), _) if world.root == Root::CoProcessor => {
-                self.co_processor(now)
+                self.co_processor(own)
             }
-            (StationKind::Sniffer, _) => self.co_processor(now),
+            (StationKind::Sniffer, _) => self.co_processor(own),
             (StationKind::Device(Kind::BorderRouter), Some(node)) => {
                 let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
                 let inward = Inward::ALL;
                 let config = RouterConfig { node, backbone_addr, manager_addr, inward };
-                let mut router = Router::new(now, config, records, &mut entropy, prng);
-                router.handle(now, RouterInput::Start);
+                let mut router = Router::new(own, config, records, &mut entropy, prng);
+                router.handle(own, RouterInput::Start);
                 Host::Router(Box::new(router))
             }
             (StationKind::Device(_), Some(config)) => {
-                let mut node = Node::new(now, config, records, &mut entropy, prng);
-                node.handle(now, Input::Start);
+                let mut node = Node::new(own, config, records, &mut entropy, prng);
+                node.handle(own, Input::Start);
                 Host::Node(Box::new(node))
             }
             (StationKind::Eavesdropper(trick), _) => {
@@ -306,6 +346,8 @@ impl Station {
 
     pub(super) fn power_off(&mut self) {
         self.host = Host::Off;
+        let mut dice = self.prng.fork(2_000_000 + u64::from(self.boots));
+        self.tear = if dice.below(2) == 0 { Tear::Before } else { Tear::After };
     }
 
     pub(super) fn phy(&mut self, now: Instant, event: PhyEvent) {
@@ -320,20 +362,20 @@ impl Station {
 
     pub(super) fn tell(&mut self, now: Instant, input: Input) {
         if let Host::Node(node) = &mut self.host {
-            node.handle(now, input);
+            node.handle(self.clock.read(now), input);
         }
     }
 
     pub(super) fn backbone(&mut self, now: Instant, packet: Vec<u8>) {
         if let Host::Router(router) = &mut self.host {
-            router.handle(now, RouterInput::Backbone(packet));
+            router.handle(self.clock.read(now), RouterInput::Backbone(packet));
         }
     }
 
     /// Octets from the host of a co-processor. Without power nobody reads them.
     pub(super) fn serial_in(&mut self, now: Instant, octets: &[u8]) {
         if let Host::CoProcessor(rcp) = &mut self.host {
-            rcp.handle(now, RcpInput::Serial(octets));
+            rcp.handle(self.clock.read(now), RcpInput::Serial(octets));
         }
     }
 
@@ -344,9 +386,13 @@ impl Station {
 
     /// A write is complete; whether the host that asked for it still runs.
     pub(super) fn stored(&mut self, now: Instant, boot: u32, write: Write) -> bool {
-        if boot != self.boots || matches!(self.host, Host::Off) {
+        let interrupted = boot != self.boots || matches!(self.host, Host::Off);
+        // Only the first of them was under way.
+        let torn = std::mem::replace(&mut self.tear, Tear::Before);
+        if interrupted && torn == Tear::Before || self.flash_writes >= self.flash_endurance {
             return false;
         }
+        self.flash_writes += 1;
         let ticket = match write {
             Write::Record { ticket, key, octets } => {
                 self.flash.insert(key, octets);
@@ -357,9 +403,13 @@ impl Station {
                 return false;
             }
         };
+        if interrupted {
+            return false;
+        }
+        let own = self.clock.read(now);
         match &mut self.host {
-            Host::Node(node) => node.handle(now, Input::Stored { ticket }),
-            Host::Router(router) => router.handle(now, RouterInput::Stored { ticket }),
+            Host::Node(node) => node.handle(own, Input::Stored { ticket }),
+            Host::Router(router) => router.handle(own, RouterInput::Stored { ticket }),
             Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) => {}
         }
         true
@@ -373,13 +423,14 @@ impl Station {
     }
 
     pub(super) fn poll(&mut self, now: Instant) -> Output {
+        let own = self.clock.read(now);
         loop {
             let step = match &mut self.host {
                 Host::Off => return Output::Wait { until: Instant::FAR_FUTURE },
                 Host::Eavesdropper(it) => return eavesdropper_output(it.poll(now)),
-                Host::Node(node) => Step::of_node(node.poll(now)),
-                Host::Router(router) => Step::of_router(router.poll(now)),
-                Host::CoProcessor(rcp) => Step::of_co_processor(rcp.poll(now)),
+                Host::Node(node) => Step::of_node(node.poll(own)),
+                Host::Router(router) => Step::of_router(router.poll(own)),
+                Host::CoProcessor(rcp) => Step::of_co_processor(rcp.poll(own)),
             };
             match step {
                 Step::Radio(command) => self.link.handle(now, LinkInput::Command(command)),
@@ -394,13 +445,13 @@ impl Station {
                 Step::Wait(host_until) => match self.link.poll(now) {
                     LinkOutput::Phy(command) => return Output::Phy(command),
                     LinkOutput::Event(event) => match &mut self.host {
-                        Host::Node(node) => node.handle(now, Input::Radio(event)),
-                        Host::Router(router) => router.handle(now, RouterInput::Radio(event)),
-                        Host::CoProcessor(rcp) => rcp.handle(now, RcpInput::Radio(event)),
+                        Host::Node(node) => node.handle(own, Input::Radio(event)),
+                        Host::Router(router) => router.handle(own, RouterInput::Radio(event)),
+                        Host::CoProcessor(rcp) => rcp.handle(own, RcpInput::Radio(event)),
                         Host::Off | Host::Eavesdropper(_) => {}
                     },
                     LinkOutput::Wait { until } => {
-                        return Output::Wait { until: until.min(host_until) };
+                        return Output::Wait { until: until.min(self.clock.when(host_until)) };
                     }
                 },
             }

@@ -1,0 +1,90 @@
+//! A generated building as a scenario's stage.
+
+use super::{Deed, Scenario, Timed};
+use crate::building::{Building, Generated, InventoryRow, NotGenerated};
+use crate::medium::{MediumConfig, StationId};
+use lowgate_manager::{DevicePsk, DeviceRecord, GroupId, Identity, Kind, Role};
+use lowgate_units::{Duration, Instant, Prng};
+use std::collections::BTreeMap;
+
+/// Octets of a drawn key.
+const PSK_OCTETS: usize = 16;
+/// The border router is up before devices come.
+const ROUTER_FIRST: Duration = Duration::from_secs(5);
+
+impl Scenario {
+    /// A building of so many devices in which nothing happens but that everybody is installed, one after
+    /// the other with `gap` between two; the window is open all the time. `seed` draws building and keys.
+    ///
+    /// # Errors
+    /// When there is no building for so many.
+    pub fn installed(
+        devices: usize,
+        seed: u64,
+        gap: Duration,
+        duration: Duration,
+    ) -> Result<Self, NotGenerated> {
+        let generated = Building::generate(devices, seed)?;
+        let inventory = records(&generated, seed);
+        let mut deeds = vec![
+            Timed { at: Instant::ZERO, what: Deed::OpenWindow(duration) },
+            Timed { at: Instant::ZERO, what: Deed::Install(StationId(0)) },
+        ];
+        for device in 1..=devices as u32 {
+            let at = Instant::ZERO + ROUTER_FIRST + gap * (device - 1);
+            deeds.push(Timed { at, what: Deed::Install(StationId(device)) });
+        }
+        Ok(Self {
+            name: generated.building.name.clone(),
+            building: generated.building,
+            inventory,
+            intruders: Vec::new(),
+            medium: MediumConfig::default(),
+            duration,
+            deeds,
+            disasters: Vec::new(),
+            expectations: Vec::new(),
+        })
+    }
+}
+
+/// The inventory of a generated building, with keys that `seed` draws: for simulations only.
+pub fn records(generated: &Generated, seed: u64) -> Vec<DeviceRecord> {
+    let dice = Prng::new(seed).fork(u64::from(u32::from_be_bytes(*b"psks")));
+    let rows = generated.inventory.iter().enumerate();
+    rows.map(|(index, row)| record(row, dice.fork(index as u64))).collect()
+}
+
+fn record(row: &InventoryRow, mut dice: Prng) -> DeviceRecord {
+    let psk: [u8; PSK_OCTETS] = std::array::from_fn(|_| dice.next_u64() as u8);
+    let kind = match row.kind {
+        "border-router" => Kind::BorderRouter,
+        "light" => Kind::Light,
+        "switch" => Kind::Switch,
+        "sensor" => Kind::Sensor,
+        other => unreachable!("no generated building has a {other}"),
+    };
+    DeviceRecord {
+        eui64: row.eui64,
+        identity: Identity::from(row.eui64),
+        psk: DevicePsk::new(&psk).expect("long enough"),
+        kind,
+        name: row.eui64.to_string(),
+        room: row.room.clone(),
+        groups: groups(&row.groups),
+    }
+}
+
+fn groups(text: &str) -> BTreeMap<GroupId, Role> {
+    let memberships = text.split(';').filter(|it| !it.is_empty());
+    let memberships = memberships.map(|membership| {
+        let (id, role) = membership.split_once(':').expect("id:role");
+        let role = match role {
+            "sender" => Role::Sender,
+            "listener" => Role::Listener,
+            other => unreachable!("no generated building has a {other}"),
+        };
+        (GroupId(id.parse().expect("a number")), role)
+    });
+    memberships.collect()
+}
