@@ -262,7 +262,7 @@ impl Checkers {
     pub fn heard(&mut self, now: Instant, station: StationId, frame: Option<FrameId>) {
         let aired = self.frame(frame);
         if let Some(src) = aired.and_then(|aired| aired.unsecured) {
-            self.frames.heard_unsecured(station, src);
+            self.frames.heard_unsecured(station, src, self.stations.contains_key(&src));
         }
         if let Some(aired) = aired.filter(|aired| aired.key().is_some() && aired.key() == self.key)
             && self.is_honest(aired.station)
@@ -342,19 +342,11 @@ impl Checkers {
         aired.filter(|aired| self.is_honest(aired.station))
     }
 
-    /// What honest stations say can be read, unless somebody else had a hand in it.
+    /// What honest stations say can be read, unless somebody else had a hand in it. Messages that a node
+    /// cannot use because it lacks something itself, after a restart, are no such thing.
     fn dropped(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, drop: NetDrop) {
-        let malformed = matches!(
-            drop,
-            NetDrop::MalformedIpv6
-                | NetDrop::MalformedUdp
-                | NetDrop::MalformedIcmpv6
-                | NetDrop::MalformedNd
-                | NetDrop::MalformedRpl
-                | NetDrop::MalformedMpl
-                | NetDrop::MalformedSourceRoute
-                | NetDrop::Unsecured
-        );
+        let malformed =
+            matches!(drop, NetDrop::MalformedIpv6 | NetDrop::MalformedUdp | NetDrop::Unsecured);
         let aired = self.honest_frame(frame).filter(|_| malformed && !self.outsiders_spoke);
         if aired.is_some_and(|aired| aired.secured.is_some() || !self.intruded)
             && self.decisions == Decisions::Told

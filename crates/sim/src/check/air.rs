@@ -125,9 +125,12 @@ impl Air {
             }
             used.push_back((sequence, id));
         }
-        if self.passing.insert(id, packet.hop_limit).is_none() {
+        let given = self.passing.entry(id).or_insert_with(|| {
             self.passing_order.push_back(id);
-        }
+            packet.hop_limit
+        });
+        // One that came back to it has less.
+        *given = packet.hop_limit.max(*given);
         if self.passing.len() > PASSING_MAX {
             self.passing_order.pop_front().and_then(|oldest| self.passing.remove(&oldest));
         }
