@@ -8,7 +8,6 @@ use lowgate_sixlowpan::{
     Contexts, DATAGRAM_OCTETS_MAX, DatagramTag, Fragmenter, Incoming, LinkPair, Reassembler,
     ReassemblyOutput, ReceiveDrop, Received, Security, iphc,
 };
-use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst};
 
 /// Packets that may wait for the link.
@@ -133,7 +132,7 @@ impl Adaptation {
             current: None,
             parked: None,
             token: 0,
-            tag: DatagramTag(if planted(Fault::FragmentSourceIgnored) { 0 } else { tag }),
+            tag: DatagramTag(tag),
         }
     }
 

@@ -31,7 +31,7 @@ use lowgate_node::Event;
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, PanId, ShortAddr};
 use numbers::Use;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 
 /// Frames are forgotten this long after they began: no reception lasts so long.
@@ -81,7 +81,8 @@ pub struct Checkers {
     decisions: Decisions,
     stations: BTreeMap<Eui64, StationId>,
     eui64s: Vec<Option<Eui64>>,
-    recent: BTreeMap<FrameId, Aired>,
+    /// In the order of their numbers.
+    recent: VecDeque<(FrameId, Aired)>,
     frames: frames::Frames,
     air: air::Air,
     groups: groups::Groups,
@@ -106,7 +107,7 @@ impl Checkers {
             decisions,
             stations: BTreeMap::new(),
             eui64s: vec![None; honest],
-            recent: BTreeMap::new(),
+            recent: VecDeque::new(),
             frames: frames::Frames::new(honest),
             air: air::Air::new(),
             groups: groups::Groups::default(),
@@ -187,12 +188,9 @@ impl Checkers {
         };
         let secured = parsed.as_ref().and_then(secured);
         let unsecured = parsed.as_ref().and_then(unsecured_src);
-        self.recent.insert(frame, Aired { at: now, station, hash, secured, unsecured });
-        while let Some(oldest) = self.recent.first_entry() {
-            if now - oldest.get().at < FRAME_MEMORY {
-                break;
-            }
-            oldest.remove();
+        self.recent.push_back((frame, Aired { at: now, station, hash, secured, unsecured }));
+        while self.recent.front().is_some_and(|(_, oldest)| now - oldest.at >= FRAME_MEMORY) {
+            self.recent.pop_front();
         }
         self.intruded |= !self.is_honest(station);
         let Some(parsed) = parsed.filter(|_| self.is_honest(station)) else { return };
@@ -266,9 +264,9 @@ impl Checkers {
 
     /// A radio heard a frame, whether its node can open it or not.
     pub fn heard(&mut self, now: Instant, station: StationId, frame: Option<FrameId>) {
-        let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
+        let aired = self.frame(frame);
         if let Some(src) = aired.and_then(|aired| aired.unsecured) {
-            self.frames.heard_unsecured(station, src);
+            self.frames.heard_unsecured(station, src, self.stations.contains_key(&src));
         }
         // Who hears another PAN's key learns nothing of its own.
         let in_force = |(pan, key): &LinkKeyName| {
@@ -345,24 +343,22 @@ impl Checkers {
         }
     }
 
+    fn frame(&self, frame: Option<FrameId>) -> Option<Aired> {
+        let at = self.recent.binary_search_by_key(&frame?, |(known, _)| *known).ok()?;
+        Some(self.recent[at].1)
+    }
+
     /// The frame, if it is of an honest station.
     fn honest_frame(&self, frame: Option<FrameId>) -> Option<Aired> {
-        let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
+        let aired = self.frame(frame);
         aired.filter(|aired| self.is_honest(aired.station))
     }
 
-    /// What honest stations say can be read, unless somebody else had a hand in it.
+    /// What honest stations say can be read, unless somebody else had a hand in it. Messages that a node
+    /// cannot use because it lacks something itself, after a restart, are no such thing.
     fn dropped(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, drop: NetDrop) {
-        let malformed = matches!(
-            drop,
-            NetDrop::MalformedIpv6
-                | NetDrop::MalformedUdp
-                | NetDrop::MalformedIcmpv6
-                | NetDrop::MalformedNd
-                | NetDrop::MalformedRpl
-                | NetDrop::MalformedMpl
-                | NetDrop::MalformedSourceRoute
-        );
+        let malformed =
+            matches!(drop, NetDrop::MalformedIpv6 | NetDrop::MalformedUdp | NetDrop::Unsecured);
         let aired = self.honest_frame(frame).filter(|_| malformed && !self.outsiders_spoke);
         if aired.is_some_and(|aired| aired.secured.is_some() || !self.intruded)
             && self.decisions == Decisions::Told
@@ -379,7 +375,7 @@ impl Checkers {
     }
 
     fn frame_opened(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, src: Eui64) {
-        let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
+        let aired = self.frame(frame);
         let Some((aired, frame)) = aired.zip(frame) else {
             return self.find(now, Fault::ForgedFrameOpened { station: id, src });
         };
@@ -488,6 +484,9 @@ impl Checkers {
     ) {
         if let Some(dst) = backbone::stray(packet, manager, is_router) {
             self.find(now, Fault::StrayPacket { dst });
+        }
+        if !self.outsiders_spoke && backbone::malformed(packet) {
+            self.find(now, Fault::DatagramMalformed);
         }
         let faults = self.records.packet(now, packet, manager);
         self.find_all(now, faults.into_iter().chain(self.domain.shows_secret(packet)));

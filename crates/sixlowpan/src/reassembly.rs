@@ -10,7 +10,7 @@ use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Eui64, Instant, LinkAddr};
 
 use crate::dispatch::Dispatch;
-use crate::frag::{FragDrop, FragHeader};
+use crate::frag::{DatagramTag, FragDrop, FragHeader};
 use crate::iphc::{self, DecompressDrop};
 use crate::pool::{Key, Placed, Pool};
 use crate::{Contexts, LinkPair, Security};
@@ -135,11 +135,10 @@ impl<const SECURED: usize, const UNSECURED: usize> Reassembler<SECURED, UNSECURE
         out: &mut [u8],
     ) -> Result<Received, ReceiveDrop> {
         let (header, octets) = FragHeader::parse(frame.octets).map_err(ReceiveDrop::Fragment)?;
-        let mut link = frame.link;
-        if planted(Fault::FragmentSourceIgnored) {
-            link.src = LinkAddr::Extended(Eui64([0; 8]));
+        let mut key = Key { link: frame.link, size: header.size(), tag: header.tag() };
+        if planted(Fault::FragmentsMixed) {
+            (key.link.src, key.tag) = (LinkAddr::Extended(Eui64([0; 8])), DatagramTag(0));
         }
-        let key = Key { link, size: header.size(), tag: header.tag() };
         if out.len() < key.size.octets() {
             return Err(ReceiveDrop::OutputTooSmall);
         }

@@ -36,8 +36,8 @@ pub enum Fault {
     HopLimitKept,
     /// After a restart a seed's MPL sequence begins anew.
     MplSequenceRepeats,
-    /// Fragments of different sources are put together, and everybody begins its tags at 0.
-    FragmentSourceIgnored,
+    /// Fragments are put together by the size of their datagram, whoever sent them and under whatever tag.
+    FragmentsMixed,
     /// The border router registers whoever asks.
     RegistrationUnchecked,
     /// A ClientHello without a cookie is as good as one with the right one.

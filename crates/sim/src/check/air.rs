@@ -115,21 +115,26 @@ impl Air {
     /// A packet leaves its origin.
     fn sent(&mut self, station: StationId, packet: &Packet<'_>) -> Option<Fault> {
         let id = packet.id();
-        if self.passing.insert(id, packet.hop_limit).is_none() {
-            self.passing_order.push_back(id);
+        if let Some(sequence) = packet.mpl_sequence {
+            let used = self.seeds.entry(station).or_default();
+            if let Some((_, before)) = used.iter().find(|(known, _)| *known == sequence) {
+                // A seed that lost its memory may hear its own packet, and pass it on like any other.
+                return (*before != id).then_some(Fault::MplSequenceReused { station, sequence });
+            }
+            if used.len() >= SEQUENCES_MAX {
+                used.pop_front();
+            }
+            used.push_back((sequence, id));
         }
+        let given = self.passing.entry(id).or_insert_with(|| {
+            self.passing_order.push_back(id);
+            packet.hop_limit
+        });
+        // One that came back to it has less.
+        *given = packet.hop_limit.max(*given);
         if self.passing.len() > PASSING_MAX {
             self.passing_order.pop_front().and_then(|oldest| self.passing.remove(&oldest));
         }
-        let sequence = packet.mpl_sequence?;
-        let used = self.seeds.entry(station).or_default();
-        if let Some((_, before)) = used.iter().find(|(known, _)| *known == sequence) {
-            return (*before != id).then_some(Fault::MplSequenceReused { station, sequence });
-        }
-        if used.len() >= SEQUENCES_MAX {
-            used.pop_front();
-        }
-        used.push_back((sequence, id));
         None
     }
 

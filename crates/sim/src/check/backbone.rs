@@ -15,6 +15,10 @@ const PATHS_MAX: usize = 4096;
 /// Cookies remembered of each path.
 const COOKIES_MAX: usize = 8;
 
+/// RFC 8200 section 4.
+const HOP_BY_HOP: u8 = 0;
+const UDP: u8 = 17;
+
 const HEADER_OCTETS: usize = 13;
 const HANDSHAKE: u8 = 22;
 const WITH_CONNECTION_ID: u8 = 25;
@@ -36,6 +40,15 @@ pub(super) fn stray(
     // What the manager sends, the border router takes for the mesh; what comes from the mesh can only be
     // for the manager.
     (src != manager && dst != manager && !is_router(dst)).then_some(dst)
+}
+
+/// Whether a packet of the mesh should be a UDP datagram and is none.
+pub(super) fn malformed(packet: &[u8]) -> bool {
+    let next_header = match packet.get(6) {
+        Some(&HOP_BY_HOP) => packet.get(40),
+        next_header => next_header,
+    };
+    next_header == Some(&UDP) && datagram(packet).is_none()
 }
 
 /// Which way a record goes, and its epoch.

@@ -17,7 +17,6 @@ const KEY_OCTETS: usize = 16;
 type Secret = [u8; KEY_OCTETS];
 
 /// The book.
-#[derive(Default)]
 pub(super) struct Domain {
     pub(super) admitted: BTreeSet<Eui64>,
     pub(super) ever_admitted: BTreeSet<Eui64>,
@@ -29,6 +28,23 @@ pub(super) struct Domain {
     link_keys: VecDeque<Secret>,
     group_keys: BTreeMap<GroupId, [Secret; 2]>,
     secrets: BTreeSet<Secret>,
+    /// Octets that a secret begins with.
+    begins: [bool; 256],
+}
+
+impl Default for Domain {
+    fn default() -> Self {
+        Self {
+            admitted: BTreeSet::new(),
+            ever_admitted: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            sender_ids: BTreeSet::new(),
+            link_keys: VecDeque::new(),
+            group_keys: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            begins: [false; 256],
+        }
+    }
 }
 
 impl Domain {
@@ -98,14 +114,18 @@ impl Domain {
     fn list_secrets(&mut self) {
         let groups = self.group_keys.values().flatten();
         self.secrets = self.link_keys.iter().chain(groups).copied().collect();
+        self.begins = [false; 256];
+        for secret in &self.secrets {
+            self.begins[usize::from(secret[0])] = true;
+        }
     }
 
     /// Whether a key can be read in what somebody sent.
     pub(super) fn shows_secret(&self, octets: &[u8]) -> Option<Fault> {
-        let shows = !self.secrets.is_empty()
-            && octets.windows(KEY_OCTETS).any(|window| {
-                Secret::try_from(window).is_ok_and(|window| self.secrets.contains(&window))
-            });
+        let shows = octets.windows(KEY_OCTETS).any(|window| {
+            self.begins[usize::from(window[0])]
+                && Secret::try_from(window).is_ok_and(|window| self.secrets.contains(&window))
+        });
         shows.then_some(Fault::SecretInClear)
     }
 }

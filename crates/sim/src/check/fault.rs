@@ -146,6 +146,8 @@ pub enum Fault {
         /// What was wrong.
         drop: NetDrop,
     },
+    /// A datagram that cannot be read is on the backbone.
+    DatagramMalformed,
     /// The border router registered somebody whom the manager did not name to it.
     StrangerRegistered {
         /// Whom.

@@ -1,22 +1,23 @@
 //! Frames: who sealed what under which counter, and what each station heard and opened.
 //!
 //! **Bounds:** of each sender the latest [`KEYS_MAX`] keys with a window of counters each; of each station,
-//! since it has power, the highest counter opened of at most [`OPENED_MAX`] senders and keys, and the last
-//! [`HEARD_MAX`] that it heard without security. A frame whose counter is below its sender's window counts as
-//! genuine, for nobody remembers: that it is an old one is told by what the station opened.
+//! since it has power, the highest counter opened of at most [`OPENED_MAX`] senders and keys, and whom it heard
+//! without security: honest stations, and the last [`STRANGERS_MAX`] others. A frame whose counter is below its
+//! sender's window counts as genuine, for nobody remembers: that it is an old one is told by what the station
+//! opened.
 
 use super::{Fault, LinkKeyName};
 use super::numbers::{Numbers, Use};
 use crate::medium::StationId;
 use lowgate_units::Eui64;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Keys remembered of each sender: the one before, the one in force, the staged one, and one more.
 const KEYS_MAX: usize = 4;
 /// Senders and keys remembered of each station.
 const OPENED_MAX: usize = 512;
-/// Unsecured senders remembered of each station.
-const HEARD_MAX: usize = 256;
+/// Of those that no honest station is, remembered of each station.
+const STRANGERS_MAX: usize = 1024;
 
 /// Source, key and counter of a secured frame.
 pub(crate) type Secured = (Eui64, LinkKeyName, u32);
@@ -25,8 +26,12 @@ pub(crate) type Secured = (Eui64, LinkKeyName, u32);
 struct Receiver {
     /// The highest counter opened.
     opened: BTreeMap<(Eui64, LinkKeyName), u32>,
-    /// The latest last.
-    heard: VecDeque<Eui64>,
+    /// Some of them had to be forgotten.
+    forgot: bool,
+    /// Honest stations heard without security.
+    neighbours: BTreeSet<Eui64>,
+    /// Others, the latest last.
+    strangers: VecDeque<Eui64>,
 }
 
 /// The book.
@@ -81,17 +86,19 @@ impl Frames {
         else {
             return forged;
         };
-        let opened = &mut self.receivers.get_mut(station.index())?.opened;
+        let receiver = self.receivers.get_mut(station.index())?;
+        let opened = &mut receiver.opened;
         if opened.get(&(src, key)).is_some_and(|highest| *highest >= counter) {
             return Some(Fault::ReplayOpened { station, src });
         }
-        if opened.len() >= OPENED_MAX {
-            opened.retain(|(_, of), _| *of == key);
-        }
-        if opened.len() >= OPENED_MAX {
-            opened.pop_first();
-        }
         opened.insert((src, key), counter);
+        if opened.len() > OPENED_MAX {
+            opened.retain(|(_, of), _| *of == key);
+            if opened.len() > OPENED_MAX {
+                opened.pop_first();
+            }
+            receiver.forgot = true;
+        }
         None
     }
 
@@ -101,25 +108,33 @@ impl Frames {
         station: StationId,
         (src, key, counter): Secured,
     ) -> Option<Fault> {
-        let opened = &self.receivers.get(station.index())?.opened;
-        let newest = opened.get(&(src, key)).is_none_or(|highest| *highest < counter);
+        let receiver = self.receivers.get(station.index())?;
+        let newest = match receiver.opened.get(&(src, key)) {
+            Some(highest) => *highest < counter,
+            None => !receiver.forgot,
+        };
         newest.then_some(Fault::FreshFrameRefused { station, src })
     }
 
-    /// A station's radio heard an unsecured frame of `src`.
-    pub(super) fn heard_unsecured(&mut self, station: StationId, src: Eui64) {
+    /// A station's radio heard an unsecured frame of `src`, who is an honest station or not.
+    pub(super) fn heard_unsecured(&mut self, station: StationId, src: Eui64, honest: bool) {
         let Some(receiver) = self.receivers.get_mut(station.index()) else { return };
-        receiver.heard.retain(|heard| *heard != src);
-        if receiver.heard.len() >= HEARD_MAX {
-            receiver.heard.pop_front();
+        if honest {
+            receiver.neighbours.insert(src);
+            return;
         }
-        receiver.heard.push_back(src);
+        receiver.strangers.retain(|heard| *heard != src);
+        if receiver.strangers.len() >= STRANGERS_MAX {
+            receiver.strangers.pop_front();
+        }
+        receiver.strangers.push_back(src);
     }
 
     /// A station sends an unsecured datagram to `dst`.
     pub(super) fn addressed_unsecured(&self, station: StationId, dst: Eui64) -> Option<Fault> {
-        let heard = &self.receivers.get(station.index())?.heard;
-        (!heard.contains(&dst)).then_some(Fault::UnheardAddressed { station, dst })
+        let receiver = self.receivers.get(station.index())?;
+        let heard = receiver.neighbours.contains(&dst) || receiver.strangers.contains(&dst);
+        (!heard).then_some(Fault::UnheardAddressed { station, dst })
     }
 
     /// A station lost its power: what it opened it will not know again.
