@@ -140,6 +140,8 @@ enum Command {
 enum Sim {
     /// A radio co-processor on a pty, with a mesh of simulated devices, in real time
     Serve(sim::ServeOptions),
+    /// A scenario from a file, with one seed or many, and what came of it
+    Run(sim::RunOptions),
     /// Does again what a daemon's journal holds, and compares what comes of it
     Replay(replay::Options),
     /// What the simulator makes of things that are known without it
@@ -166,6 +168,9 @@ pub fn main() -> ExitCode {
         Command::Decode { file, keys } => show(&file, keys.as_deref()),
         Command::Sim { command: Sim::Serve(options) } => {
             sim::serve(&options, &mut std::io::stdout().lock())
+        }
+        Command::Sim { command: Sim::Run(options) } => {
+            sim::run(&options, &command_line, &mut std::io::stdout().lock())
         }
         Command::Sim { command: Sim::Replay(options) } => {
             replay::replay(&options, &mut std::io::stdout().lock())

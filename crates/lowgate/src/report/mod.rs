@@ -3,7 +3,7 @@
 //! All of it is there without scripts, at the end of the run; the script only moves the time.
 //! **Invariant:** no request leaves the page, and no text of a user becomes markup or code.
 
-mod escape;
+pub(crate) mod escape;
 mod figures;
 mod join;
 mod model;

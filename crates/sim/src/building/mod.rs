@@ -12,8 +12,9 @@ mod propagation;
 use lowgate_units::Eui64;
 
 use crate::medium::{Links, MediumConfig, StationId, Strength};
+pub use crate::reading::Fault;
+use crate::reading::{Reading, Table};
 pub use generate::{Generated, InventoryRow, NotGenerated};
-pub use parse::Fault;
 pub use propagation::Propagation;
 use propagation::{Places, Walls};
 
@@ -117,12 +118,36 @@ impl Building {
     /// # Errors
     /// Everything that is wrong with the text, in the order of its lines.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Fault>> {
-        parse::building(file, text)
+        Self::parse_with_lines(file, text).map(|(building, _)| building)
+    }
+
+    /// Likewise, with the line on which each of its devices begins.
+    ///
+    /// # Errors
+    /// As [`Building::parse`].
+    pub fn parse_with_lines(file: &str, text: &str) -> Result<(Self, Vec<usize>), Vec<Fault>> {
+        Reading::document(file, text, |reading, root| reading.building(root, &[]))
+    }
+
+    /// Likewise, where the building is a table of a larger file: `path` with a dot is in front of its
+    /// fields in faults, and it may hold `besides` too.
+    pub fn read(
+        reading: &mut Reading,
+        table: &Table<'_>,
+        path: &'static str,
+        besides: &[&str],
+    ) -> Option<(Self, Vec<usize>)> {
+        reading.within(path, |reading| reading.building(&Table { path: "", ..*table }, besides))
     }
 
     /// The text of a file that [`Building::parse`] reads back.
     pub fn emit(&self) -> String {
-        emit::building(self)
+        emit::building(self, "")
+    }
+
+    /// The text of a table `path` within a larger file, which [`Building::read`] reads back.
+    pub fn emit_within(&self, path: &str) -> String {
+        format!("[{path}]\n{}", emit::building(self, &format!("{path}.")))
     }
 
     /// A building of the same style for `devices` devices, with its inventory. Equal arguments give

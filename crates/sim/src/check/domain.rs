@@ -38,6 +38,8 @@ impl Default for Domain {
             admitted: BTreeSet::new(),
             ever_admitted: BTreeSet::new(),
             owners: BTreeMap::new(),
+            pans: BTreeMap::new(),
+            eui64s: BTreeMap::new(),
             sender_ids: BTreeSet::new(),
             link_keys: VecDeque::new(),
             group_keys: BTreeMap::new(),

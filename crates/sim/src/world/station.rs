@@ -39,7 +39,7 @@ pub enum StationKind {
 }
 
 /// Somebody whom the installer did not invite.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Intruder {
     /// A device with our code that poses as one of the inventory, and has another key.
     Stranger {
@@ -65,7 +65,8 @@ pub enum Intruder {
 }
 
 impl Intruder {
-    pub(super) const fn place(&self) -> Device {
+    /// Where it hangs.
+    pub const fn place(&self) -> Device {
         match self {
             Self::Stranger { place, .. }
             | Self::Eavesdropper { place, .. }
