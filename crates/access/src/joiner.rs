@@ -11,6 +11,7 @@
 //! handshakes, because the manager tells sessions apart by it; no two handshakes share a random.
 
 use crate::JOIN_DATAGRAM_OCTETS_MAX;
+use crate::beacon::CROWD_LOAD_MIN;
 use crate::candidates::{Candidate, Candidates};
 use heapless::{Deque, Vec};
 use lowgate_amikey::{KeyError, Message, Messages, MsgId, emit_all};
@@ -51,6 +52,9 @@ const CONFIRMED_MAX: usize = 12;
 const STORING_MAX: usize = 4;
 /// Before anything is known of the mesh: a relay in the middle of a building.
 const HOPS_ASSUMED: u8 = 3;
+/// A relay in a crowd passes who speaks again before who never did, so it is not given the time of a long way
+/// before the first repetition.
+const HOPS_IN_CROWD: u8 = 1;
 
 /// One record's plaintext.
 pub type Content = Vec<u8, CONTENT_OCTETS_MAX>;
@@ -318,7 +322,7 @@ impl Joiner {
             JoinerInput::StartDirect => {
                 self.end_session();
                 self.direct = true;
-                self.handshake(now, Path::Direct);
+                self.handshake(now, Path::Direct, HOPS_ASSUMED);
             }
             JoinerInput::BeaconHeard(candidate) => {
                 if matches!(self.state, State::Scanning { .. }) && candidate.beacon.join_open {
@@ -392,7 +396,7 @@ impl Joiner {
         self.push(JoinerOutput::RequestBeacons);
     }
 
-    fn handshake(&mut self, now: Instant, path: Path) {
+    fn handshake(&mut self, now: Instant, path: Path, hops: u8) {
         self.handshakes += 1;
         let random =
             hmac_sha256(self.seed.expose(), &[b"client random", &self.handshakes.to_be_bytes()]);
@@ -403,7 +407,7 @@ impl Joiner {
             connection_id: true,
             extended_master_secret: true,
             datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
-            retransmission: Retransmission::Adaptive { hops: HOPS_ASSUMED },
+            retransmission: Retransmission::Adaptive { hops },
             key_log: self.config.key_log,
         };
         let prng = Prng::new(self.prng.next_u64());
@@ -425,7 +429,9 @@ impl Joiner {
     fn next_relay(&mut self, now: Instant) {
         if let Some(candidate) = self.candidates.take_best() {
             self.push(JoinerOutput::Tune(candidate));
-            self.handshake(now, Path::Relay(candidate.relay));
+            let in_crowd = candidate.beacon.load >= CROWD_LOAD_MIN;
+            let hops = if in_crowd { HOPS_IN_CROWD } else { HOPS_ASSUMED };
+            self.handshake(now, Path::Relay(candidate.relay), hops);
             return;
         }
         // Relays that failed may have failed for a reason that passes: they get another chance,
@@ -545,7 +551,7 @@ impl Joiner {
                 self.fail(now, path, Failure::KeysTimeout);
             }
             State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
-                self.handshake(now, Path::Direct);
+                self.handshake(now, Path::Direct, HOPS_ASSUMED);
             }
             State::Member { path: Path::Direct } if now >= self.greet_at => {
                 self.greet_later(now);

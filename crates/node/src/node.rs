@@ -414,7 +414,7 @@ impl Node {
             join_open: link.join_open(),
             domain_hint: link.domain_hint(),
             dag_rank: u8::try_from(self.net.rank() >> 7).unwrap_or(u8::MAX),
-            load: self.relay.load(),
+            load: self.relay.load(now),
         };
         self.mac.handle(now, MacInput::SendBeacon { payload: &beacon.emit() });
     }
