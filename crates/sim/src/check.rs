@@ -435,7 +435,8 @@ impl Checkers {
             }
             ManagerEvent::KeySwitched { pan, index } => {
                 self.keys.insert(*pan, index.raw());
-                let of_pan = |station: &StationId| self.domain.pan_of_station(*station) == Some(*pan);
+                let of_pan =
+                    |station: &StationId| self.domain.pan_of_station(*station) == Some(*pan);
                 self.heard_key.retain(|station, _| !of_pan(station));
                 if let Some(revocation) = &mut self.revocation {
                     revocation.commanded(now, (*pan, index.raw()));

@@ -158,12 +158,11 @@ pub(crate) fn mismatches(
     let stands_there =
         |record: &DeviceRecord| building.border_routers.iter().any(|it| it.eui64 == record.eui64);
     let is_router = |record: &DeviceRecord| record.kind == Kind::BorderRouter;
-    let misnamed =
-        records.iter().filter(|it| is_router(it) != stands_there(it)).map(|record| {
-            let is = if stands_there(record) { "is" } else { "is not" };
-            let what = format!("{} {is} a border-router of the building", record.eui64);
-            fault(inventory_at, "kind", what)
-        });
+    let misnamed = records.iter().filter(|it| is_router(it) != stands_there(it)).map(|record| {
+        let is = if stands_there(record) { "is" } else { "is not" };
+        let what = format!("{} {is} a border-router of the building", record.eui64);
+        fault(inventory_at, "kind", what)
+    });
     unlisted.chain(homeless).chain(misnamed).collect()
 }
 

@@ -65,7 +65,8 @@ fn moved(part: Generated, nth: usize, (east, north): (f64, f64)) -> Generated {
         y: room.y + north,
         ..room
     };
-    let floor = |floor: Floor| Floor { rooms: floor.rooms.into_iter().map(room).collect(), ..floor };
+    let floor =
+        |floor: Floor| Floor { rooms: floor.rooms.into_iter().map(room).collect(), ..floor };
     let Building { floors, border_routers, devices, .. } = part.building;
     let building = Building {
         floors: floors.into_iter().map(floor).collect(),

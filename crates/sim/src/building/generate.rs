@@ -97,8 +97,7 @@ pub(super) fn part(devices: usize, seed: u64, nth: u64) -> Result<Generated, Not
     }
     let dice = Prng::new(seed.wrapping_add(nth)).fork(devices as u64);
     let mut drafts = (0..DRAFTS_MAX).map(|draft_nth| draft(devices, nth, dice.fork(draft_nth)));
-    let building =
-        drafts.find(sound).unwrap_or_else(|| draft(devices, nth, dice.fork(DRAFTS_MAX)));
+    let building = drafts.find(sound).unwrap_or_else(|| draft(devices, nth, dice.fork(DRAFTS_MAX)));
     let inventory = inventory(&building);
     Ok(Generated { building, inventory })
 }

@@ -164,11 +164,7 @@ impl Building {
     ///
     /// # Errors
     /// Unless there is at least one building and one device, and no more than [`DEVICES_MAX`] in all.
-    pub fn campus(
-        buildings: usize,
-        devices: usize,
-        seed: u64,
-    ) -> Result<Generated, NotGenerated> {
+    pub fn campus(buildings: usize, devices: usize, seed: u64) -> Result<Generated, NotGenerated> {
         campus::campus(buildings, devices, seed)
     }
 

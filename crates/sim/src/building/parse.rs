@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use lowgate_units::Eui64;
+use toml::Spanned;
+use toml::de::DeValue;
 
 use super::{
-    BORDER_ROUTERS_MAX, Building, DEVICES_MAX, Device, FLOORS_MAX, Floor, GROUPS_MAX, Group, Propagation,
-    ROOMS_PER_FLOOR_MAX, Room,
+    BORDER_ROUTERS_MAX, Building, DEVICES_MAX, Device, FLOORS_MAX, Floor, GROUPS_MAX, Group,
+    Propagation, ROOMS_PER_FLOOR_MAX, Room,
 };
 use crate::reading::{Reading, Table, quoted};
 
@@ -53,12 +55,15 @@ impl Reading {
         let devices: Vec<_> =
             tables.iter().map(|table| self.device(table, &floors, &mut seen)).collect();
         let lines = tables.iter().map(|table| self.line(table.at)).collect();
+        if border_routers.is_empty() {
+            return None; // that has its fault
+        }
         let building = Building {
             name: name?,
             propagation: propagation?,
             groups: groups.into_iter().collect::<Option<_>>()?,
             floors,
-            border_routers: Some(border_routers).filter(|them| !them.is_empty())?.into_iter().collect::<Option<_>>()?,
+            border_routers: border_routers.into_iter().collect::<Option<_>>()?,
             devices: devices.into_iter().collect::<Option<_>>()?,
         };
         Some((building, lines))

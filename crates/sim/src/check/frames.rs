@@ -6,8 +6,8 @@
 //! sender's window counts as genuine, for nobody remembers: that it is an old one is told by what the station
 //! opened.
 
-use super::{Fault, LinkKeyName};
 use super::numbers::{Numbers, Use};
+use super::{Fault, LinkKeyName};
 use crate::medium::StationId;
 use lowgate_units::Eui64;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

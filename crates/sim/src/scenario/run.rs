@@ -6,7 +6,9 @@ use super::troubles::Troubles;
 use super::{Deed, Expectation, Scenario};
 use crate::medium::StationId;
 use crate::world::{What, World, WorldConfig};
-use lowgate_manager::{BORDER_ROUTER_SHORT, Device, DeviceState, GroupId, MemoryStore, Reply, Request};
+use lowgate_manager::{
+    BORDER_ROUTER_SHORT, Device, DeviceState, GroupId, MemoryStore, Reply, Request,
+};
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_units::{Duration, Eui64, Instant};

@@ -33,8 +33,8 @@ use backbone::Backbones;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, ChannelSet, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply, Request, RequestId,
-    Store,
+    Batch, ChannelSet, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply,
+    Request, RequestId, Store,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
@@ -102,17 +102,7 @@ impl WorldConfig {
         let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
         let (ccm, root) = (&SoftCcm, Root::Router);
         let further_channels = ChannelSet::NONE;
-        Self {
-            seed,
-            medium,
-            channel,
-            further_channels,
-            capture,
-            key_log,
-            ccm,
-            commit_delay,
-            root,
-        }
+        Self { seed, medium, channel, further_channels, capture, key_log, ccm, commit_delay, root }
     }
 
     /// Where devices look for a network.

@@ -32,8 +32,8 @@ pub fn emit(scenario: &Scenario) -> String {
     let expectations = scenario.expectations.iter().map(|it| table(writer.expectation(it)));
     text += &list("expect", expectations.collect());
     text += &format!(
-        "\n[radio]\nnoise_dbm = {:?}\ncca_threshold_dbm = {:?}\nloss = {:?}\n\n",
-        medium.noise_dbm, medium.cca_threshold_dbm, medium.loss
+        "\n[radio]\nnoise_dbm = {:?}\nsensitivity_dbm = {:?}\ncca_threshold_dbm = {:?}\nloss = {:?}\n\n",
+        medium.noise_dbm, medium.sensitivity_dbm, medium.cca_threshold_dbm, medium.loss
     );
     text += &scenario.building.emit_within("building");
     for record in &scenario.inventory {

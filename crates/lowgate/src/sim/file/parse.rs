@@ -99,15 +99,21 @@ fn medium(reading: &mut Reading, root: &Table<'_>) -> Option<MediumConfig> {
     let usual = MediumConfig::default();
     let Some(value) = root.fields.get("radio") else { return Some(usual) };
     let table = reading.table(value, "radio", "a table [radio]")?;
-    reading.known(&table, &["noise_dbm", "cca_threshold_dbm", "loss"]);
+    reading.known(&table, &["noise_dbm", "sensitivity_dbm", "cca_threshold_dbm", "loss"]);
     let mut optional = |field, usual, range| match table.fields.get(field) {
         None => Some(usual),
         Some(value) => reading.number(&table, field, value, range),
     };
     let noise_dbm = optional("noise_dbm", usual.noise_dbm, -130.0..=0.0);
+    let sensitivity_dbm = optional("sensitivity_dbm", usual.sensitivity_dbm, -130.0..=0.0);
     let threshold = optional("cca_threshold_dbm", usual.cca_threshold_dbm, -130.0..=0.0);
     let loss = optional("loss", usual.loss, SHARES);
-    Some(MediumConfig { noise_dbm: noise_dbm?, cca_threshold_dbm: threshold?, loss: loss? })
+    Some(MediumConfig {
+        noise_dbm: noise_dbm?,
+        sensitivity_dbm: sensitivity_dbm?,
+        cca_threshold_dbm: threshold?,
+        loss: loss?,
+    })
 }
 
 /// `None` where one of them could not be read.

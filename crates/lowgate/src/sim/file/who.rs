@@ -56,8 +56,7 @@ impl Names {
             honest,
             all: honest,
         };
-        let hanging = std::iter::once(&building.border_router).chain(&building.devices);
-        for (station, device) in (0..).map(StationId).zip(hanging) {
+        for (station, device) in (0..).map(StationId).zip(building.all()) {
             names.stations.insert(device.eui64, station);
         }
         for record in &site.inventory {
