@@ -270,7 +270,7 @@ mod tests {
         let now = Instant::ZERO;
         assert!(table.dio(now, eui64(1), Rssi(-95), heard(128), None));
         let dst = LinkAddr::Extended(eui64(1));
-        for _ in 0..40 {
+        for _ in 0..60 {
             assert_eq!(table.sent(now, dst, true, 1), LinkNews::Moved(eui64(1)));
         }
         let metric = table.find(eui64(1)).expect("known").link_metric();

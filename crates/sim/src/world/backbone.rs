@@ -8,7 +8,7 @@ use crate::capture::unwrapped;
 use crate::medium::StationId;
 use lowgate_manager::ManagerInput;
 use lowgate_router::{Datagram, datagram, packet};
-use lowgate_units::{Duration, Ipv6Addr, Prng};
+use lowgate_units::{Duration, Iid, Ipv6Addr, Prng};
 
 /// How one direction of the backbone fares.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,12 +73,16 @@ impl World {
     }
 
     /// Whom the building's network hands a packet for `dst`: the border router that has the address, or that
-    /// of the mesh.
+    /// of the mesh, or that of the mesh whose group it is (RFC 3306 section 4 names the prefix).
     pub(super) fn router_towards(&self, dst: Ipv6Addr) -> Option<StationId> {
         let own = self.routers().find(|router| router_addr(*router) == dst);
         own.or_else(|| {
             let domain = self.manager.domain();
-            let pan = domain.pans().get(&domain.pan_of(dst)?)?;
+            let mesh = match dst.octets() {
+                [0xff, _, _, _, prefix @ .., _, _, _, _] => Iid([0; 8]).under(prefix),
+                _ => dst,
+            };
+            let pan = domain.pans().get(&domain.pan_of(mesh)?)?;
             self.building.station(pan.border_router?)
         })
     }
