@@ -134,7 +134,10 @@ fn perform(
             eprintln!("lowgate sim run: {}: {fault}", dir.display());
         }
     };
-    let keep = RunKeeps { capture: files.pcap.is_some() };
+    let mut keep = RunKeeps::default();
+    if files.pcap.is_some() {
+        keep.capture = true;
+    }
     let teller = Teller { read, file: &options.file };
     let mut all = Vec::new();
     Pool::new(&read.scenario, keep, &seeds, &at_end).perform(jobs, |ended| {
