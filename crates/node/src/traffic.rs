@@ -14,7 +14,7 @@ use lowgate_amikey::GroupId;
 use lowgate_coap::{
     Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
-use lowgate_net::{UdpReceived, UdpSend};
+use lowgate_net::{SendRefused, UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
 
@@ -78,6 +78,16 @@ impl Node {
             }
             Err(drop) => self.event(Event::RelayDropped(drop)),
         }
+    }
+
+    /// Sends a datagram of whatever the device does besides, under link-layer security.
+    ///
+    /// # Errors
+    /// [`SendRefused`] says why nothing was sent.
+    pub fn send(&mut self, now: Instant, datagram: UdpSend<'_>) -> Result<(), SendRefused> {
+        let sent = self.net.udp_send(now, UdpSend { secured: true, ..datagram });
+        self.settle(now);
+        sent
     }
 
     pub(crate) fn udp_send(&mut self, now: Instant, send: UdpSend<'_>) {
