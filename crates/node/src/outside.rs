@@ -41,11 +41,11 @@ impl Node {
     /// Returns whether anything happened.
     pub(crate) fn drain_outside(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.outside.is_due(now) {
             match self.outside.poll(now) {
                 Output::Wait { until } => {
-                    self.set_outside_wake(until);
-                    return moved;
+                    self.outside.waits(until);
+                    break;
                 }
                 Output::Transmit { peer: (dst, dst_port), octets } => {
                     let (src_port, payload) = (COAP_PORT, &octets[..]);
@@ -67,6 +67,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 }
 

@@ -163,11 +163,11 @@ impl Node {
 
     pub(crate) fn drain_coap(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.coap.is_due(now) {
             match self.coap.poll(now) {
                 CoapOutput::Wait { until } => {
-                    self.set_coap_wake(until);
-                    return moved;
+                    self.coap.waits(until);
+                    break;
                 }
                 CoapOutput::Transmit { peer, octets } => match peer {
                     CoapPeer::Manager => {
@@ -197,6 +197,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 
     fn serve(&mut self, now: Instant, exchange: ExchangeId, peer: CoapPeer, request: Request) {
