@@ -79,7 +79,7 @@ mod tests {
     use lowgate_crypto::SoftCcm;
     use lowgate_dtls::Psk;
     use lowgate_net::SendRefused;
-    use lowgate_units::{Channel, Duration, Eui64, LinkAddr, SeededEntropy};
+    use lowgate_units::{Channel, Duration, Eui64, LinkAddr, List, SeededEntropy};
 
     const NOW: Instant = Instant::from_secs(1);
     const LIGHT: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 1);
@@ -113,7 +113,7 @@ mod tests {
             secured: true,
             hop_limit: 60,
             link_src: LinkAddr::Extended(Eui64([3; 8])),
-            payload: heapless::Vec::from_slice(octets).expect("short"),
+            payload: List::from_slice(octets).expect("short"),
         }
     }
 
