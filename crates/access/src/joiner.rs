@@ -21,7 +21,7 @@ use lowgate_dtls::{
     RecordDrop, Retransmission, SendRefused,
 };
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Duration, Eui64, Instant, Prng};
+use lowgate_units::{Duration, Eui64, Instant, List, Prng};
 
 /// Beacons are collected for so long after a request.
 pub const SCAN: Duration = Duration::from_millis(350);
@@ -57,9 +57,9 @@ const HOPS_ASSUMED: u8 = 3;
 const HOPS_IN_CROWD: u8 = 1;
 
 /// One record's plaintext.
-pub type Content = Vec<u8, CONTENT_OCTETS_MAX>;
+pub type Content = List<u8, CONTENT_OCTETS_MAX>;
 /// One DTLS datagram.
-pub type Datagram = Vec<u8, JOIN_DATAGRAM_OCTETS_MAX>;
+pub type Datagram = List<u8, JOIN_DATAGRAM_OCTETS_MAX>;
 
 /// Who the device is and what it asks for.
 #[derive(Clone)]
@@ -370,10 +370,9 @@ impl Joiner {
             return Err(SendRefused::QueueFull);
         }
         let client = self.client.as_mut().ok_or(SendRefused::NotEstablished)?;
-        let mut octets = Datagram::new();
-        octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");
-        let len = client.send(content_type, content, &mut octets)?;
-        octets.truncate(len);
+        let mut buffer = [0; JOIN_DATAGRAM_OCTETS_MAX];
+        let len = client.send(content_type, content, &mut buffer)?;
+        let octets = first(&buffer, len);
         self.push(JoinerOutput::Datagram { path, octets });
         Ok(())
     }
@@ -590,11 +589,10 @@ impl Joiner {
             self.client_until = Instant::FAR_FUTURE;
             return false;
         };
-        let mut octets = Datagram::new();
-        octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");
-        match client.poll(now, &mut octets) {
+        let mut buffer = [0; JOIN_DATAGRAM_OCTETS_MAX];
+        match client.poll(now, &mut buffer) {
             ClientOutput::Transmit { len } => {
-                octets.truncate(len);
+                let octets = first(&buffer, len);
                 self.push(JoinerOutput::Datagram { path, octets });
             }
             ClientOutput::KeyLog(log) => self.event(JoinerEvent::KeyLog(log)),
@@ -603,11 +601,11 @@ impl Joiner {
                 self.event(JoinerEvent::Authenticated(path));
             }
             ClientOutput::Received { content_type, len } => {
-                octets.truncate(len);
+                let content = first(&buffer, len);
                 match content_type {
-                    ContentType::ApplicationData => self.push(JoinerOutput::Application(octets)),
+                    ContentType::ApplicationData => self.push(JoinerOutput::Application(content)),
                     ContentType::KeyData | ContentType::KeyParameters => {
-                        self.messages(now, path, octets);
+                        self.messages(now, path, content);
                     }
                 }
             }
@@ -699,4 +697,9 @@ impl Joiner {
         // Without a session there is nobody to tell; the manager asks again in the next one.
         let _ = self.seal(ContentType::KeyParameters, &content[..len]);
     }
+}
+
+/// The octets that were written to a buffer.
+fn first(buffer: &[u8; JOIN_DATAGRAM_OCTETS_MAX], len: usize) -> Datagram {
+    List::from_slice(&buffer[..len]).expect("no more than the buffer has")
 }

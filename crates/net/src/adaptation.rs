@@ -8,7 +8,7 @@ use lowgate_sixlowpan::{
     Contexts, DATAGRAM_OCTETS_MAX, DatagramTag, Fragmenter, Incoming, LinkPair, Reassembler,
     ReassemblyOutput, ReceiveDrop, Received, Security, iphc,
 };
-use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst};
+use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst, List};
 
 /// Packets that may wait for the link.
 pub const QUEUE_PACKETS_MAX: usize = 16;
@@ -27,7 +27,8 @@ const SEND_DONE_MAX: Duration = Duration::from_secs(10);
 /// all eight.
 const FRAME_ROUNDS_MAX: u8 = 3;
 /// A compressed datagram: never longer than the packet and its dispatch.
-const COMPRESSED_OCTETS_MAX: usize = DATAGRAM_OCTETS_MAX + 1;
+const COMPRESSED_OCTETS_MAX: usize = DATAGRAM_OCTETS_MAX + DISPATCH_OCTETS;
+const DISPATCH_OCTETS: usize = 1;
 
 /// Why a packet is on its way, for what its failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub(crate) enum Finished {
 
 struct Current {
     outgoing: Outgoing,
-    octets: Vec<u8, COMPRESSED_OCTETS_MAX>,
+    octets: List<u8, COMPRESSED_OCTETS_MAX>,
     fragmenter: Fragmenter,
     /// As it was before the frame that the link layer has.
     before: Fragmenter,
@@ -168,14 +169,9 @@ impl Adaptation {
         };
         let link = LinkPair { src: frame.src, dst: frame.dst };
         let incoming = Incoming { link, security, octets: frame.payload };
-        let mut packet = Packet::new();
-        // Infallible: the length is the capacity.
-        let _ = packet.resize_default(DATAGRAM_OCTETS_MAX);
-        match self.reassembler.handle(now, incoming, contexts, &mut packet) {
-            Ok(Received::Datagram { len }) => {
-                packet.truncate(len);
-                Ok(Some(packet))
-            }
+        let mut octets = [0; DATAGRAM_OCTETS_MAX];
+        match self.reassembler.handle(now, incoming, contexts, &mut octets) {
+            Ok(Received::Datagram { len }) => Ok(Packet::from_slice(&octets[..len]).ok()),
             Ok(Received::Waiting) => Ok(None),
             Err(ReceiveDrop::NoSlot | ReceiveDrop::AlreadyComplete) => Err(NetDrop::Reassembly),
             Err(_) => Err(NetDrop::Adaptation),
@@ -296,8 +292,8 @@ impl Adaptation {
             }
         };
         let link = LinkPair { src: LinkAddr::Extended(self.me), dst: outgoing.dst };
-        let mut octets = Vec::new();
-        octets.resize_default(COMPRESSED_OCTETS_MAX).ok()?;
+        let mut octets = List::<u8, COMPRESSED_OCTETS_MAX>::new();
+        octets.resize_default(outgoing.packet.len() + DISPATCH_OCTETS).ok()?;
         let headers_max = Fragmenter::headers_max(payload_max);
         let datagram =
             iphc::compress_within(&outgoing.packet, link, contexts, headers_max, &mut octets)

@@ -1,8 +1,7 @@
 //! Who is in range, how good the link to them is, and what rank they say they have.
 //! **Invariant:** only secured frames make or change an entry.
 
-use heapless::Vec;
-use lowgate_units::{Duration, Eui64, Instant, LinkAddr, Rssi, ShortAddr};
+use lowgate_units::{Duration, Eui64, Instant, LinkAddr, List, Rssi, ShortAddr};
 
 /// Neighbours remembered. In denser places the ones of no use are forgotten first.
 pub const NEIGHBOURS_MAX: usize = 40;
@@ -97,7 +96,7 @@ pub(crate) enum LinkNews {
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
-    entries: Vec<Neighbour, NEIGHBOURS_MAX>,
+    entries: List<Neighbour, NEIGHBOURS_MAX>,
 }
 
 impl Neighbours {

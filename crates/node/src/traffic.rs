@@ -15,7 +15,7 @@ use lowgate_coap::{
     Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
 use lowgate_dtls::group::GroupOpened;
-use lowgate_net::{UdpReceived, UdpSend};
+use lowgate_net::{SendRefused, UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
 
@@ -79,6 +79,16 @@ impl Node {
             }
             Err(drop) => self.event(Event::RelayDropped(drop)),
         }
+    }
+
+    /// Sends a datagram of whatever the device does besides, under link-layer security.
+    ///
+    /// # Errors
+    /// [`SendRefused`] says why nothing was sent.
+    pub fn send(&mut self, now: Instant, datagram: UdpSend<'_>) -> Result<(), SendRefused> {
+        let sent = self.net.udp_send(now, UdpSend { secured: true, ..datagram });
+        self.settle(now);
+        sent
     }
 
     pub(crate) fn udp_send(&mut self, now: Instant, send: UdpSend<'_>) {
@@ -154,11 +164,11 @@ impl Node {
 
     pub(crate) fn drain_coap(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.coap.is_due(now) {
             match self.coap.poll(now) {
                 CoapOutput::Wait { until } => {
-                    self.set_coap_wake(until);
-                    return moved;
+                    self.coap.waits(until);
+                    break;
                 }
                 CoapOutput::Transmit { peer, octets } => match peer {
                     CoapPeer::Manager => {
@@ -188,6 +198,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 
     fn serve(&mut self, now: Instant, exchange: ExchangeId, peer: CoapPeer, request: Request) {
