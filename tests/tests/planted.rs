@@ -12,7 +12,7 @@
 //! | `ReplayAccepted` | mac | frames: opened, and not newer than what was | 152 |
 //! | `ForgerMovesCounter` | mac | frames: refused, and newer than all | 156 |
 //! | `CounterUnreserved` | mac | frames: a counter that flash lacks | 61 |
-//! | `FragmentsMixed` | sixlowpan | backbone, node: honest and unreadable | ? |
+//! | `FragmentsMixed` | sixlowpan | an honest frame that cannot be read | 12 |
 //! | `HopLimitKept` | net | air: passed on with the hop limit of its origin | 38 |
 //! | `MplSequenceRepeats` | net, node | air: one sequence number, two packets | 62 |
 //! | `RegistrationUnchecked` | net | registered, and not named by the manager | 293 |

@@ -1,3 +1,5 @@
+//! Quiet buildings, disasters that end, and what is told of expectations that do not hold.
+
 use super::*;
 
 const fn at(secs: u64) -> Instant {
