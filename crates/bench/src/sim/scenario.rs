@@ -46,17 +46,17 @@ pub(crate) const fn parent(station: StationId) -> StationId {
 
 /// Who hears whom.
 pub(crate) fn links(nodes: usize) -> Links {
-    let mut links = Links::new(nodes);
+    let mut pairs = Vec::new();
     let stations = || (0..nodes as u32).map(StationId);
     for a in stations() {
         for b in stations().skip(a.index() + 1) {
             let loss = loss_db(distance(place(a, nodes), place(b, nodes)));
             if loss <= LOSS_MAX_DB {
-                links.connect(a, b, Strength::from_dbm(TX_DBM - loss));
+                pairs.push((a, b, Strength::from_dbm(TX_DBM - loss)));
             }
         }
     }
-    links
+    Links::new(nodes, &pairs)
 }
 
 fn place(station: StationId, nodes: usize) -> (f64, f64) {
