@@ -5,6 +5,8 @@
 //! manager decided. A node's word is taken only for what it did with a frame.
 //!
 //! **Invariant:** a checker changes nothing in the world.
+//! **Bounds:** the books grow with stations, devices and groups, not with time; each part says what it
+//! remembers.
 
 mod air;
 mod backbone;
@@ -131,8 +133,13 @@ impl Checkers {
         }
     }
 
-    /// A station lost its power: what it heard is forgotten.
-    pub fn powered_off(&mut self, station: StationId) {
+    /// A station lost its power: what it heard is forgotten, and what its flash does not hold.
+    pub fn powered_off(&mut self, station: StationId, flash: &Flash) {
+        if let Some(revocation) = &mut self.revocation
+            && revocation.key.is_some_and(|key| active_key(flash).is_some_and(|held| held != key))
+        {
+            revocation.fell_back(station);
+        }
         self.heard_key.remove(&station);
         self.frames.powered_off(station);
         self.groups.forgot(station);
@@ -565,6 +572,14 @@ fn unsecured_src(frame: &AddressedFrame<'_>) -> Option<Eui64> {
 fn extended_dst(frame: &AddressedFrame<'_>) -> Option<Eui64> {
     match (frame.content, frame.dst()?.1) {
         (Content::Data { .. }, LinkDst::Unicast(LinkAddr::Extended(dst))) => Some(dst),
+        _ => None,
+    }
+}
+
+/// The link key with which a station would wake up.
+fn active_key(flash: &Flash) -> Option<u8> {
+    match Record::parse(RecordKey::Network, flash.get(&RecordKey::Network)?)? {
+        Record::Network { active, .. } => Some(active.raw()),
         _ => None,
     }
 }

@@ -20,6 +20,7 @@ const HOP_BY_HOP: u8 = 0;
 const UDP: u8 = 17;
 
 const HEADER_OCTETS: usize = 13;
+const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const WITH_CONNECTION_ID: u8 = 25;
 /// RFC 6347 section 4.3.2.
@@ -120,6 +121,8 @@ impl Records {
                 continue;
             }
             let numbers = match cid {
+                // The last record of the session before comes when the next one has begun.
+                [] if kind == ALERT => continue,
                 [] => &mut known.numbers,
                 cid => self.sessions.entry(now, cid),
             };

@@ -119,6 +119,14 @@ impl Revocation {
         }
     }
 
+    /// A station that had switched forgot it: it takes effect when this one has switched again.
+    pub(super) fn fell_back(&mut self, station: StationId) {
+        if self.commanded_at.is_some() && station != self.station {
+            self.waiting.insert(station);
+            self.effective_at = None;
+        }
+    }
+
     fn settle(&mut self, now: Instant) {
         if self.waiting.is_empty() && self.effective_at.is_none() {
             self.effective_at = Some(now + LAST_FRAMES);

@@ -31,7 +31,12 @@ impl World {
     /// A member sent a group record.
     pub(super) fn group_sent(&mut self, event: &Event) {
         let Event::GroupSent { group, record } = event else { return };
-        if self.checkers.revocation().is_some() {
+        let Some(revocation) = self.checkers.revocation() else { return };
+        // Until the revocation took effect somebody may not have heard of the new epoch.
+        let epoch = record.get(3..5).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+        let in_force = self.manager.domain().groups().get(group);
+        let in_force = in_force.map(|group| group.epoch.tek_id.raw());
+        if epoch == in_force || revocation.effective_at.is_some_and(|at| self.now >= at) {
             let (group, record) = (*group, record.clone());
             if self.sealed_after.len() >= SEALED_MAX {
                 self.sealed_after.remove(0);

@@ -338,7 +338,7 @@ impl World {
     /// Takes a station's power away, between two events: what was not written is lost.
     pub fn power_off(&mut self, id: StationId) {
         self.stations[id.index()].power_off();
-        self.checkers.powered_off(id);
+        self.checkers.powered_off(id, self.stations[id.index()].flash());
         self.medium.tune(self.now, id, None);
         self.wakes.set(id.index(), Instant::FAR_FUTURE);
     }
