@@ -148,7 +148,7 @@ fn a_failure_says_how_to_repeat_it() {
         told.lines().skip_while(|line| !line.starts_with("seed 5: FAILED")).collect();
     let failure = of_five[1].trim_start();
     assert!(
-        failure.starts_with(&format!("{path}:15: expected all in by 4s; at 4.000000 s: 02-")),
+        failure.starts_with(&format!("{path}:16: expected all in by 4s; at 4.000000 s: 02-")),
         "{told}"
     );
     let again = of_five[2].trim_start().strip_prefix("again: ").expect("the command");
@@ -165,7 +165,7 @@ fn a_failure_says_how_to_repeat_it() {
     let run = &json(&results)["runs"][2];
     assert_eq!((&run["seed"], &run["good"]), (&Value::from(5), &Value::from(false)));
     let failure = &run["failures"][0];
-    assert_eq!(failure["line"], 15);
+    assert_eq!(failure["line"], 16);
     assert_eq!(failure["expected"], "all in by 4s");
     assert_eq!(failure["at_us"], 4_000_000);
     assert_eq!(run["figures"]["joined"]["of"], 4);
@@ -208,7 +208,7 @@ fn well_formed(document: &str) -> Vec<String> {
         let (tag, empty) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
         let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
         assert!(name.chars().all(|c| c.is_ascii_lowercase()), "{name}");
-        assert!(!names.is_empty() == !open.is_empty(), "{name} beside the root");
+        assert!(names.is_empty() == open.is_empty(), "{name} beside the root");
         // name="value" name="value"
         let mut pieces = attributes.split('"');
         loop {

@@ -1,3 +1,5 @@
+//! Scenarios as files: what is read, what is refused and in which words, and that writing is the reverse.
+
 use super::*;
 use lowgate_dtls::Psk;
 use lowgate_manager::{GroupId, Identity};
