@@ -214,7 +214,7 @@ fn an_interface_of_another_kind() {
 fn a_prefix_and_addresses_that_are_taken() {
     let (site, _mesh) = settled("taken");
     let domain = Connection::open(site.path("state").join("domain.db")).expect("there");
-    let query = "SELECT mesh_prefix, manager_addr FROM domain";
+    let query = "SELECT mesh_prefix, manager_addr FROM domain JOIN pans USING (pan_id)";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let (prefix, manager): (String, String) = domain.query_row(query, [], read).expect("a domain");
     domain.close().expect("closed");

@@ -1,23 +1,66 @@
 //! Purpose: the checkers find what they are for. Topology: border router, two lights and a switch in a
-//! line of rooms, a light beside the switch that comes late, three eavesdroppers beside the first light.
-//! What happens: a join, reads, group commands, a restart, intrusions, a revocation.
+//! line of rooms, a light beside the switch that comes late and one that comes last, three eavesdroppers
+//! beside the first light. Two more tests install a building of 40 devices at once.
+//! What happens: a join, reads, group commands, restarts, an envelope from an outsider, intrusions, a flash
+//! that is worn out, a revocation, another join.
 //! Pass: with a mistake planted in the product, its checker finds it; without one, nothing is found.
+//!
+//! | mistake | layer | what finds it | in the world's second |
+//! |---|---|---|---|
+//! | `CounterRepeats` | mac, node | frames: a counter sealed twice | 58 |
+//! | `MicUnchecked` | mac | frames: opened, and sealed by nobody | 152 |
+//! | `ReplayAccepted` | mac | frames: opened, and not newer than what was | 152 |
+//! | `ForgerMovesCounter` | mac | frames: refused, and newer than all | 156 |
+//! | `CounterUnreserved` | mac | frames: a counter that flash lacks | 61 |
+//! | `FragmentsMixed` | sixlowpan | an honest frame that cannot be read | 12 |
+//! | `HopLimitKept` | net | air: passed on with the hop limit of its origin | 38 |
+//! | `MplSequenceRepeats` | net, node | air: one sequence number, two packets | 62 |
+//! | `RegistrationUnchecked` | net | registered, and not named by the manager | 293 |
+//! | `RegistrationKept` | net | a route to a revoked device | 316 |
+//! | `CookieUnchecked` | dtls | backbone: ServerHello without a cookie shown | 36 |
+//! | `RecordSequenceRepeats` | dtls | backbone: one number, two records | 50 |
+//! | `CipherSkipped` | dtls | domain: a key in clear | 37 |
+//! | `GroupReplayAccepted` | dtls | groups: opened again when given again | 52 |
+//! | `GroupSequenceRepeats` | node | groups: one number, two records | 62 |
+//! | `OldEpochKept` | node | the revoked device's group keys, tried | 319 |
+//! | `OldKeyKept` | node | a revoked device's frame opened | 319 |
+//! | `SwitchIgnored` | node | the key in force heard and not used | 436 |
+//! | `KeysUnstored` | node | keys in use that flash lacks | 37 |
+//! | `UnsecuredAccepted` | node | a secured frame to a stranger | 152 |
+//! | `RelayElsewhere` | node, access | backbone: a packet for nobody | 36 |
+//! | `EnvelopeUnchecked` | access | frames: unsecured, to somebody never heard | 130 |
+//! | `PausesUnbounded` | access | convergence | 331 |
+//! | `AnswerBeforeCommit` | manager | a member that the store does not know | 37 |
+//! | `RevocationForgetsOne` | manager | a revoked device opens a frame | 314 |
+//! | `GroupKeysKept` | manager | a revoked device opens a group record | 314 |
+//! | `SenderIdShared` | manager | domain: a SenderID given twice | 89 |
+//! | `AddressShared` | manager | domain: an address given twice | 355 |
+//! | `RevokedForgotten` | manager | a revoked device is admitted | 353 |
+//!
+//! The mistakes of the line of rooms are planted in second 32, those of the building from the beginning.
+//! A mistake waits for its occasion: for a record in clear that is the next join, for a key that is kept
+//! the revocation.
 
+use lowgate_access::jpy::Envelope;
+use lowgate_access::{JOIN_PORT, MANAGER_RELAY_PORT};
 use lowgate_manager::{
     DevicePsk, DeviceRecord, GroupId, Identity, Kind, MemoryStore, Reply, Request, Role,
 };
+use lowgate_router::{Datagram, packet};
 use lowgate_sim::building::{Building, Device};
 use lowgate_sim::check::{Fault as Found, Finding};
 use lowgate_sim::medium::StationId;
-use lowgate_sim::world::{Intruder, Trick, World, WorldConfig};
+use lowgate_sim::scenario::{Disaster, Expectation, Outcome, Run, RunOptions, Scenario, Trouble};
+use lowgate_sim::world::{Intruder, MANAGER_ADDR, Trick, World, WorldConfig};
 use lowgate_units::planted::{Fault, plant};
-use lowgate_units::{Duration, Eui64, Instant};
+use lowgate_units::{Duration, Eui64, Iid, Instant, ShortAddr};
 
 const GROUP: GroupId = GroupId(1);
 const RELAY: StationId = StationId(1);
 const SWITCH: StationId = StationId(3);
 const LATE: StationId = StationId(4);
-const EAVESDROPPERS: [StationId; 3] = [StationId(5), StationId(6), StationId(7)];
+const NEWCOMER: StationId = StationId(5);
+const EAVESDROPPERS: [StationId; 3] = [StationId(6), StationId(7), StationId(8)];
 
 /// Between two rooms.
 const ROOM_METRES: f64 = 18.0;
@@ -25,7 +68,18 @@ const ROOM_METRES: f64 = 18.0;
 const COMMIT_DELAY: Duration = Duration::from_secs(1);
 
 /// What happens after the first three devices joined; a mistake is planted before.
-const ACTS: [fn(&mut World); 5] = [join_late, read_and_command, restart, intrude, revoke];
+const ACTS: [fn(&mut World); 10] = [
+    join_late,
+    read_and_command,
+    restart_switch,
+    restart_relay,
+    forge_envelope,
+    intrude,
+    wear_out,
+    revoke,
+    join_newcomer,
+    linger,
+];
 
 fn eui64(n: u8) -> Eui64 {
     Eui64([0x02, 0x12, 0x4b, 0, 0, 0, 0, n])
@@ -52,15 +106,17 @@ fn world() -> World {
     building.floors.clear();
     building.groups.clear();
     building.propagation.shadowing_db = 0.0;
-    building.border_router = place(0, 0.0, 0.0);
-    building.devices =
-        vec![place(1, 1.0, 0.0), place(2, 2.0, 0.0), place(3, 3.0, 0.0), place(4, 3.0, 2.0)];
+    building.border_routers = vec![place(0, 0.0, 0.0)];
+    building.devices = [(1, 1.0, 0.0), (2, 2.0, 0.0), (3, 3.0, 0.0), (4, 3.0, 2.0), (5, 2.0, 2.0)]
+        .map(|(n, rooms, y)| place(n, rooms, y))
+        .to_vec();
     let inventory = vec![
         record(0, Kind::BorderRouter, None),
         record(1, Kind::Light, Some(Role::Listener)),
         record(2, Kind::Light, Some(Role::Listener)),
         record(3, Kind::Switch, Some(Role::Sender)),
         record(4, Kind::Light, Some(Role::Listener)),
+        record(5, Kind::Light, Some(Role::Listener)),
     ];
     let tricks = [Trick::Repeat, Trick::Forge, Trick::Inject];
     let intruders = tricks.into_iter().enumerate().map(|(n, trick)| Intruder::Eavesdropper {
@@ -73,7 +129,7 @@ fn world() -> World {
     ask(&mut world, Request::CreateGroup { id: GROUP, name: "lights".into() });
     ask(&mut world, Request::Import(inventory));
     ask(&mut world, Request::OpenWindow { until: Instant::from_secs(3000) });
-    for station in world.honest().filter(|station| *station != LATE) {
+    for station in world.honest().filter(|station| ![LATE, NEWCOMER].contains(station)) {
         world.power_on(station);
         run(&mut world, 8);
     }
@@ -101,11 +157,44 @@ fn read_and_command(world: &mut World) {
     run(world, 5);
 }
 
-fn restart(world: &mut World) {
-    world.power_off(RELAY);
+fn restart(world: &mut World, station: StationId) {
+    world.power_off(station);
     run(world, 2);
-    world.power_on(RELAY);
+    world.power_on(station);
+}
+
+/// It commands its group before it has a session again, under the SenderID that it had.
+fn restart_switch(world: &mut World) {
+    for on in [false, true] {
+        restart(world, SWITCH);
+        run(world, 4);
+        world.press(SWITCH, on);
+        run(world, 20);
+    }
+}
+
+fn restart_relay(world: &mut World) {
+    restart(world, RELAY);
     run(world, 20);
+}
+
+/// Somebody in the building's network poses as the manager and has a relay address a device of his choice.
+fn forge_envelope(world: &mut World) {
+    let header = [&[1, 0, 0xf0, 0xbc][..], &Iid::from(eui64(0xee)).0, &[0; 8]].concat();
+    let content = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut payload = [0; 64];
+    let envelope = Envelope { header: &header, content: &content };
+    let len = envelope.emit(&mut payload).expect("room");
+    let short = ShortAddr::new(1).expect("not reserved");
+    let dst = Iid::from(short).under(world.manager().domain().config().mesh_prefix);
+    world.from_building(packet(&Datagram {
+        src: MANAGER_ADDR,
+        dst,
+        src_port: MANAGER_RELAY_PORT,
+        dst_port: JOIN_PORT,
+        payload: &payload[..len],
+    }));
+    run(world, 2);
 }
 
 /// After the restart: who lost its power knows no counters, and takes from each neighbour what was
@@ -117,17 +206,41 @@ fn intrude(world: &mut World) {
     run(world, 10);
 }
 
+/// A flash that takes no more writes has nothing reserved: who wakes up with it must keep silent.
+fn wear_out(world: &mut World) {
+    world.endure(RELAY, 0);
+    restart(world, RELAY);
+    run(world, 20);
+    world.endure(RELAY, u64::MAX);
+    restart(world, RELAY);
+    run(world, 60);
+}
+
+/// While the change of keys waits for the switch, whoever is revoked tries to get in with the old one.
 fn revoke(world: &mut World) {
+    world.power_off(SWITCH);
     ask(world, Request::Revoke { eui64: eui64(4) });
+    run(world, 3);
+    restart(world, LATE);
+    run(world, 15);
+    world.power_on(SWITCH);
     let effective = |world: &World| {
         let revocation = world.checkers().revocation();
         revocation.and_then(|it| it.effective_at).is_some_and(|at| world.now() >= at)
     };
-    world.run_until(Duration::from_secs(90), effective);
+    world.run_until(Duration::from_secs(120), effective);
     world.press(SWITCH, false);
-    run(world, 5);
-    world.forge_group_records();
     run(world, 40);
+}
+
+fn join_newcomer(world: &mut World) {
+    world.power_on(NEWCOMER);
+    run(world, 20);
+}
+
+/// Whoever missed the new key, and whoever was revoked, has long noticed.
+fn linger(world: &mut World) {
+    run(world, 180);
 }
 
 /// What is found until something is that `expected` names, or until the end.
@@ -149,8 +262,9 @@ fn findings(planted: Option<Fault>, expected: fn(&Found) -> bool) -> (World, Vec
 
 fn check(planted: Fault, expected: fn(&Found) -> bool) {
     let (_, findings) = findings(Some(planted), expected);
-    let found = findings.iter().any(|finding| expected(&finding.fault));
-    assert!(found, "{planted:?} was planted and not found, only {findings:?}");
+    let found = findings.iter().find(|finding| expected(&finding.fault));
+    let found = found.unwrap_or_else(|| panic!("{planted:?} was not found, only {findings:?}"));
+    println!("{planted:?}: {found}");
 }
 
 #[test]
@@ -219,4 +333,127 @@ fn a_border_router_that_keeps_a_registration() {
 #[test]
 fn a_record_number_used_twice() {
     check(Fault::RecordSequenceRepeats, |found| matches!(found, Found::RecordNumberReused { .. }));
+}
+
+#[test]
+fn a_forger_that_moves_a_counter() {
+    check(Fault::ForgerMovesCounter, |found| matches!(found, Found::FreshFrameRefused { .. }));
+}
+
+#[test]
+fn a_counter_that_is_not_reserved() {
+    check(Fault::CounterUnreserved, |found| matches!(found, Found::CounterNotReserved { .. }));
+}
+
+#[test]
+fn a_hop_limit_that_stays() {
+    check(Fault::HopLimitKept, |found| matches!(found, Found::HopNotCounted { .. }));
+}
+
+#[test]
+fn a_seed_that_begins_anew() {
+    check(Fault::MplSequenceRepeats, |found| matches!(found, Found::MplSequenceReused { .. }));
+}
+
+#[test]
+fn a_registration_of_whoever_asks() {
+    check(Fault::RegistrationUnchecked, |found| matches!(found, Found::StrangerRegistered { .. }));
+}
+
+#[test]
+fn a_hello_without_cookie_that_is_answered() {
+    check(Fault::CookieUnchecked, |found| matches!(found, Found::HelloAnswered { .. }));
+}
+
+#[test]
+fn a_record_in_clear() {
+    check(Fault::CipherSkipped, |found| matches!(found, Found::SecretInClear));
+}
+
+#[test]
+fn a_group_sequence_that_begins_anew() {
+    check(Fault::GroupSequenceRepeats, |found| matches!(found, Found::GroupNumberReused { .. }));
+}
+
+#[test]
+fn a_group_record_opened_again() {
+    check(Fault::GroupReplayAccepted, |found| matches!(found, Found::GroupReplayOpened { .. }));
+}
+
+#[test]
+fn an_old_epoch_that_goes_on_opening() {
+    check(Fault::OldEpochKept, |found| matches!(found, Found::RevokedGroupAccepted { .. }));
+}
+
+#[test]
+fn a_sender_id_given_twice() {
+    check(Fault::SenderIdShared, |found| matches!(found, Found::SenderIdShared { .. }));
+}
+
+#[test]
+fn an_address_given_twice() {
+    check(Fault::AddressShared, |found| matches!(found, Found::AddressShared { .. }));
+}
+
+#[test]
+fn a_revocation_that_forgets_the_device() {
+    check(Fault::RevokedForgotten, |found| matches!(found, Found::RevokedReadmitted { .. }));
+}
+
+#[test]
+fn keys_in_force_before_flash_has_them() {
+    check(Fault::KeysUnstored, |found| matches!(found, Found::KeysNotStored { .. }));
+}
+
+#[test]
+fn a_switch_of_keys_that_is_not_followed() {
+    check(Fault::SwitchIgnored, |found| matches!(found, Found::KeyNotCurrent { .. }));
+}
+
+#[test]
+fn an_envelope_of_somebody_else() {
+    check(Fault::EnvelopeUnchecked, |found| matches!(found, Found::UnheardAddressed { .. }));
+}
+
+/// Everybody is installed at once, while `planted` is.
+fn crowd(planted: Option<Fault>, disasters: Vec<Disaster>) -> Outcome {
+    let gap = Duration::from_millis(10);
+    let mut scenario =
+        Scenario::installed(40, 5, gap, Duration::from_secs(600)).expect("a building for 40");
+    scenario.disasters = disasters;
+    scenario.expectations = vec![Expectation::Converged { within: Duration::from_secs(90) }];
+    plant(planted);
+    let outcome = Run::new(&scenario, 1, RunOptions::default()).perform();
+    plant(None);
+    outcome
+}
+
+/// The border router is away for some minutes, and nobody can join.
+fn router_away() -> Vec<Disaster> {
+    let (at, lasts) = (Instant::from_secs(1), Duration::from_secs(240));
+    vec![Disaster { at, lasts, what: Trouble::NoPower(StationId(0)) }]
+}
+
+#[test]
+fn a_crowd_joins_where_nothing_is_planted() {
+    for disasters in [Vec::new(), router_away()] {
+        let outcome = crowd(None, disasters);
+        assert!(outcome.is_good(), "{:?} {:?}", outcome.findings, outcome.failures);
+    }
+}
+
+#[test]
+fn fragments_of_two_datagrams_put_together() {
+    let findings = crowd(Some(Fault::FragmentsMixed), Vec::new()).findings;
+    let found = findings
+        .iter()
+        .find(|it| matches!(it.fault, Found::HonestMalformed { .. } | Found::DatagramMalformed));
+    println!("FragmentsMixed: {}", found.unwrap_or_else(|| panic!("{findings:?}")));
+}
+
+#[test]
+fn pauses_without_an_end() {
+    let outcome = crowd(Some(Fault::PausesUnbounded), router_away());
+    assert!(!outcome.failures.is_empty(), "everybody is in: {outcome:?}");
+    println!("PausesUnbounded: {}", outcome.failures[0]);
 }

@@ -57,7 +57,7 @@ fn world(seed: u64, on: &[StationId]) -> World {
     building.floors.clear();
     building.groups.clear();
     building.propagation.shadowing_db = 0.0;
-    building.border_router = place(ROUTER, 0.0, 0.0);
+    building.border_routers = vec![place(ROUTER, 0.0, 0.0)];
     building.devices =
         LINE.into_iter().map(|station| place(station, f64::from(station.0), 0.0)).collect();
     building.devices.push(place(FIFTH, 1.0, 2.0));

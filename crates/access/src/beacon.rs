@@ -3,12 +3,15 @@
 //! ```text
 //! version8 = 1 | flags8 (bit 0: joining is open) | domain hint 4 | DAGRank8 | load8
 //! ```
-//! A beacon is not secured: it chooses whom to try first, and nothing else may depend on it.
+//! A beacon is not secured: it chooses whom to try first and how soon to repeat the first hello to it, and
+//! nothing else may depend on it.
 
 /// The version this code speaks.
 pub const BEACON_VERSION: u8 = 1;
 /// Octets of the payload; a longer one is read as far as this version knows.
 pub const BEACON_OCTETS: usize = 8;
+/// From this load on a relay is in a crowd: it may drop who speaks for the first time.
+pub const CROWD_LOAD_MIN: u8 = 128;
 const FLAG_JOIN_OPEN: u8 = 0x01;
 
 /// The payload of a beacon.

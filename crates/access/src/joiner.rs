@@ -11,6 +11,7 @@
 //! handshakes, because the manager tells sessions apart by it; no two handshakes share a random.
 
 use crate::JOIN_DATAGRAM_OCTETS_MAX;
+use crate::beacon::CROWD_LOAD_MIN;
 use crate::candidates::{Candidate, Candidates};
 use heapless::{Deque, Vec};
 use lowgate_amikey::{KeyError, Message, Messages, MsgId, emit_all};
@@ -19,7 +20,8 @@ use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, KeyLog, Psk,
     RecordDrop, Retransmission, SendRefused,
 };
-use lowgate_units::{Duration, Eui64, Instant, Prng};
+use lowgate_units::planted::{Fault, planted};
+use lowgate_units::{Duration, Eui64, Instant, List, Prng};
 
 /// Beacons are collected for so long after a request.
 pub const SCAN: Duration = Duration::from_millis(350);
@@ -52,11 +54,14 @@ const CONFIRMED_MAX: usize = 12;
 const STORING_MAX: usize = 4;
 /// Before anything is known of the mesh: a relay in the middle of a building.
 const HOPS_ASSUMED: u8 = 3;
+/// A relay in a crowd passes who speaks again before who never did, so it is not given the time of a long way
+/// before the first repetition.
+const HOPS_IN_CROWD: u8 = 1;
 
 /// One record's plaintext.
-pub type Content = Vec<u8, CONTENT_OCTETS_MAX>;
+pub type Content = List<u8, CONTENT_OCTETS_MAX>;
 /// One DTLS datagram.
-pub type Datagram = Vec<u8, JOIN_DATAGRAM_OCTETS_MAX>;
+pub type Datagram = List<u8, JOIN_DATAGRAM_OCTETS_MAX>;
 
 /// Who the device is and what it asks for.
 #[derive(Clone)]
@@ -319,7 +324,7 @@ impl Joiner {
             JoinerInput::StartDirect => {
                 self.end_session();
                 self.direct = true;
-                self.handshake(now, Path::Direct);
+                self.handshake(now, Path::Direct, HOPS_ASSUMED);
             }
             JoinerInput::BeaconHeard(candidate) => {
                 if matches!(self.state, State::Scanning { .. }) && candidate.beacon.join_open {
@@ -367,10 +372,9 @@ impl Joiner {
             return Err(SendRefused::QueueFull);
         }
         let client = self.client.as_mut().ok_or(SendRefused::NotEstablished)?;
-        let mut octets = Datagram::new();
-        octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");
-        let len = client.send(content_type, content, &mut octets)?;
-        octets.truncate(len);
+        let mut buffer = [0; JOIN_DATAGRAM_OCTETS_MAX];
+        let len = client.send(content_type, content, &mut buffer)?;
+        let octets = first(&buffer, len);
         self.push(JoinerOutput::Datagram { path, octets });
         Ok(())
     }
@@ -393,7 +397,7 @@ impl Joiner {
         self.push(JoinerOutput::RequestBeacons);
     }
 
-    fn handshake(&mut self, now: Instant, path: Path) {
+    fn handshake(&mut self, now: Instant, path: Path, hops: u8) {
         self.handshakes += 1;
         let random =
             hmac_sha256(self.seed.expose(), &[b"client random", &self.handshakes.to_be_bytes()]);
@@ -404,7 +408,7 @@ impl Joiner {
             connection_id: true,
             extended_master_secret: true,
             datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
-            retransmission: Retransmission::Adaptive { hops: HOPS_ASSUMED },
+            retransmission: Retransmission::Adaptive { hops },
             key_log: self.config.key_log,
         };
         let prng = Prng::new(self.prng.next_u64());
@@ -426,7 +430,9 @@ impl Joiner {
     fn next_relay(&mut self, now: Instant) {
         if let Some(candidate) = self.candidates.take_best() {
             self.push(JoinerOutput::Tune(candidate));
-            self.handshake(now, Path::Relay(candidate.relay));
+            let in_crowd = candidate.beacon.load >= CROWD_LOAD_MIN;
+            let hops = if in_crowd { HOPS_IN_CROWD } else { HOPS_ASSUMED };
+            self.handshake(now, Path::Relay(candidate.relay), hops);
             return;
         }
         // Relays that failed may have failed for a reason that passes: they get another chance,
@@ -443,6 +449,7 @@ impl Joiner {
 
     /// Doubles with each attempt in vain, less up to a quarter so that devices fall out of step.
     fn pause(&mut self, longest: Duration) -> Duration {
+        let longest = if planted(Fault::PausesUnbounded) { Duration::MAX } else { longest };
         let pause = REST_MIN.saturating_mul(1 << self.vain.min(12)).min(longest);
         self.vain = self.vain.saturating_add(1);
         let spread = u64::try_from(pause.as_micros() / 4).unwrap_or(u64::MAX);
@@ -564,7 +571,7 @@ impl Joiner {
                 self.fail(now, path, Failure::KeysTimeout);
             }
             State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
-                self.handshake(now, Path::Direct);
+                self.handshake(now, Path::Direct, HOPS_ASSUMED);
             }
             State::Member { path: Path::Direct } if now >= self.greet_at => {
                 self.greet_later(now);
@@ -604,11 +611,10 @@ impl Joiner {
             self.client_until = Instant::FAR_FUTURE;
             return false;
         };
-        let mut octets = Datagram::new();
-        octets.resize_default(JOIN_DATAGRAM_OCTETS_MAX).expect("its own capacity");
-        match client.poll(now, &mut octets) {
+        let mut buffer = [0; JOIN_DATAGRAM_OCTETS_MAX];
+        match client.poll(now, &mut buffer) {
             ClientOutput::Transmit { len } => {
-                octets.truncate(len);
+                let octets = first(&buffer, len);
                 self.push(JoinerOutput::Datagram { path, octets });
             }
             ClientOutput::KeyLog(log) => self.event(JoinerEvent::KeyLog(log)),
@@ -617,11 +623,11 @@ impl Joiner {
                 self.event(JoinerEvent::Authenticated(path));
             }
             ClientOutput::Received { content_type, len } => {
-                octets.truncate(len);
+                let content = first(&buffer, len);
                 match content_type {
-                    ContentType::ApplicationData => self.push(JoinerOutput::Application(octets)),
+                    ContentType::ApplicationData => self.push(JoinerOutput::Application(content)),
                     ContentType::KeyData | ContentType::KeyParameters => {
-                        self.messages(now, path, octets);
+                        self.messages(now, path, content);
                     }
                 }
             }
@@ -713,4 +719,9 @@ impl Joiner {
         // Without a session there is nobody to tell; the manager asks again in the next one.
         let _ = self.seal(ContentType::KeyParameters, &content[..len]);
     }
+}
+
+/// The octets that were written to a buffer.
+fn first(buffer: &[u8; JOIN_DATAGRAM_OCTETS_MAX], len: usize) -> Datagram {
+    List::from_slice(&buffer[..len]).expect("no more than the buffer has")
 }

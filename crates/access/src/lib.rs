@@ -6,7 +6,7 @@
 //! says of itself, [`rate`] the bound on what strangers may cause; [`admitted`] is what the manager tells
 //! the border router of the outcome, [`group_command`] what it has it send to groups.
 //!
-//! **Invariant:** the relay keeps no state per joiner, and nothing here allocates.
+//! **Invariant:** the relay needs no state of a joiner to answer it, and nothing here allocates.
 
 pub mod admitted;
 pub mod beacon;

@@ -2,12 +2,21 @@
 //!
 //! Stateless: all it must know to answer travels in a header that it alone can make. The header is
 //! the same octets for every datagram of one joiner, because the manager tells sessions apart by it.
-//! It remembers whom it heard lately, for the rate alone: who speaks for the second time does not share
-//! with those who never do, nor one joiner its part with another.
 //!
 //! ```text
 //! gen8 | ifindex8 | port16 | IID64 | HMAC64
 //! ```
+//!
+//! It remembers whom it heard lately, for the rate alone, since names cost nothing on the air. Of the join rate
+//!
+//! - each joiner whom the domain manager answered has up to half, and nobody else's part;
+//! - all that were heard before and not answered have half together;
+//! - all that were never heard have an eighth together, besides.
+//!
+//! So whoever makes up names gets an eighth of the rate into the mesh; if each of them speaks again, five
+//! eighths, and a joiner needs more repetitions; but one that was answered keeps its place while fewer than
+//! [`ANSWERED_MAX`] others are answered between two of its flights. That is no proof of anything: what an
+//! attacker hears on the air it can answer too, and then the rate as a whole is the bound.
 //!
 //! **Invariant:** only a datagram that obeys the drop rule of figure 2 of the design (link-local,
 //! hop limit 255, to the join port, within size and rate) goes on, only to the domain manager; only
@@ -17,6 +26,7 @@ use crate::jpy::{self, Envelope, EnvelopeDrop};
 use crate::rate::OctetBucket;
 use crate::{JOIN_DATAGRAM_OCTETS_MAX, JOIN_PORT};
 use lowgate_crypto::{Key128, hkdf_sha256, hmac_sha256, tags_match};
+use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Eui64, Iid, Instant, Ipv6Addr};
 
 /// Octets of this relay's header.
@@ -27,12 +37,16 @@ pub const ENVELOPE_OCTETS_MAX: usize =
 /// What may pass at once before the rate holds.
 pub const BURST_OCTETS: u32 = 1536;
 
-/// Joiners whose rates are told apart: those whom a flood makes new, for some seconds.
-pub const JOINERS_MAX: usize = 32;
+/// Names remembered that the domain manager has not answered.
+pub const HEARD_MAX: usize = 32;
+/// Joiners whose rates are told apart: those whom the domain manager answered last.
+pub const ANSWERED_MAX: usize = 32;
 /// Of the rate, what all that were never heard before may use.
 const NEWCOMERS_SHARE: u32 = 8;
-/// Of the rate, what one that was heard before may use.
-const JOINER_SHARE: u32 = 2;
+/// Of the rate, what all may use that were heard before and not answered.
+const RETURNING_SHARE: u32 = 2;
+/// Of the rate, what one may use that was answered.
+const ANSWERED_SHARE: u32 = 2;
 
 const MAC_AT: usize = HEADER_OCTETS - 8;
 /// A device has one radio interface.
@@ -68,10 +82,14 @@ pub struct Relay {
     generation: u8,
     octets_per_s: u32,
     newcomers: OctetBucket,
+    returning: OctetBucket,
+    /// All but the newcomers.
     upward: OctetBucket,
     downward: OctetBucket,
+    /// Not answered; the one that was silent for longest first.
+    heard: heapless::Vec<Iid, HEARD_MAX>,
     /// The one that was silent for longest first.
-    heard: heapless::Vec<(Iid, OctetBucket), JOINERS_MAX>,
+    answered: heapless::Vec<(Iid, OctetBucket), ANSWERED_MAX>,
 }
 
 /// A datagram that came without link-layer security.
@@ -130,26 +148,35 @@ impl Relay {
     pub fn new(now: Instant, secret: &[u8; 16], eui64: Eui64, octets_per_s: u32) -> Self {
         let mut key = [0; 16];
         hkdf_sha256(b"", secret, &[b"lowgate relay header v1", &eui64.0], &mut key);
-        let bucket = OctetBucket::new(now, octets_per_s, BURST_OCTETS);
-        let (upward, downward) = (bucket.clone(), bucket);
-        let newcomers = OctetBucket::new(now, octets_per_s / NEWCOMERS_SHARE, BURST_OCTETS);
-        let (generation, heard) = (1, heapless::Vec::new());
-        let key = Key128::new(key);
-        Self { key, generation, octets_per_s, newcomers, upward, downward, heard }
+        let bucket = |share| OctetBucket::new(now, octets_per_s / share, BURST_OCTETS);
+        Self {
+            key: Key128::new(key),
+            generation: 1,
+            octets_per_s,
+            newcomers: bucket(NEWCOMERS_SHARE),
+            returning: bucket(RETURNING_SHARE),
+            upward: bucket(1),
+            downward: bucket(1),
+            heard: heapless::Vec::new(),
+            answered: heapless::Vec::new(),
+        }
     }
 
     /// The join rate of the latest configuration; zero closes this relay.
     pub fn set_rate(&mut self, now: Instant, octets_per_s: u32) {
         self.octets_per_s = octets_per_s;
-        self.heard.clear();
         self.newcomers.set_rate(now, octets_per_s / NEWCOMERS_SHARE);
+        self.returning.set_rate(now, octets_per_s / RETURNING_SHARE);
+        for (_, own) in &mut self.answered {
+            own.set_rate(now, octets_per_s / ANSWERED_SHARE);
+        }
         self.upward.set_rate(now, octets_per_s);
         self.downward.set_rate(now, octets_per_s);
     }
 
-    /// How busy this relay is, for its beacon: 0 to 255.
-    pub fn load(&self) -> u8 {
-        u8::MAX - self.upward.fullness()
+    /// How busy this relay is, for its beacon: 0 to 255. It is so, too, if only a newcomer would notice.
+    pub fn load(&mut self, now: Instant) -> u8 {
+        u8::MAX - self.upward.fullness(now).min(self.newcomers.fullness(now))
     }
 
     /// Wraps a joiner's datagram for the domain manager; the envelope's length in `out`.
@@ -192,24 +219,28 @@ impl Relay {
     }
 
     fn within_rate(&mut self, now: Instant, joiner: Iid, octets: usize) -> bool {
-        let known = self.heard.iter().position(|(heard, _)| *heard == joiner);
-        let known = known.map(|at| self.heard.remove(at));
-        let is_new = known.is_none();
-        let (_, mut own) = known.unwrap_or_else(|| {
-            let rate = self.octets_per_s / JOINER_SHARE;
-            (joiner, OctetBucket::new(now, rate, BURST_OCTETS))
-        });
-        let passes = if is_new {
-            self.newcomers.take(now, octets)
-        } else {
-            own.take(now, octets) && self.upward.take(now, octets)
-        };
-        if self.heard.is_full() {
-            self.heard.remove(0);
+        if let Some(at) = self.answered.iter().position(|(answered, _)| *answered == joiner) {
+            let (_, mut own) = self.answered.remove(at);
+            let passes = own.take(now, octets) && self.upward.take(now, octets);
+            push_latest(&mut self.answered, (joiner, own));
+            return passes;
         }
-        // Infallible: there is room now.
-        let _ = self.heard.push((joiner, own));
-        passes
+        let known = self.heard.iter().position(|heard| *heard == joiner);
+        known.map(|at| self.heard.remove(at));
+        push_latest(&mut self.heard, joiner);
+        match known {
+            Some(_) => self.returning.take(now, octets) && self.upward.take(now, octets),
+            None => self.newcomers.take(now, octets),
+        }
+    }
+
+    /// The domain manager answered this one, so it is not lost among those that it never will.
+    fn answered(&mut self, now: Instant, joiner: Iid) {
+        if self.answered.iter().all(|(answered, _)| *answered != joiner) {
+            self.heard.retain(|heard| *heard != joiner);
+            let own = OctetBucket::new(now, self.octets_per_s / ANSWERED_SHARE, BURST_OCTETS);
+            push_latest(&mut self.answered, (joiner, own));
+        }
     }
 
     /// Opens an envelope from the domain manager. The caller has checked that it came secured and
@@ -227,9 +258,11 @@ impl Relay {
         let HeaderFields { generation, interface, port: dst_port, joiner } = fields;
         let own = self.header(joiner, dst_port);
         let authentic = tags_match(&own[MAC_AT..], &envelope.header[MAC_AT..]);
+        let authentic = authentic || planted(Fault::EnvelopeUnchecked);
         if generation != self.generation || interface != INTERFACE || !authentic {
             return Err(RelayDrop::ForeignHeader);
         }
+        self.answered(now, joiner);
         if envelope.content.len() > JOIN_DATAGRAM_OCTETS_MAX {
             return Err(RelayDrop::Size);
         }
@@ -251,6 +284,15 @@ impl Relay {
     }
 }
 
+/// The one that was silent for longest leaves a full table.
+fn push_latest<T, const N: usize>(table: &mut heapless::Vec<T, N>, latest: T) {
+    if table.is_full() {
+        table.remove(0);
+    }
+    // Infallible: there is room now.
+    let _ = table.push(latest);
+}
+
 /// RFC 7983 section 7, and the versions of RFC 6347 section 4.1.
 fn is_dtls(datagram: &[u8]) -> bool {
     matches!(datagram, [20..=63, 0xfe, 0xfd | 0xff, ..])
@@ -260,6 +302,7 @@ fn is_dtls(datagram: &[u8]) -> bool {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::beacon::CROWD_LOAD_MIN;
     use lowgate_testkit::to_hex;
     use proptest::prelude::*;
     use std::vec::Vec;
@@ -268,6 +311,9 @@ mod tests {
     const STRANGER: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 1]);
 
     const HELLO: &[u8] = &[22, 0xfe, 0xfd];
+
+    /// Datagrams of 256 octets that one bucket lets pass at once: the last one leaves less than the largest.
+    const BURST_PASSES: usize = 1 + (BURST_OCTETS as usize - JOIN_DATAGRAM_OCTETS_MAX) / 256;
 
     fn relay() -> Relay {
         Relay::new(Instant::ZERO, &[7; 16], OWN, 1000)
@@ -336,22 +382,56 @@ mod tests {
         let (mut relay, payload) = (relay(), padded(256));
         let passed = (0..100).filter(|_| wrap(&mut relay, datagram(&payload)).is_ok()).count();
         // The first as a newcomer's.
-        assert_eq!(passed, 1 + BURST_OCTETS as usize / 256);
+        assert_eq!(passed, 1 + BURST_PASSES);
+    }
+
+    /// From the one of this number in a crowd.
+    fn of_crowd(n: u16, payload: &[u8]) -> FromJoiner<'_> {
+        let [high, low] = n.to_be_bytes();
+        let src = Iid::from(Eui64([2, 0, 0, 0, 0, 1, high, low])).link_local();
+        FromJoiner { src, ..datagram(payload) }
     }
 
     #[test]
     fn a_crowd_that_speaks_once_leaves_room_for_who_speaks_again() {
         let (mut relay, payload) = (relay(), padded(256));
-        let stranger = |n: u16| {
-            let [high, low] = n.to_be_bytes();
-            let src = Iid::from(Eui64([2, 0, 0, 0, 0, 1, high, low])).link_local();
-            FromJoiner { src, ..datagram(&payload) }
-        };
-        let passed = (0..1000).filter(|n| wrap(&mut relay, stranger(*n)).is_ok()).count();
-        assert_eq!(passed, BURST_OCTETS as usize / 256);
+        assert_eq!(relay.load(Instant::ZERO), 0);
+        let passed = (0..1000).filter(|n| wrap(&mut relay, of_crowd(*n, &payload)).is_ok()).count();
+        assert_eq!(passed, BURST_PASSES);
+        assert!(relay.load(Instant::ZERO) >= CROWD_LOAD_MIN, "a joiner is told");
         assert_eq!(wrap(&mut relay, datagram(&payload)), Err(RelayDrop::Rate), "a newcomer");
         assert!(wrap(&mut relay, datagram(&payload)).is_ok(), "no longer one");
-        assert_eq!(relay.heard.len(), JOINERS_MAX);
+        assert_eq!(relay.heard.len(), HEARD_MAX);
+    }
+
+    #[test]
+    fn a_crowd_that_speaks_again_leaves_room_for_who_was_answered() {
+        let (mut relay, payload) = (relay(), padded(256));
+        let envelope = wrap(&mut relay, datagram(HELLO)).expect("within the rule");
+        relay.unwrap(Instant::ZERO, &envelope).expect("own header");
+        let twice = (0..2000).map(|n| n / 2);
+        let passed = twice.filter(|n| wrap(&mut relay, of_crowd(*n, &payload)).is_ok()).count();
+        assert_eq!(passed, 2 * BURST_PASSES, "of newcomers, and of those that return");
+        let second = Instant::from_secs(1);
+        let own = Iid::from(OWN).link_local();
+        let mut wrap = |joiner| relay.wrap(second, own, joiner, &mut [0; ENVELOPE_OCTETS_MAX]);
+        assert!(wrap(of_crowd(1, &payload)).is_err(), "forgotten, and a newcomer");
+        assert!((2000..3000).filter(|n| wrap(of_crowd(n / 2, &payload)).is_ok()).count() < 4);
+        assert!(wrap(datagram(&payload)).is_ok(), "answered, and not forgotten");
+    }
+
+    #[test]
+    fn answers_are_remembered_of_the_latest() {
+        let mut relay = relay();
+        for n in 0..100 {
+            let header = relay.header(Iid::of(of_crowd(n, HELLO).src), 61628);
+            let envelope = Envelope { header: &header, content: HELLO };
+            let mut octets = [0; ENVELOPE_OCTETS_MAX];
+            let len = envelope.emit(&mut octets).expect("room for it");
+            relay.unwrap(Instant::ZERO, &octets[..len]).expect("own header");
+        }
+        let answered = relay.answered.iter().map(|(joiner, _)| *joiner);
+        assert!(answered.eq((68..100).map(|n| Iid::of(of_crowd(n, HELLO).src))));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the border router's work costs, against who else does such work, in the same run. `cargo xtask
-//! bench forward` builds it, sees to the programs that it needs, and runs it.
+//! What the border router's work costs, and how fast the simulator is, against who else does such work, in
+//! the same run. `cargo xtask bench` builds it, sees to the programs that it needs, and runs it.
 //!
 //! **Invariant:** a figure is of a real core or of a real peer; what nothing here can measure is `null`.
 
@@ -9,6 +9,7 @@ mod kernel;
 mod report;
 mod rig;
 mod rounds;
+mod sim;
 mod traffic;
 
 use ccm::Case;
@@ -23,7 +24,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use traffic::{Came, Edge, Load};
 
-const USAGE: &str = "lowgate-bench forward --json FILE";
+const USAGE: &str =
+    "lowgate-bench forward --json FILE, or lowgate-bench sim --ns3 PROGRAM --json FILE";
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -51,10 +53,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["forward", "--json", file] => forward(Path::new(file)),
+        ["sim", "--ns3", program, "--json", file] => sim::compare(program, Path::new(file)),
         // What it runs of itself, under others' eyes.
         ["load", name, prepared, count] => load(name, prepared, count),
         ["ccm", name, count] => frames(name, count),
         ["send", to, octets, count, rounds] => send(to, octets, count, rounds),
+        ["blocks", layers, nodes] => sim::blocks(layers, nodes),
         ["sink"] => kernel::sink().map_err(|fault| fault.to_string()),
         _ => Err(format!("usage: {USAGE}")),
     };

@@ -95,7 +95,7 @@ impl Rig {
             prefix: domain.config().mesh_prefix,
             short: lowgate_manager::BORDER_ROUTER_SHORT,
             pan_id: domain.config().pan_id,
-            link_key: domain.link_key().clone(),
+            link_key: domain.founding_pan().link_key.clone(),
             routing_option,
         }
     }
@@ -209,7 +209,7 @@ impl Site {
         building.floors.clear();
         building.groups.clear();
         building.propagation.shadowing_db = 0.0;
-        building.border_router = place(0);
+        building.border_routers = vec![place(0)];
         building.devices = (1..=HOPS).map(place).collect();
         let inventory: Vec<DeviceRecord> = (0..=HOPS).map(record).collect();
         let config = WorldConfig { root: Root::CoProcessor, ..WorldConfig::new(SEED) };
@@ -217,7 +217,7 @@ impl Site {
         let store = Box::<MemoryStore>::default();
         let world = World::new(config, building, &inventory, Vec::new(), store);
         let mut entropy = SeededEntropy::new(SEED);
-        let new = NewDomain { channel, mesh_prefix: None, manager_addr: MANAGER_ADDR };
+        let new = NewDomain::new(channel, MANAGER_ADDR);
         let config = ManagerConfig::new(&SoftCcm);
         let manager = Manager::found(config, new, Prng::new(SEED), &mut entropy);
         let router = router(channel, &mut entropy);

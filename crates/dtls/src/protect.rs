@@ -148,6 +148,7 @@ impl WriteKeys {
         let nonce = number(EPOCH, seq).to_be_bytes();
         explicit.copy_from_slice(&nonce);
         let aad = Aad::new(outer, number(EPOCH, seq), cid, inner.len());
+        let inner = if planted(Fault::CipherSkipped) { &mut inner[..0] } else { inner };
         ccm.seal(&self.keys.key, &self.keys.nonce(nonce), aad.octets(), inner, tag);
         Ok(total)
     }
@@ -199,7 +200,8 @@ impl ReadKeys {
         let mut nonce = [0; EXPLICIT_NONCE_OCTETS];
         nonce.copy_from_slice(explicit);
         let aad = Aad::new(record.outer, number(EPOCH, record.seq), record.cid, inner_len);
-        ccm.open(&self.keys.key, &self.keys.nonce(nonce), aad.octets(), inner, tag)
+        let skipped = if planted(Fault::CipherSkipped) { inner_len } else { 0 };
+        ccm.open(&self.keys.key, &self.keys.nonce(nonce), aad.octets(), &mut inner[skipped..], tag)
             .map_err(|_| RecordDrop::BadTag)?;
         // RFC 6347 section 4.1.2.6: the window MUST NOT move before the MAC was verified.
         let newest = self.window.is_newest(record.seq);

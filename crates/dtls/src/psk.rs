@@ -22,7 +22,7 @@ impl Psk {
     }
 
     /// The key itself.
-    pub(crate) fn expose(&self) -> &[u8] {
+    pub fn expose(&self) -> &[u8] {
         &self.octets.expose()[..usize::from(self.len)]
     }
 }

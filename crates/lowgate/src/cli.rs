@@ -56,7 +56,7 @@ enum Command {
         #[command(flatten)]
         journaled: commands::Journaled,
     },
-    /// A domain manager whose border router is elsewhere
+    /// A domain manager whose border routers are elsewhere
     Manager {
         #[command(flatten)]
         place: commands::Where,
@@ -144,8 +144,15 @@ enum Sim {
     Swarm(sim::SwarmOptions),
     /// Takes from a run of the swarm that fails all without which it still does
     Minimize(sim::MinimizeOptions),
+    /// A scenario from a file, with one seed or many, and what came of it
+    Run(sim::RunOptions),
     /// Does again what a daemon's journal holds, and compares what comes of it
     Replay(replay::Options),
+    /// What the simulator makes of things that are known without it
+    Report {
+        #[command(subcommand)]
+        report: sim::Report,
+    },
 }
 
 /// The whole command line, for programs that describe it.
@@ -172,8 +179,14 @@ pub fn main() -> ExitCode {
         Command::Sim { command: Sim::Minimize(options) } => {
             sim::minimize(&options, &mut std::io::stdout().lock())
         }
+        Command::Sim { command: Sim::Run(options) } => {
+            sim::run(&options, &command_line, &mut std::io::stdout().lock())
+        }
         Command::Sim { command: Sim::Replay(options) } => {
             replay::replay(&options, &mut std::io::stdout().lock())
+        }
+        Command::Sim { command: Sim::Report { report } } => {
+            sim::report(&report, &mut std::io::stdout().lock())
         }
         Command::Init { file } => commands::init(&file),
         Command::Run { place, journaled } => commands::run(&place, &journaled),

@@ -5,6 +5,7 @@
 use crate::upper::{COUNTER_BLOCK, COUNTER_LOW_WATER, KEYS_MAX};
 use lowgate_crypto::Key128;
 use lowgate_ieee802154::{FrameCounter, KeyIndex};
+use lowgate_units::planted::{Fault, planted};
 
 /// Names a place in the ring while the key there lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,9 @@ impl KeyRing {
     pub(crate) fn counters_wait(&self) -> bool {
         let active = self.active.and_then(|slot| self.keys[slot.0].as_ref());
         active.is_some_and(|key| {
-            key.next >= key.reserved && FrameCounter(key.next) != FrameCounter::EXHAUSTED
+            key.next >= key.reserved
+                && FrameCounter(key.next) != FrameCounter::EXHAUSTED
+                && !planted(Fault::CounterUnreserved)
         })
     }
 
@@ -126,7 +129,7 @@ impl KeyRing {
         if FrameCounter(key.next) == FrameCounter::EXHAUSTED {
             return Err(NoCounter::Exhausted);
         }
-        if key.next >= key.reserved {
+        if key.next >= key.reserved && !planted(Fault::CounterUnreserved) {
             return Err(NoCounter::NotReserved);
         }
         let counter = FrameCounter(key.next);

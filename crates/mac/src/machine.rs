@@ -496,6 +496,9 @@ impl Mac {
         if !fresh && !planted(Fault::ReplayAccepted) {
             return Err(FrameDrop::Replayed);
         }
+        if planted(Fault::ForgerMovesCounter) {
+            let _ = self.neighbours.heard(src, slot, aux.counter);
+        }
         let key = self.keys.key(slot).ok_or(FrameDrop::BadMic)?;
         let payload = seal::open(self.config.ccm, key, src, aux, frame)?;
         // After the tag was right: a forger must not move a counter.

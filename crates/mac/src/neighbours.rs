@@ -8,11 +8,11 @@
 use crate::keys::Slot;
 use crate::upper::{KEYS_MAX, NEIGHBOURS_MAX};
 use lowgate_ieee802154::FrameCounter;
-use lowgate_units::Eui64;
+use lowgate_units::{Eui64, List};
 
 /// The receive counters, at most [`NEIGHBOURS_MAX`] neighbours.
 pub(crate) struct Neighbours {
-    entries: heapless::Vec<Neighbour, NEIGHBOURS_MAX>,
+    entries: List<Neighbour, NEIGHBOURS_MAX>,
 }
 
 struct Neighbour {
@@ -27,7 +27,7 @@ pub(crate) struct TableFull;
 
 impl Neighbours {
     pub(crate) const fn new() -> Self {
-        Self { entries: heapless::Vec::new() }
+        Self { entries: List::new() }
     }
 
     /// Never heard before, as far as the counter tells.

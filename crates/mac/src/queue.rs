@@ -3,7 +3,7 @@
 //! **Invariant:** secured frames leave in the order they came, or their counters would not rise.
 
 use crate::upper::{Payload, QUEUE_FRAMES_MAX, Security, SendDrop};
-use lowgate_units::LinkDst;
+use lowgate_units::{LinkDst, List};
 
 /// A frame to send, not yet numbered and not yet sealed.
 #[derive(Debug)]
@@ -29,12 +29,12 @@ impl Outgoing {
 
 /// At most [`QUEUE_FRAMES_MAX`] frames.
 pub(crate) struct Queue {
-    frames: heapless::Vec<Outgoing, QUEUE_FRAMES_MAX>,
+    frames: List<Outgoing, QUEUE_FRAMES_MAX>,
 }
 
 impl Queue {
     pub(crate) const fn new() -> Self {
-        Self { frames: heapless::Vec::new() }
+        Self { frames: List::new() }
     }
 
     pub(crate) fn push(&mut self, frame: Outgoing) -> Result<(), SendDrop> {

@@ -11,7 +11,7 @@ use crate::manager::{Consequence, Manager};
 use crate::session::{Owed, Session, Stage};
 use lowgate_amikey::{GroupId, GroupRequest, KeyError, Message, MsgId, RequestFlags, Role};
 use lowgate_dtls::{CloseReason, ContentType, Peer, SessionId};
-use lowgate_units::{Entropy, Eui64, Instant};
+use lowgate_units::{Entropy, Eui64, Instant, PanId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A newcomer may come in.
@@ -37,23 +37,27 @@ impl Manager {
         // Nobody is taken out of the inventory, so that a handshake cannot end without its key.
         let Some(device) = device else { return self.server.close(now, session) };
         let eui64 = device.record.eui64;
+        let from = self.domain.pan_of(peer.addr);
         self.event(ManagerEvent::Authenticated { eui64, peer });
-        match self.authorize(now, &device, group_request, entropy) {
+        match self.authorize(now, &device, from, group_request, entropy) {
             Ok(Granted { groups, withheld, changes }) => {
                 self.end_session_of(now, eui64);
                 self.decide(&changes);
+                let admitted = self.domain.devices()[&eui64].pan();
+                let pan = admitted.expect("whoever is granted something is a member");
+                for left in [device.pan(), Some(pan)].into_iter().flatten() {
+                    self.meshes.of_pan_mut(left).rousing.found(eui64);
+                }
                 for group in withheld.iter().copied() {
                     self.event(ManagerEvent::GroupWithheld { eui64, group });
                 }
-                self.by_device.insert(eui64, session);
-                self.rousing.found(eui64);
                 self.sessions.insert(
                     session,
                     Session {
                         eui64,
+                        pan,
                         granted: groups,
                         stage: Stage::Admitting,
-                        epochs: BTreeMap::new(),
                         owes_groups: BTreeSet::new(),
                         missed_groups: BTreeSet::new(),
                         owes_leave: withheld,
@@ -61,7 +65,8 @@ impl Manager {
                         msg_id_next: MsgId(1),
                     },
                 );
-                if let Some(short) = device.admitted() {
+                // Of who moved, another event tells.
+                if let Some(short) = device.short().filter(|_| device.pan() == Some(pan)) {
                     let returned = ManagerEvent::Returned { eui64, short };
                     self.once_stored(now, Consequence::Event(returned));
                 }
@@ -74,6 +79,7 @@ impl Manager {
         &self,
         now: Instant,
         device: &Device,
+        from: Option<PanId>,
         group_request: Option<&[u8]>,
         entropy: &mut dyn Entropy,
     ) -> Result<Granted, NotAuthorized> {
@@ -89,7 +95,7 @@ impl Manager {
         let asked = request.groups.iter().map(|wish| (wish.group, wish.role)).collect();
         let groups = self.domain.granted(device, &asked);
         let withheld = asked.into_keys().filter(|id| !groups.contains_key(id)).collect();
-        let changes = self.domain.decide_admission(now, device, &groups, entropy)?;
+        let changes = self.domain.decide_admission(now, device, from, &groups, entropy)?;
         Ok(Granted { groups, withheld, changes })
     }
 
@@ -124,13 +130,15 @@ impl Manager {
 
     /// The session goes on from another address.
     pub(crate) fn moved(&mut self, now: Instant, session: SessionId, peer: Peer) {
-        let Some(state) = self.sessions.get_mut(&session) else {
+        let Some(state) = self.sessions.get(session) else {
             return self.drop_input(ManagerDrop::NoSession);
         };
-        state.heard();
-        let eui64 = state.eui64;
+        let (eui64, pan) = (state.eui64, state.pan);
+        self.sessions.edit(session, Session::heard);
         // A border router never comes by a relay: where it is heard tells nothing.
-        let from_mesh = peer.relay_header.is_empty() && self.domain.border_router() != Some(eui64);
+        let from_mesh = peer.relay_header.is_empty()
+            && self.domain.pan_of(peer.addr) == Some(pan)
+            && self.domain.pans()[&pan].border_router != Some(eui64);
         self.event(ManagerEvent::SessionMoved { eui64, peer });
         if from_mesh {
             // It is heard over the secured mesh, so it has the key and the address.
@@ -139,7 +147,7 @@ impl Manager {
     }
 
     pub(crate) fn end_session_of(&mut self, now: Instant, eui64: Eui64) {
-        if let Some(session) = self.by_device.get(&eui64).copied() {
+        if let Some(session) = self.sessions.of_device(eui64) {
             self.server.close(now, session);
             self.session_closed(now, session, CloseReason::Requested);
         }
@@ -148,10 +156,11 @@ impl Manager {
     /// A session is over, by whoever's wish.
     pub(crate) fn session_closed(&mut self, now: Instant, session: SessionId, reason: CloseReason) {
         // A refused newcomer's session never got here.
-        if let Some(Session { eui64, .. }) = self.sessions.remove(&session) {
-            self.by_device.remove(&eui64);
-            self.rousing.lost(now, eui64);
-            self.router.session_ended(session);
+        if let Some(Session { eui64, pan, granted, .. }) = self.sessions.remove(session) {
+            let mesh = self.meshes.of_pan_mut(pan);
+            mesh.rousing.lost(now, eui64);
+            mesh.router.session_ended(session);
+            granted.into_keys().for_each(|group| self.unconfirm(group, eui64));
             self.forget_peer(now, session);
             self.event(ManagerEvent::SessionEnded { eui64, reason });
         }

@@ -5,6 +5,7 @@
 
 use crate::device::DeviceRecord;
 use crate::group::{GroupEpoch, GroupRecord};
+use crate::pan::{ChannelSet, PanConfig};
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
 use lowgate_crypto::Key128;
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
@@ -12,17 +13,27 @@ use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
 /// What is fixed about a domain at its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DomainConfig {
-    /// Its PAN.
+    /// The PAN it begins with, its first border router's.
     pub pan_id: PanId,
-    /// Its channel.
+    /// That PAN's channel.
     pub channel: Channel,
-    /// The mesh's prefix, a /64.
+    /// That PAN's prefix, a /64. The other PANs have further subnets of the same /48.
     pub mesh_prefix: [u8; 8],
+    /// Where the other PANs may be besides.
+    pub further_channels: ChannelSet,
     /// Where devices reach the domain manager.
     pub manager_addr: Ipv6Addr,
 }
 
-/// A key of the link layer. The index changes with every key.
+impl DomainConfig {
+    /// The PAN that the domain begins with.
+    pub const fn founding_pan(&self) -> PanConfig {
+        let Self { pan_id, channel, mesh_prefix, .. } = *self;
+        PanConfig { pan_id, channel, mesh_prefix }
+    }
+}
+
+/// A key of a PAN's link layer. The index changes with every key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkKey {
     /// The key index on the air.
@@ -38,13 +49,27 @@ pub enum Change {
     DomainCreated {
         /// What is fixed.
         config: DomainConfig,
+        /// The link-layer key of its first PAN.
+        link_key: LinkKey,
+    },
+    /// The domain has one more PAN.
+    PanCreated {
+        /// What is fixed.
+        config: PanConfig,
         /// The link-layer key in force.
         link_key: LinkKey,
     },
     /// A link-layer key to come is known; an earlier one that never came into force is void.
-    LinkKeyStaged(LinkKey),
+    LinkKeyStaged {
+        /// Whose.
+        pan: PanId,
+        /// The key.
+        key: LinkKey,
+    },
     /// The staged key is in force; the one before it is void.
     LinkKeyActivated {
+        /// Whose.
+        pan: PanId,
         /// The staged key's index.
         index: KeyIndex,
     },
@@ -84,16 +109,29 @@ pub enum Change {
     SenderIdGiven {
         /// Which group.
         group: GroupId,
+        /// In which PAN.
+        pan: PanId,
         /// Which member.
         eui64: Eui64,
-        /// Higher than any given before in this epoch.
+        /// Higher than any given before in this epoch and PAN.
         sender_id: SenderId,
     },
     /// A device became a member.
     Admitted {
         /// Which device.
         eui64: Eui64,
-        /// Its address, for good; never anybody's before.
+        /// Of which PAN.
+        pan: PanId,
+        /// Its address there; never anybody's before.
+        short: ShortAddr,
+    },
+    /// A member is in another PAN from now on; its address in the one before stays its own.
+    Moved {
+        /// Which device.
+        eui64: Eui64,
+        /// Into which PAN.
+        pan: PanId,
+        /// Its address there; never anybody else's before.
         short: ShortAddr,
     },
     /// A device is expelled, or will never be let in.

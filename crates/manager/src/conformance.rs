@@ -2,13 +2,15 @@
 //!
 //! **Invariant:** what was committed comes back, what was not never does.
 
-use crate::change::{Batch, Change};
+use crate::change::{Batch, Change, LinkKey};
 use crate::decide::{NewDomain, found};
 use crate::device::{DevicePsk, DeviceRecord, Identity, Kind};
 use crate::domain::Domain;
 use crate::store::{Store, StoreError};
 use lowgate_amikey::{GroupId, Role};
-use lowgate_units::{Channel, Duration, Entropy, Eui64, Instant, Ipv6Addr, Prng, SeededEntropy};
+use lowgate_units::{
+    Channel, Duration, Entropy, Eui64, Instant, Ipv6Addr, PanId, Prng, SeededEntropy,
+};
 use std::collections::BTreeMap;
 
 /// Opens the same store again; what it holds is what earlier ones committed, and nothing at first.
@@ -78,9 +80,9 @@ pub fn fences_revisions(reopen: Reopen<'_>) {
 
 fn create(store: &mut dyn Store, entropy: &mut SeededEntropy) -> Domain {
     let channel = Channel::new(15).expect("in the band");
-    let created =
-        found(NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST }, entropy);
-    let changes = vec![created];
+    let further_channels = [20, 11].into_iter().filter_map(Channel::new).collect();
+    let new = NewDomain { further_channels, ..NewDomain::new(channel, Ipv6Addr::LOCALHOST) };
+    let changes = vec![found(new, entropy)];
     let domain = Domain::restore(&changes).expect("a domain begins with its creation");
     store.commit(&Batch { revision: 1, changes }).expect("the first revision");
     domain
@@ -94,7 +96,7 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         domain.devices().values().nth(nth)
     };
     let some_group = |prng: &mut Prng| GroupId(prng.below(6) as u16);
-    match prng.below(15) {
+    match prng.below(18) {
         0 => {
             let id = some_group(prng);
             domain.decide_group(id, "group", entropy).unwrap_or_default()
@@ -108,18 +110,18 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         6 => some_device(prng)
             .and_then(|device| domain.decide_revocation(device.record.eui64, entropy).ok())
             .unwrap_or_default(),
-        7 => domain
-            .staged_key()
-            .map(|key| Change::LinkKeyActivated { index: key.index })
-            .into_iter()
-            .collect(),
+        7 => {
+            let (pan, staged) = some_pan(domain, prng);
+            let index = staged.map(|key| key.index);
+            index.map(|index| Change::LinkKeyActivated { pan, index }).into_iter().collect()
+        }
         8 | 9 => some_device(prng)
             .and_then(|device| {
                 let (eui64, group) = (device.record.eui64, some_group(prng));
                 domain.decide_member_removed(group, eui64, entropy).ok()
             })
             .unwrap_or_default(),
-        10 => domain.decide_network_rekey(entropy).into_iter().collect(),
+        10 => domain.decide_network_rekey(entropy).unwrap_or_default(),
         11 => domain.decide_group_rekey(some_group(prng), entropy).unwrap_or_default(),
         12 => some_device(prng)
             .and_then(|device| {
@@ -131,10 +133,17 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         _ => some_device(prng)
             .and_then(|device| {
                 let granted = domain.granted(device, &BTreeMap::new());
-                domain.decide_admission(now, device, &granted, entropy).ok()
+                let (from, _) = some_pan(domain, prng);
+                domain.decide_admission(now, device, Some(from), &granted, entropy).ok()
             })
             .unwrap_or_default(),
     }
+}
+
+fn some_pan<'d>(domain: &'d Domain, prng: &mut Prng) -> (PanId, Option<&'d LinkKey>) {
+    let nth = prng.below(domain.pans().len() as u64) as usize;
+    let pan = domain.pans().values().nth(nth).expect("below the number of PANs");
+    (pan.config.pan_id, pan.staged_key.as_ref())
 }
 
 fn record(domain: &Domain, prng: &mut Prng) -> DeviceRecord {
@@ -191,7 +200,7 @@ mod tests {
     fn memory_store_conforms() {
         for seed in 0..60 {
             let kept = Rc::new(RefCell::new(MemoryStore::default()));
-            survives_crashes(seed, 60, &mut || Box::new(Shared(kept.clone())));
+            survives_crashes(seed, 120, &mut || Box::new(Shared(kept.clone())));
         }
         let kept = Rc::new(RefCell::new(MemoryStore::default()));
         fences_revisions(&mut || Box::new(Shared(kept.clone())));
@@ -203,7 +212,7 @@ mod tests {
         for seed in 0..60 {
             let (mut prng, mut entropy) = (Prng::new(seed), SeededEntropy::new(seed));
             let mut domain = create(&mut MemoryStore::default(), &mut entropy);
-            for _ in 0..60 {
+            for _ in 0..120 {
                 for change in decision(&domain, &mut prng, &mut entropy) {
                     domain.apply(&change).expect("a decision fits");
                     let kind = std::mem::discriminant(&change);
@@ -214,7 +223,7 @@ mod tests {
             }
         }
         // All but the first, which creates the domain.
-        assert_eq!(kinds.len(), 12);
+        assert_eq!(kinds.len(), 14);
     }
 
     #[test]
@@ -222,7 +231,7 @@ mod tests {
         for seed in 0..60 {
             let (mut prng, mut entropy) = (Prng::new(seed), SeededEntropy::new(seed));
             let mut domain = create(&mut MemoryStore::default(), &mut entropy);
-            for _ in 0..60 {
+            for _ in 0..120 {
                 for change in decision(&domain, &mut prng, &mut entropy) {
                     domain.apply(&change).expect("a decision fits");
                 }

@@ -2,7 +2,7 @@
 
 use lowgate_amikey::{GroupId, Role};
 use lowgate_crypto::Secret;
-use lowgate_units::{Eui64, ShortAddr};
+use lowgate_units::{Eui64, PanId, ShortAddr};
 use std::collections::BTreeMap;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -15,7 +15,7 @@ pub const PSK_OCTETS_MIN: usize = 16;
 pub const PSK_OCTETS_MAX: usize = 64;
 /// Octets of the longest name of a device, room or group.
 pub const LABEL_OCTETS_MAX: usize = 64;
-/// Groups one device may be in: what its tables hold. A border router is in all there are.
+/// Groups one device may be in: what its tables hold. A border router is in those of its PAN's members.
 pub const GROUPS_PER_DEVICE_MAX: usize = 4;
 
 /// The PSK identity a device presents, compared octet by octet; 1 to [`IDENTITY_OCTETS_MAX`].
@@ -124,7 +124,8 @@ pub struct DeviceRecord {
     pub name: String,
     /// Where it hangs, at most [`LABEL_OCTETS_MAX`] octets.
     pub room: String,
-    /// The groups it may be in, at most [`GROUPS_PER_DEVICE_MAX`], and as what.
+    /// The groups it may be in, at most [`GROUPS_PER_DEVICE_MAX`], and as what. A border router's follow
+    /// from who is in its PAN.
     pub groups: BTreeMap<GroupId, Role>,
 }
 
@@ -135,13 +136,15 @@ pub enum DeviceState {
     Expected,
     /// A member of the domain.
     Admitted {
-        /// Its short address, for good.
+        /// The PAN it is in.
+        pan: PanId,
+        /// Its short address there.
         short: ShortAddr,
     },
     /// Expelled; it is never admitted again.
     Revoked {
-        /// The address it had, which nobody gets again.
-        short: Option<ShortAddr>,
+        /// The PAN and the address it had, which nobody gets again.
+        last: Option<(PanId, ShortAddr)>,
     },
 }
 
@@ -166,12 +169,30 @@ pub struct Device {
 }
 
 impl Device {
-    /// Its address, while it is a member.
-    pub const fn admitted(&self) -> Option<ShortAddr> {
+    /// Its PAN, while it is a member.
+    pub const fn pan(&self) -> Option<PanId> {
         match self.state {
-            DeviceState::Admitted { short } => Some(short),
+            DeviceState::Admitted { pan, .. } => Some(pan),
             DeviceState::Expected | DeviceState::Revoked { .. } => None,
         }
+    }
+
+    /// Its address in its PAN, while it is a member.
+    pub const fn short(&self) -> Option<ShortAddr> {
+        match self.state {
+            DeviceState::Admitted { short, .. } => Some(short),
+            DeviceState::Expected | DeviceState::Revoked { .. } => None,
+        }
+    }
+
+    /// Whether it is expelled.
+    pub const fn is_revoked(&self) -> bool {
+        matches!(self.state, DeviceState::Revoked { .. })
+    }
+
+    /// Whether it is a border router.
+    pub fn is_border_router(&self) -> bool {
+        self.record.kind == Kind::BorderRouter
     }
 }
 

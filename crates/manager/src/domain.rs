@@ -5,30 +5,27 @@
 
 use crate::change::{Change, DomainConfig, LinkKey, Snapshot};
 use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
-use crate::group::{Group, GroupEpoch, GroupRecord, sender_id_after};
+use crate::group::{Group, GroupEpoch, GroupRecord, Place};
+use crate::pan::{BORDER_ROUTER_SHORT, Pan, PanConfig};
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
-use lowgate_units::{Duration, Eui64, Instant, ShortAddr};
-use std::collections::BTreeMap;
+use lowgate_units::planted::{Fault, planted};
+use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The longest join window. Also bounds the harm of a clock that stepped back over a restart.
 pub const WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The border router's short address.
-pub const BORDER_ROUTER_SHORT: ShortAddr = match ShortAddr::new(0) {
-    Some(short) => short,
-    None => unreachable!(),
-};
 
 /// One domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
     config: DomainConfig,
-    link_key: LinkKey,
-    staged: Option<LinkKey>,
+    pans: BTreeMap<PanId, Pan>,
+    by_prefix: BTreeMap<[u8; 8], PanId>,
     devices: BTreeMap<Eui64, Device>,
     identities: BTreeMap<Identity, Eui64>,
-    /// Every address but the border router's that anybody has or had.
-    shorts: BTreeMap<ShortAddr, Eui64>,
+    /// Border routers that are not revoked.
+    border_routers: BTreeSet<Eui64>,
     groups: BTreeMap<GroupId, Group>,
     window: Option<Instant>,
 }
@@ -46,15 +43,19 @@ pub enum Inconsistent {
     UnknownDevice(Eui64),
     /// The device is not in the state this change starts from.
     WrongState(Eui64),
-    /// Somebody has or had that address.
-    ShortTaken(ShortAddr),
+    /// A PAN has that number or that prefix.
+    PanTwice(PanId),
+    /// No such PAN.
+    UnknownPan(PanId),
+    /// Somebody else has or had that address there.
+    ShortTaken(PanId, ShortAddr),
     /// The group exists already, or its port is taken.
     GroupTwice(GroupId),
     /// No such group.
     UnknownGroup(GroupId),
     /// The device is in the group already, or not in it, or sends to it still.
     Membership(GroupId, Eui64),
-    /// A SenderID not above the last one given.
+    /// A SenderID not above the last one given in its PAN.
     SenderId(GroupId, SenderId),
     /// The index of a key in use, or no such staged key.
     KeyIndex(KeyIndex),
@@ -79,14 +80,15 @@ impl Domain {
         };
         let mut domain = Self {
             config: *config,
-            link_key: link_key.clone(),
-            staged: None,
+            pans: BTreeMap::new(),
+            by_prefix: BTreeMap::new(),
             devices: BTreeMap::new(),
             identities: BTreeMap::new(),
-            shorts: BTreeMap::new(),
+            border_routers: BTreeSet::new(),
             groups: BTreeMap::new(),
             window: None,
         };
+        domain.create_pan(config.founding_pan(), link_key)?;
         rest.iter().try_for_each(|change| domain.apply(change))?;
         Ok(domain)
     }
@@ -98,17 +100,19 @@ impl Domain {
     pub fn apply(&mut self, change: &Change) -> Result<(), Inconsistent> {
         match change {
             Change::DomainCreated { .. } => return Err(Inconsistent::SecondDomain),
-            Change::LinkKeyStaged(key) => self.stage(key)?,
-            Change::LinkKeyActivated { index } => self.activate(*index)?,
+            Change::PanCreated { config, link_key } => self.create_pan(*config, link_key)?,
+            Change::LinkKeyStaged { pan, key } => self.stage(*pan, key)?,
+            Change::LinkKeyActivated { pan, index } => self.activate(*pan, *index)?,
             Change::DeviceImported(record) => self.import(record)?,
             Change::GroupCreated { record, epoch } => self.create_group(record, epoch)?,
             Change::MemberAdded { group, eui64, role } => self.add(*group, *eui64, *role)?,
             Change::MemberRemoved { group, eui64 } => self.remove(*group, *eui64)?,
             Change::GroupEpochStarted { group, epoch } => self.start_epoch(*group, epoch)?,
-            Change::SenderIdGiven { group, eui64, sender_id } => {
-                self.give_sender_id(*group, *eui64, *sender_id)?;
+            Change::SenderIdGiven { group, pan, eui64, sender_id } => {
+                self.give_sender_id(*group, (*pan, *eui64), *sender_id)?;
             }
-            Change::Admitted { eui64, short } => self.admit(*eui64, *short)?,
+            Change::Admitted { eui64, pan, short } => self.admit(*eui64, *pan, *short)?,
+            Change::Moved { eui64, pan, short } => self.relocate(*eui64, *pan, *short)?,
             Change::Revoked { eui64 } => self.revoke(*eui64)?,
             Change::WindowOpened { until } => self.window = Some(*until),
             Change::WindowClosed => self.window = None,
@@ -116,18 +120,34 @@ impl Domain {
         Ok(())
     }
 
-    fn stage(&mut self, key: &LinkKey) -> Result<(), Inconsistent> {
-        let taken = |held: &LinkKey| held.index == key.index;
-        if taken(&self.link_key) || self.staged.as_ref().is_some_and(taken) {
-            return Err(Inconsistent::KeyIndex(key.index));
+    fn create_pan(&mut self, config: PanConfig, link_key: &LinkKey) -> Result<(), Inconsistent> {
+        let PanConfig { pan_id, mesh_prefix, .. } = config;
+        if self.pans.contains_key(&pan_id) || self.by_prefix.contains_key(&mesh_prefix) {
+            return Err(Inconsistent::PanTwice(pan_id));
         }
-        self.staged = Some(key.clone());
+        self.pans.insert(pan_id, Pan::new(config, link_key.clone()));
+        self.by_prefix.insert(mesh_prefix, pan_id);
         Ok(())
     }
 
-    fn activate(&mut self, index: KeyIndex) -> Result<(), Inconsistent> {
-        let staged = self.staged.take_if(|key| key.index == index);
-        self.link_key = staged.ok_or(Inconsistent::KeyIndex(index))?;
+    fn pan_mut(&mut self, pan: PanId) -> Result<&mut Pan, Inconsistent> {
+        self.pans.get_mut(&pan).ok_or(Inconsistent::UnknownPan(pan))
+    }
+
+    fn stage(&mut self, pan: PanId, key: &LinkKey) -> Result<(), Inconsistent> {
+        let pan = self.pan_mut(pan)?;
+        let taken = |held: &LinkKey| held.index == key.index;
+        if taken(&pan.link_key) || pan.staged_key.as_ref().is_some_and(taken) {
+            return Err(Inconsistent::KeyIndex(key.index));
+        }
+        pan.staged_key = Some(key.clone());
+        Ok(())
+    }
+
+    fn activate(&mut self, pan: PanId, index: KeyIndex) -> Result<(), Inconsistent> {
+        let pan = self.pan_mut(pan)?;
+        let staged = pan.staged_key.take_if(|key| key.index == index);
+        pan.link_key = staged.ok_or(Inconsistent::KeyIndex(index))?;
         Ok(())
     }
 
@@ -141,6 +161,14 @@ impl Domain {
         }
         self.identities.insert(record.identity.clone(), eui64);
         let device = Device { record: record.clone(), state: DeviceState::Expected };
+        if device.is_border_router() {
+            self.border_routers.insert(eui64);
+        }
+        for (id, role) in &record.groups {
+            if let Some(group) = self.groups.get_mut(id) {
+                group.enter(eui64, *role, device.place());
+            }
+        }
         self.devices.insert(eui64, device);
         Ok(())
     }
@@ -154,35 +182,29 @@ impl Domain {
         if port_taken || self.groups.contains_key(&record.id) {
             return Err(Inconsistent::GroupTwice(record.id));
         }
-        let group = Group {
-            record: record.clone(),
-            epoch: epoch.clone(),
-            sender_ids: BTreeMap::new(),
-            sender_id_next: Some(SenderId::MIN),
-        };
-        self.groups.insert(record.id, group);
+        self.groups.insert(record.id, Group::new(record.clone(), epoch.clone()));
         Ok(())
     }
 
     fn add(&mut self, id: GroupId, eui64: Eui64, role: Role) -> Result<(), Inconsistent> {
-        if !self.groups.contains_key(&id) {
-            return Err(Inconsistent::UnknownGroup(id));
-        }
+        let group = self.groups.get_mut(&id).ok_or(Inconsistent::UnknownGroup(id))?;
         let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
-        if device.record.groups.contains_key(&id) {
+        if device.record.groups.contains_key(&id) || device.is_revoked() {
             return Err(Inconsistent::Membership(id, eui64));
         }
         device.record.groups.insert(id, role);
+        group.enter(eui64, role, device.place());
         Ok(())
     }
 
     fn remove(&mut self, id: GroupId, eui64: Eui64) -> Result<(), Inconsistent> {
-        let group = self.groups.get(&id).ok_or(Inconsistent::UnknownGroup(id))?;
+        let group = self.groups.get_mut(&id).ok_or(Inconsistent::UnknownGroup(id))?;
         let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
-        let sends = group.sender_ids.contains_key(&eui64);
-        if sends || device.record.groups.remove(&id).is_none() {
+        let sends = group.sender_ids.keys().any(|(_, sender)| *sender == eui64);
+        if sends || device.is_revoked() || device.record.groups.remove(&id).is_none() {
             return Err(Inconsistent::Membership(id, eui64));
         }
+        group.leave(eui64, device.place());
         Ok(())
     }
 
@@ -190,56 +212,119 @@ impl Domain {
         let group = self.groups.get_mut(&id).ok_or(Inconsistent::UnknownGroup(id))?;
         group.epoch = epoch.clone();
         group.sender_ids.clear();
-        group.sender_id_next = Some(SenderId::MIN);
         Ok(())
     }
 
     fn give_sender_id(
         &mut self,
         id: GroupId,
-        eui64: Eui64,
+        (pan, eui64): (PanId, Eui64),
         n: SenderId,
     ) -> Result<(), Inconsistent> {
+        if !self.pans.contains_key(&pan) {
+            return Err(Inconsistent::UnknownPan(pan));
+        }
         let member = self.devices.get(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
         if !member.record.groups.contains_key(&id) {
-            return Err(Inconsistent::UnknownGroup(id));
+            return Err(Inconsistent::Membership(id, eui64));
         }
         let group = self.groups.get_mut(&id).ok_or(Inconsistent::UnknownGroup(id))?;
-        if group.sender_id_next.is_none_or(|next| n < next) {
+        if group.sender_ids_left(pan).all(|left| left != n) {
             return Err(Inconsistent::SenderId(id, n));
         }
-        group.sender_ids.insert(eui64, n);
-        group.sender_id_next = sender_id_after(n);
+        group.sender_ids.insert((pan, eui64), n);
         Ok(())
     }
 
-    fn admit(&mut self, eui64: Eui64, short: ShortAddr) -> Result<(), Inconsistent> {
-        let border_router = self.border_router();
-        let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
+    fn admit(&mut self, eui64: Eui64, pan: PanId, short: ShortAddr) -> Result<(), Inconsistent> {
+        let device = self.devices.get(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
         if device.state != DeviceState::Expected {
             return Err(Inconsistent::WrongState(eui64));
         }
-        let is_router = device.record.kind == Kind::BorderRouter;
-        let taken =
-            if is_router { border_router.is_some() } else { self.shorts.contains_key(&short) };
-        if taken || is_router != (short == BORDER_ROUTER_SHORT) {
-            return Err(Inconsistent::ShortTaken(short));
+        self.place(eui64, pan, short)
+    }
+
+    fn relocate(&mut self, eui64: Eui64, pan: PanId, short: ShortAddr) -> Result<(), Inconsistent> {
+        let device = self.devices.get(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
+        let Some(before) = device.pan().filter(|before| *before != pan) else {
+            return Err(Inconsistent::WrongState(eui64));
+        };
+        if device.is_border_router() {
+            return Err(Inconsistent::WrongState(eui64));
         }
-        device.state = DeviceState::Admitted { short };
-        if !is_router {
-            self.shorts.insert(short, eui64);
+        self.place(eui64, pan, short)?;
+        self.pan_mut(before)?.members.remove(&eui64);
+        Ok(())
+    }
+
+    /// The device is in that PAN under that address.
+    fn place(&mut self, eui64: Eui64, id: PanId, short: ShortAddr) -> Result<(), Inconsistent> {
+        let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
+        let pan = self.pans.get_mut(&id).ok_or(Inconsistent::UnknownPan(id))?;
+        let is_router = device.is_border_router();
+        let taken = if is_router {
+            pan.border_router.is_some()
+        } else {
+            let (had, owner) = (pan.addresses.get(&eui64), pan.shorts.get(&short));
+            had.is_some_and(|had| *had != short) || owner.is_some_and(|owner| *owner != eui64)
+        };
+        if taken || is_router != (short == BORDER_ROUTER_SHORT) {
+            return Err(Inconsistent::ShortTaken(id, short));
+        }
+        if is_router {
+            pan.border_router = Some(eui64);
+        } else {
+            pan.shorts.insert(short, eui64);
+            pan.addresses.insert(eui64, short);
+        }
+        pan.members.insert(eui64, short);
+        let before = device.place();
+        device.state = DeviceState::Admitted { pan: id, short };
+        for (group, role) in &device.record.groups {
+            if let Some(group) = self.groups.get_mut(group) {
+                group.leave(eui64, before);
+                group.enter(eui64, *role, device.place());
+            }
         }
         Ok(())
     }
 
     fn revoke(&mut self, eui64: Eui64) -> Result<(), Inconsistent> {
         let device = self.devices.get_mut(&eui64).ok_or(Inconsistent::UnknownDevice(eui64))?;
-        device.state = match device.state {
-            DeviceState::Expected => DeviceState::Revoked { short: None },
-            DeviceState::Admitted { short } => DeviceState::Revoked { short: Some(short) },
+        let last = match device.state {
+            DeviceState::Expected => None,
+            DeviceState::Admitted { pan, short } => Some((pan, short)),
             DeviceState::Revoked { .. } => return Err(Inconsistent::WrongState(eui64)),
         };
+        for group in device.record.groups.keys() {
+            if let Some(group) = self.groups.get_mut(group) {
+                group.leave(eui64, device.place());
+            }
+        }
+        device.state = DeviceState::Revoked { last };
+        if planted(Fault::RevokedForgotten) {
+            device.state = DeviceState::Expected;
+        }
+        self.border_routers.remove(&eui64);
+        if let Some(pan) = last.and_then(|(pan, _)| self.pans.get_mut(&pan)) {
+            pan.members.remove(&eui64);
+            pan.border_router = pan.border_router.filter(|router| *router != eui64);
+            if planted(Fault::AddressShared) {
+                pan.shorts.retain(|_, owner| *owner != eui64);
+            }
+        }
         Ok(())
+    }
+}
+
+impl Device {
+    /// Where it is as a member of groups.
+    fn place(&self) -> Place {
+        match (self.record.kind, self.pan()) {
+            (Kind::BorderRouter, _) => Place::BorderRouter,
+            (_, Some(pan)) => Place::In(pan),
+            (_, None) => Place::Away,
+        }
     }
 }
 
@@ -250,14 +335,25 @@ impl Domain {
         &self.config
     }
 
-    /// The link-layer key in force.
-    pub const fn link_key(&self) -> &LinkKey {
-        &self.link_key
+    /// All PANs, by number.
+    pub const fn pans(&self) -> &BTreeMap<PanId, Pan> {
+        &self.pans
     }
 
-    /// The link-layer key to come.
-    pub const fn staged_key(&self) -> Option<&LinkKey> {
-        self.staged.as_ref()
+    /// The PAN that the domain began with.
+    pub fn founding_pan(&self) -> &Pan {
+        &self.pans[&self.config.pan_id]
+    }
+
+    /// The PAN whose mesh has that address.
+    pub fn pan_of(&self, addr: Ipv6Addr) -> Option<PanId> {
+        let prefix = addr.octets().first_chunk().copied()?;
+        self.by_prefix.get(&prefix).copied()
+    }
+
+    /// Border routers that are not revoked.
+    pub const fn border_routers(&self) -> &BTreeSet<Eui64> {
+        &self.border_routers
     }
 
     /// All devices, by EUI-64.
@@ -275,40 +371,22 @@ impl Domain {
         self.identities.get(identity).and_then(|eui64| self.devices.get(eui64))
     }
 
-    /// The members, the border router among them.
-    pub fn members(&self) -> impl Iterator<Item = (&Device, ShortAddr)> {
-        self.devices.values().filter_map(|device| Some((device, device.admitted()?)))
-    }
-
-    /// The border router, once it is a member.
-    pub fn border_router(&self) -> Option<Eui64> {
-        self.members().find(|(_, short)| *short == BORDER_ROUTER_SHORT).map(|(d, _)| d.record.eui64)
-    }
-
     /// Until when expected devices may join; `None` if they may not.
     pub fn window(&self, now: Instant) -> Option<Instant> {
         self.window.filter(|until| *until > now && until.since(now) <= WINDOW_MAX)
     }
 
-    /// The lowest address above all that were ever given; `None` when none is left.
-    pub(crate) fn short_next(&self) -> Option<ShortAddr> {
-        let last = self.shorts.last_key_value().map_or(0, |(short, _)| short.raw());
-        ShortAddr::new(last.saturating_add(1))
-    }
-
-    /// The index of the next link-layer key: all the others take their turn before one repeats.
-    pub(crate) fn key_index_next(&self) -> KeyIndex {
-        let next = self.staged.as_ref().unwrap_or(&self.link_key).index.next();
-        // Keys staged one after the other without a switch must not come round to the one in force.
-        if next == self.link_key.index { next.next() } else { next }
-    }
-
     /// Changes that rebuild this state.
     pub fn snapshot(&self, revision: u64) -> Snapshot {
-        let created =
-            Change::DomainCreated { config: self.config, link_key: self.link_key.clone() };
-        let mut changes = vec![created];
-        changes.extend(self.staged.clone().map(Change::LinkKeyStaged));
+        let link_key = self.founding_pan().link_key.clone();
+        let mut changes = vec![Change::DomainCreated { config: self.config, link_key }];
+        for (id, pan) in &self.pans {
+            let (config, link_key) = (pan.config, pan.link_key.clone());
+            let further = *id != self.config.pan_id;
+            changes.extend(further.then_some(Change::PanCreated { config, link_key }));
+            let staged = pan.staged_key.clone();
+            changes.extend(staged.map(|key| Change::LinkKeyStaged { pan: *id, key }));
+        }
         changes.extend(self.groups.values().map(|group| Change::GroupCreated {
             record: group.record.clone(),
             epoch: group.epoch.clone(),
@@ -317,26 +395,41 @@ impl Domain {
             changes.push(Change::DeviceImported(device.record.clone()));
         }
         // The expelled first: a border router's successor has its address.
-        for device in self.devices.values() {
-            let eui64 = device.record.eui64;
-            if let DeviceState::Revoked { short } = device.state {
-                changes.extend(short.map(|short| Change::Admitted { eui64, short }));
-                changes.push(Change::Revoked { eui64 });
-            }
+        let (expelled, others): (Vec<_>, Vec<_>) =
+            self.devices.values().partition(|device| device.is_revoked());
+        for device in expelled.into_iter().chain(others) {
+            changes.extend(self.way(device));
         }
-        for (device, short) in self.members() {
-            changes.push(Change::Admitted { eui64: device.record.eui64, short });
-        }
-        for group in self.groups.values() {
-            let mut given: Vec<_> = group.sender_ids.iter().map(|(e, n)| (*n, *e)).collect();
-            given.sort_unstable();
-            changes.extend(given.into_iter().map(|(sender_id, eui64)| Change::SenderIdGiven {
-                group: group.record.id,
-                eui64,
-                sender_id,
+        for (id, group) in &self.groups {
+            let mut given: Vec<_> = group.sender_ids.iter().collect();
+            given.sort_unstable_by_key(|((pan, _), sender_id)| (*pan, **sender_id));
+            changes.extend(given.into_iter().map(|((pan, eui64), sender_id)| {
+                let (pan, eui64, sender_id) = (*pan, *eui64, *sender_id);
+                Change::SenderIdGiven { group: *id, pan, eui64, sender_id }
             }));
         }
         changes.extend(self.window.map(|until| Change::WindowOpened { until }));
         Snapshot { revision, changes }
+    }
+
+    /// The way of a device to where it stands: the addresses it had elsewhere, then the last.
+    fn way(&self, device: &Device) -> Vec<Change> {
+        let eui64 = device.record.eui64;
+        let (last, revoked) = match device.state {
+            DeviceState::Expected => (None, false),
+            DeviceState::Admitted { pan, short } => (Some((pan, short)), false),
+            DeviceState::Revoked { last } => (last, true),
+        };
+        let had = self.pans.iter().filter_map(|(id, pan)| Some((*id, *pan.addresses.get(&eui64)?)));
+        let had = had.filter(|place| last.is_some_and(|last| last.0 != place.0));
+        let mut changes = Vec::new();
+        for (pan, short) in had.chain(last) {
+            changes.push(match changes.is_empty() {
+                true => Change::Admitted { eui64, pan, short },
+                false => Change::Moved { eui64, pan, short },
+            });
+        }
+        changes.extend(revoked.then_some(Change::Revoked { eui64 }));
+        changes
     }
 }

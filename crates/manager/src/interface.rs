@@ -6,11 +6,12 @@ use crate::decide::{GroupRefused, ImportRefused, NotAuthorized, RevokeRefused, W
 use crate::device::{DeviceRecord, DeviceState, Identity, Kind};
 use crate::key_status::KeyStatus;
 use crate::membership::MemberRefused;
+use crate::pan::PanConfig;
 use crate::rekey::RekeyRefused;
 use lowgate_amikey::{GroupId, KeyError, KeyIndex, Role, TekId};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::{CloseReason, KeyLog, Peer, RecordDrop, Retransmission};
-use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, ShortAddr};
+use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
 use std::fmt;
 
 /// What the owner chooses.
@@ -165,7 +166,7 @@ pub enum Request {
         /// Whom.
         eui64: Eui64,
     },
-    /// Another link-layer key for everybody.
+    /// Another link-layer key in every PAN.
     RekeyNetwork,
     /// Another epoch of a group.
     RekeyGroup {
@@ -192,6 +193,15 @@ pub enum Request {
 pub enum Reply {
     /// It is done and stored.
     Done,
+    /// A command to a group left in some of the PANs where it has members.
+    SentInPart {
+        /// Border routers that sent it.
+        sent: usize,
+        /// PANs with members.
+        of: usize,
+        /// Why the first of the others did not.
+        why: CommandRefused,
+    },
     /// What the device answered.
     Resource {
         /// CoAP code, class in the upper 3 bits.
@@ -255,6 +265,8 @@ pub struct DeviceView {
     pub room: String,
     /// Where it stands.
     pub state: DeviceState,
+    /// Its address in its mesh, while it is a member.
+    pub addr: Option<Ipv6Addr>,
     /// Where its session is heard, while it has one.
     pub peer: Option<Peer>,
     /// Whether it confirmed the keys of its session.
@@ -270,8 +282,10 @@ pub struct GroupView {
     pub id: GroupId,
     /// What people call it.
     pub name: String,
-    /// Its multicast address.
+    /// Its multicast address in the founding PAN.
     pub addr: Ipv6Addr,
+    /// Its multicast address in each PAN where it has members.
+    pub addrs: Vec<(PanId, Ipv6Addr)>,
     /// How many keys it has had.
     pub epoch: TekId,
     /// Who is in it and not revoked.
@@ -279,13 +293,13 @@ pub struct GroupView {
 }
 
 /// The domain in a few numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The last revision stored.
     pub revision: u64,
     /// Devices in the inventory that have not joined.
     pub expected: usize,
-    /// Members, the border router among them.
+    /// Members, the border routers among them.
     pub admitted: usize,
     /// Expelled devices.
     pub revoked: usize,
@@ -295,14 +309,27 @@ pub struct Status {
     pub sessions: usize,
     /// When the join window closes; `None` if it is closed.
     pub window_until: Option<Instant>,
+    /// All PANs, by number.
+    pub pans: Vec<PanStatus>,
+    /// Failed handshakes in names that are not in the inventory.
+    pub strangers: u32,
+}
+
+/// A PAN in a few numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PanStatus {
+    /// What is fixed about it.
+    pub config: PanConfig,
+    /// Its border router, while that is a member.
+    pub border_router: Option<Eui64>,
+    /// Members, the border router among them.
+    pub members: usize,
     /// Index of the link-layer key in force.
     pub key_index: u8,
     /// Index of the one to come, while it is being spread.
     pub staged_key_index: Option<u8>,
     /// The last revision of which the border router confirmed the admitted set.
     pub router_revision: Option<u64>,
-    /// Failed handshakes in names that are not in the inventory.
-    pub strangers: u32,
 }
 
 /// What happened; for the ledger, the log and the demo.
@@ -357,13 +384,26 @@ pub enum ManagerEvent {
         /// Its address, the same as ever.
         short: ShortAddr,
     },
-    /// The border router confirmed the admitted set.
+    /// A member authenticated anew and is in another PAN from now on.
+    Moved {
+        /// Who.
+        eui64: Eui64,
+        /// Into which PAN.
+        pan: PanId,
+        /// Its address there.
+        short: ShortAddr,
+    },
+    /// A border router confirmed its admitted set.
     RouterConfirmed {
+        /// Of which PAN.
+        pan: PanId,
         /// Of that revision.
         revision: u64,
     },
-    /// The border router did not take the admitted set; it is offered again.
+    /// A border router did not take its admitted set; it is offered again.
     RouterFailed {
+        /// Of which PAN.
+        pan: PanId,
         /// Its CoAP code; `None` when it did not answer.
         code: Option<u8>,
     },
@@ -416,13 +456,17 @@ pub enum ManagerEvent {
     },
     /// How far the key to come is spread.
     RekeyProgress {
+        /// Of which PAN.
+        pan: PanId,
         /// Members that confirmed it.
         done: usize,
         /// Members.
         of: usize,
     },
-    /// The mesh uses another link-layer key.
+    /// A mesh uses another link-layer key.
     KeySwitched {
+        /// Of which PAN.
+        pan: PanId,
         /// Its index.
         index: KeyIndex,
     },
@@ -457,7 +501,7 @@ pub enum Lacks {
     Update,
     /// The link-layer key to come: it will have to join again.
     StagedKey,
-    /// The border router: the command to switch.
+    /// A border router: the command to switch.
     Switch,
 }
 
@@ -466,6 +510,8 @@ pub enum Lacks {
 pub enum ManagerDrop {
     /// To a port the manager does not have.
     Port(u16),
+    /// From a relay at an address that is in no mesh of the domain.
+    RelayOutsideMesh(Ipv6Addr),
     /// Not a relay's envelope.
     Envelope(lowgate_access::jpy::EnvelopeDrop),
     /// The record layer dropped it.

@@ -5,23 +5,32 @@
 use crate::group::Group;
 use crate::interface::ManagerEvent;
 use crate::manager::Manager;
+use crate::mesh::Mesh;
 use crate::rollover::Rollover;
 use crate::session::{Delivery, Purpose};
 use lowgate_amikey::GroupId;
-use lowgate_dtls::SessionId;
-use lowgate_units::Eui64;
+use lowgate_units::{Eui64, PanId};
 
 /// All keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyStatus {
+    /// Every PAN, by its number.
+    pub pans: Vec<PanKeyStatus>,
+    /// Every group, by its number.
+    pub groups: Vec<GroupKeyStatus>,
+}
+
+/// The keys of a PAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PanKeyStatus {
+    /// The PAN.
+    pub pan: PanId,
     /// Index of the link-layer key in force.
     pub link_key_index: u8,
     /// Members, the border router among them.
     pub members: usize,
     /// The link-layer key to come, while it is being spread.
     pub staged: Option<StagedKeyStatus>,
-    /// Every group, by its number.
-    pub groups: Vec<GroupKeyStatus>,
 }
 
 /// How far a link-layer key to come is spread.
@@ -49,9 +58,9 @@ pub struct GroupKeyStatus {
     pub tek_id: u16,
     /// Counts the TGKs of the group.
     pub generation: u16,
-    /// Members with a SenderID in this epoch.
+    /// Members that send under a SenderID of this epoch.
     pub senders: usize,
-    /// Members of the domain that may be in the group.
+    /// Members of the domain that are in the group, border routers among them.
     pub members: usize,
     /// Who of them did not confirm this epoch in a session with this manager.
     pub unconfirmed: Vec<Eui64>,
@@ -59,46 +68,64 @@ pub struct GroupKeyStatus {
 
 impl Manager {
     pub(crate) fn key_status(&self) -> KeyStatus {
+        let pan = |(id, mesh): (PanId, &Mesh)| {
+            let pan = &self.domain.pans()[&id];
+            PanKeyStatus {
+                pan: id,
+                link_key_index: pan.link_key.index.raw(),
+                members: pan.members.len(),
+                staged: mesh.rollover.as_ref().map(Rollover::status),
+            }
+        };
         KeyStatus {
-            link_key_index: self.domain.link_key().index.raw(),
-            members: self.domain.members().count(),
-            staged: self.rollover.as_ref().map(Rollover::status),
+            pans: self.meshes.iter().map(pan).collect(),
             groups: self.domain.groups().values().map(|group| self.group_status(group)).collect(),
         }
     }
 
     fn group_status(&self, group: &Group) -> GroupKeyStatus {
         let id = group.record.id;
-        let members = self.domain.members();
-        let members = members.filter(|(device, _)| device.record.groups.contains_key(&id));
-        let members: Vec<Eui64> = members.map(|(device, _)| device.record.eui64).collect();
-        let confirmed = |eui64: &Eui64| {
-            let session = self.by_device.get(eui64).and_then(|id| self.sessions.get(id));
-            session.is_some_and(|state| state.epochs.get(&id) == Some(&group.epoch.tek_id))
-        };
+        let pan_of = |eui64: &Eui64| self.domain.devices()[eui64].pan();
+        let confirmed = self.confirmed.get(&id);
+        let unconfirmed = self
+            .in_mesh(group)
+            .filter(|eui64| confirmed.is_none_or(|confirmed| !confirmed.contains(eui64)));
         GroupKeyStatus {
             id,
             name: group.record.name.clone(),
             tek_id: group.epoch.tek_id.raw(),
             generation: group.epoch.generation.0,
-            senders: group.sender_ids.len(),
-            members: members.len(),
-            unconfirmed: members.into_iter().filter(|eui64| !confirmed(eui64)).collect(),
+            senders: group.sender_ids.keys().filter(|(pan, it)| pan_of(it) == Some(*pan)).count(),
+            members: self.in_mesh(group).count(),
+            unconfirmed: unconfirmed.collect(),
         }
     }
 
+    /// Members of a group that are members of the domain.
+    fn in_mesh(&self, group: &Group) -> impl Iterator<Item = Eui64> {
+        let members = group.members.keys().copied();
+        members.filter(|eui64| self.domain.devices()[eui64].pan().is_some())
+    }
+
     /// A device confirmed all of a delivery: the epochs in it are among what it holds.
-    pub(crate) fn epochs_confirmed(&mut self, session: SessionId, delivery: &Delivery) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
-        state.epochs.extend(delivery.epochs.iter().copied());
-        if delivery.purpose != Purpose::Update {
-            return;
+    pub(crate) fn epochs_confirmed(&mut self, eui64: Eui64, delivery: &Delivery) {
+        for (id, tek_id) in &delivery.epochs {
+            let Some(group) = self.domain.groups().get(id) else { continue };
+            if group.epoch.tek_id != *tek_id || !group.members.contains_key(&eui64) {
+                continue;
+            }
+            self.confirmed.entry(*id).or_default().insert(eui64);
+            if delivery.purpose == Purpose::Update {
+                let (group, of, done) = (*id, group.in_mesh(), self.confirmed[id].len());
+                self.event(ManagerEvent::EpochProgress { group, done, of });
+            }
         }
-        for (group, _) in &delivery.epochs {
-            let Some(group) = self.domain.groups().get(group) else { continue };
-            let GroupKeyStatus { id, members: of, unconfirmed, .. } = self.group_status(group);
-            let done = of - unconfirmed.len();
-            self.event(ManagerEvent::EpochProgress { group: id, done, of });
+    }
+
+    /// Nobody knows what a device holds that has no session, or is not in the group.
+    pub(crate) fn unconfirm(&mut self, group: GroupId, eui64: Eui64) {
+        if let Some(confirmed) = self.confirmed.get_mut(&group) {
+            confirmed.remove(&eui64);
         }
     }
 }

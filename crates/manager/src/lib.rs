@@ -17,7 +17,9 @@ mod journal;
 mod key_status;
 mod manager;
 mod membership;
+mod mesh;
 mod messages;
+mod pan;
 mod reads;
 mod rekey;
 mod requests;
@@ -25,6 +27,7 @@ mod rollover;
 mod rousing;
 mod router_link;
 mod session;
+mod sessions;
 mod store;
 
 pub use change::{Batch, Change, DomainConfig, LinkKey, Snapshot};
@@ -37,21 +40,22 @@ pub use device::{
     Device, DevicePsk, DeviceRecord, DeviceState, GROUPS_PER_DEVICE_MAX, IDENTITY_OCTETS_MAX,
     Identity, Kind, LABEL_OCTETS_MAX, PSK_OCTETS_MAX, PSK_OCTETS_MIN,
 };
-pub use domain::{BORDER_ROUTER_SHORT, Domain, Inconsistent, WINDOW_MAX};
+pub use domain::{Domain, Inconsistent, WINDOW_MAX};
 pub use group::{
-    GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, SENDER_IDS_PER_EPOCH,
+    GROUP_SENDERS_MAX, GROUPS_MAX, Group, GroupEpoch, GroupRecord, SENDER_IDS_PER_EPOCH, csb_id_in,
     group_address,
 };
 pub use interface::{
     DeviceView, GroupView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput,
-    ManagerOutput, Refusal, Reply, Request, RequestId, Status,
+    ManagerOutput, PanStatus, Refusal, Reply, Request, RequestId, Status,
 };
-pub use key_status::{GroupKeyStatus, KeyStatus, StagedKeyStatus};
+pub use key_status::{GroupKeyStatus, KeyStatus, PanKeyStatus, StagedKeyStatus};
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
 pub use lowgate_crypto::Key128;
 pub use lowgate_dtls::{CloseReason, Peer};
 pub use manager::Manager;
 pub use membership::MemberRefused;
+pub use pan::{BORDER_ROUTER_SHORT, ChannelSet, PAN_MEMBERS_MAX, PANS_MAX, Pan, PanConfig};
 pub use reads::{PATH_OCTETS_MAX, READS_MAX};
 pub use rekey::RekeyRefused;
 pub use store::{MemoryStore, Store, StoreError};

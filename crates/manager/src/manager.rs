@@ -4,28 +4,29 @@
 //! anybody of it waits until the journal says that it is stored.
 
 use crate::change::{Change, Snapshot};
-use crate::decide::{NewDomain, found};
-use crate::domain::{BORDER_ROUTER_SHORT, Domain, Inconsistent};
+use crate::decide::{DEVICES_MAX, NewDomain, found};
+use crate::domain::{Domain, Inconsistent};
 use crate::interface::{
     ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput, ManagerOutput, Refusal, Reply,
     RequestId,
 };
 use crate::journal::Journal;
+use crate::mesh::Meshes;
 use crate::reads::Reads;
-use crate::rollover::Rollover;
-use crate::rousing::Rousing;
-use crate::router_link::RouterLink;
-use crate::session::Session;
+use crate::sessions::Sessions;
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
-use lowgate_amikey::{GroupId, GroupRequest, Role};
+use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, Role};
 use lowgate_coap::Endpoint;
 use lowgate_dtls::{
     GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
     SessionId,
 };
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Entropy, Eui64, Instant, Prng, ShortAddr};
-use std::collections::{BTreeMap, VecDeque};
+use lowgate_units::{Entropy, Eui64, Instant, PanId, Prng, ShortAddr};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Handshakes under way: some for each border router of a large building.
+const HALF_OPEN_MAX: usize = 512;
 
 /// The domain manager of one domain.
 pub struct Manager {
@@ -37,12 +38,10 @@ pub struct Manager {
     pub(crate) journal: Journal,
     /// What follows once a revision is stored, in order.
     consequences: VecDeque<(u64, Consequence)>,
-    pub(crate) sessions: BTreeMap<SessionId, Session>,
-    /// The one session of each device.
-    pub(crate) by_device: BTreeMap<Eui64, SessionId>,
-    pub(crate) rollover: Option<Rollover>,
-    pub(crate) router: RouterLink,
-    pub(crate) rousing: Rousing,
+    pub(crate) sessions: Sessions,
+    pub(crate) meshes: Meshes,
+    /// Who confirmed the epoch in force of a group, in the session it has.
+    pub(crate) confirmed: BTreeMap<GroupId, BTreeSet<Eui64>>,
     pub(crate) reads: Reads,
     /// Failed handshakes in the name of devices of the inventory.
     pub(crate) failures: BTreeMap<Eui64, u32>,
@@ -65,28 +64,36 @@ enum Health {
 pub(crate) enum Consequence {
     Reply(RequestId, Reply),
     Event(ManagerEvent),
-    MemberCame(Eui64, ShortAddr),
-    DeviceRevoked(Eui64),
-    KeyStaged,
-    KeyActivated(lowgate_amikey::KeyIndex),
+    MemberCame { eui64: Eui64, pan: PanId, short: ShortAddr, before: Option<PanId> },
+    DeviceRevoked { eui64: Eui64, before: Option<PanId> },
+    KeyStaged(PanId),
+    KeyActivated(PanId, KeyIndex),
     EpochStarted(GroupId),
     GroupEntered(GroupId, Eui64, Role),
     GroupLeft(GroupId, Eui64),
 }
 
 impl Consequence {
-    fn of(change: &Change) -> Option<Self> {
+    /// Of a change that the domain has not followed yet.
+    fn of(domain: &Domain, change: &Change) -> Option<Self> {
+        let pan_of = |eui64: &Eui64| domain.devices().get(eui64)?.pan();
         match change {
-            Change::Admitted { eui64, short } => Some(Self::MemberCame(*eui64, *short)),
-            Change::Revoked { eui64 } => Some(Self::DeviceRevoked(*eui64)),
-            Change::LinkKeyStaged(_) => Some(Self::KeyStaged),
-            Change::LinkKeyActivated { index } => Some(Self::KeyActivated(*index)),
+            Change::Admitted { eui64, pan, short } | Change::Moved { eui64, pan, short } => {
+                let (eui64, pan, short, before) = (*eui64, *pan, *short, pan_of(eui64));
+                Some(Self::MemberCame { eui64, pan, short, before })
+            }
+            Change::Revoked { eui64 } => {
+                Some(Self::DeviceRevoked { eui64: *eui64, before: pan_of(eui64) })
+            }
+            Change::LinkKeyStaged { pan, .. } => Some(Self::KeyStaged(*pan)),
+            Change::LinkKeyActivated { pan, index } => Some(Self::KeyActivated(*pan, *index)),
             Change::GroupEpochStarted { group, .. } => Some(Self::EpochStarted(*group)),
             Change::MemberAdded { group, eui64, role } => {
                 Some(Self::GroupEntered(*group, *eui64, *role))
             }
             Change::MemberRemoved { group, eui64 } => Some(Self::GroupLeft(*group, *eui64)),
             Change::DomainCreated { .. }
+            | Change::PanCreated { .. }
             | Change::DeviceImported(_)
             | Change::GroupCreated { .. }
             | Change::SenderIdGiven { .. }
@@ -127,9 +134,12 @@ impl Manager {
     ) -> Result<Self, Inconsistent> {
         let domain = Domain::restore(&snapshot.changes)?;
         let mut manager = Self::new(config, domain, snapshot.revision, prng, entropy);
-        let members = manager.domain.members().map(|(device, _)| device.record.eui64);
-        members.for_each(|eui64| manager.rousing.lost(now, eui64));
-        manager.begin_rollover(now);
+        for (id, pan) in manager.domain.pans() {
+            let rousing = &mut manager.meshes.of_pan_mut(*id).rousing;
+            pan.members.keys().for_each(|eui64| rousing.lost(now, *eui64));
+        }
+        let pans: Vec<PanId> = manager.domain.pans().keys().copied().collect();
+        pans.into_iter().for_each(|pan| manager.begin_rollover(now, pan));
         manager.settle(now, entropy);
         Ok(manager)
     }
@@ -146,21 +156,21 @@ impl Manager {
             retransmission: config.retransmission,
             key_log: config.key_log,
             datagram_len_max: lowgate_access::JOIN_DATAGRAM_OCTETS_MAX,
+            sessions_max: DEVICES_MAX,
+            half_open_max: HALF_OPEN_MAX,
             ..ServerConfig::new(config.ccm)
         };
         Self {
             server: Server::new(server_config, prng.fork(1), entropy),
             coap: Endpoint::new(lowgate_coap::Config::default(), prng.fork(2)),
             prng: prng.fork(3),
+            meshes: Meshes::of(&domain),
             config,
             domain,
             journal: Journal::new(revision),
             consequences: VecDeque::new(),
-            sessions: BTreeMap::new(),
-            by_device: BTreeMap::new(),
-            rollover: None,
-            router: RouterLink::Absent,
-            rousing: Rousing::default(),
+            sessions: Sessions::default(),
+            confirmed: BTreeMap::new(),
             reads: Reads::default(),
             failures: BTreeMap::new(),
             strangers: 0,
@@ -217,6 +227,9 @@ impl Manager {
     ) {
         let (peer, content) = match port {
             MANAGER_PORT => (direct, octets),
+            MANAGER_RELAY_PORT if self.domain.pan_of(direct.addr).is_none() => {
+                return self.drop_input(ManagerDrop::RelayOutsideMesh(direct.addr));
+            }
             MANAGER_RELAY_PORT => match jpy::parse(octets) {
                 Ok(envelope) => {
                     let relay_header = heapless::Vec::from_slice(envelope.header)
@@ -260,9 +273,8 @@ impl Manager {
 
     /// When the manager's own timers want it, those that wait for something else left out.
     fn due(&self, now: Instant) -> Instant {
-        let waiting = [self.rollover_due(), self.router.due(), self.rousing_due()];
-        let later = waiting.into_iter().filter(|due| *due > now).min();
-        self.deliveries_due(now).min(later.unwrap_or(Instant::FAR_FUTURE))
+        let meshes = self.meshes.iter().map(|(_, mesh)| mesh.due(now)).min();
+        self.deliveries_due(now).min(meshes.unwrap_or(Instant::FAR_FUTURE))
     }
 
     fn flush(&mut self) {
@@ -313,10 +325,12 @@ impl Manager {
     pub(crate) fn decide(&mut self, changes: &[Change]) {
         let revision = self.journal.record(changes);
         for change in changes {
+            let consequence = Consequence::of(&self.domain, change);
             self.domain.apply(change).expect("a decision fits the domain it was made from");
-            if let Some(consequence) = Consequence::of(change) {
-                self.consequences.push_back((revision, consequence));
+            if let Change::PanCreated { config, .. } = change {
+                self.meshes.create(config.pan_id);
             }
+            self.consequences.extend(consequence.map(|consequence| (revision, consequence)));
         }
     }
 
@@ -341,23 +355,20 @@ impl Manager {
                 self.outputs.push_back(ManagerOutput::Reply { id, reply });
             }
             Consequence::Event(event) => self.event(event),
-            Consequence::MemberCame(eui64, short) => {
-                self.event(ManagerEvent::Admitted { eui64, short });
-                if short != BORDER_ROUTER_SHORT {
-                    self.router.changed(eui64, Some(short));
-                }
+            Consequence::MemberCame { eui64, pan, short, before } => {
+                self.member_came(eui64, pan, short, before);
             }
-            Consequence::DeviceRevoked(eui64) => {
+            Consequence::DeviceRevoked { eui64, before } => {
                 self.event(ManagerEvent::Revoked { eui64 });
                 if !planted(Fault::RevocationForgetsOne) {
-                    self.router.changed(eui64, None);
+                    before.into_iter().for_each(|pan| self.left_pan(pan, eui64));
                     self.end_session_of(now, eui64);
                 }
             }
-            Consequence::KeyStaged => self.begin_rollover(now),
-            Consequence::KeyActivated(index) => {
-                self.rollover = None;
-                self.event(ManagerEvent::KeySwitched { index });
+            Consequence::KeyStaged(pan) => self.begin_rollover(now, pan),
+            Consequence::KeyActivated(pan, index) => {
+                self.meshes.of_pan_mut(pan).rollover = None;
+                self.event(ManagerEvent::KeySwitched { pan, index });
             }
             Consequence::EpochStarted(group) => {
                 let tek_id = self.domain.groups()[&group].epoch.tek_id;
@@ -365,20 +376,34 @@ impl Manager {
                 self.owe_group(group);
             }
             Consequence::GroupEntered(group, eui64, role) => {
-                if let Some(session) = self.session_of(eui64) {
-                    session.enters(group, role);
-                }
+                self.sessions.edit_of(eui64, |session| session.enters(group, role));
             }
             Consequence::GroupLeft(group, eui64) => {
-                if let Some(session) = self.session_of(eui64) {
-                    session.leaves(group);
-                }
+                self.sessions.edit_of(eui64, |session| session.leaves(group));
+                self.unconfirm(group, eui64);
             }
         }
     }
 
-    fn session_of(&mut self, eui64: Eui64) -> Option<&mut Session> {
-        self.by_device.get(&eui64).and_then(|session| self.sessions.get_mut(session))
+    fn member_came(&mut self, eui64: Eui64, pan: PanId, short: ShortAddr, before: Option<PanId>) {
+        before.into_iter().for_each(|before| self.left_pan(before, eui64));
+        self.event(match before {
+            None => ManagerEvent::Admitted { eui64, short },
+            Some(_) => ManagerEvent::Moved { eui64, pan, short },
+        });
+        if self.domain.pans()[&pan].border_router != Some(eui64) {
+            self.meshes.of_pan_mut(pan).router.changed(eui64, Some(short));
+        }
+    }
+
+    /// A device is in that PAN no longer.
+    fn left_pan(&mut self, pan: PanId, eui64: Eui64) {
+        let mesh = self.meshes.of_pan_mut(pan);
+        mesh.router.changed(eui64, None);
+        mesh.rousing.found(eui64);
+        if let Some(rollover) = &mut mesh.rollover {
+            rollover.forget(eui64);
+        }
     }
 
     /// The store failed: what is in memory may never have been. Only refusals leave from now on.

@@ -3,9 +3,10 @@
 //! **Invariant:** made only from what is stored. Every message of a group follows that group's key.
 
 use crate::change::LinkKey;
-use crate::device::{Device, Kind};
+use crate::device::Device;
 use crate::domain::Domain;
-use crate::group::{Group, group_address, sender_ids};
+use crate::group::{Group, csb_id_in, group_address, sender_ids};
+use crate::pan::Pan;
 use crate::session::Session;
 use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
 use lowgate_amikey::{
@@ -40,21 +41,20 @@ pub(crate) fn join(
     let mut records = leave(session);
     let groups: Vec<GroupId> = session.granted.keys().copied().collect();
     let mut units = group_units(domain, session, groups);
-    let config = domain.config();
-    let router = device.record.kind == Kind::BorderRouter;
+    let pan = &domain.pans()[&session.pan];
     let cfg = Cfg {
-        keys: [link_key(domain.link_key())].into_iter().collect(),
-        short: device.admitted(),
-        manager: Some(config.manager_addr),
+        keys: [link_key(&pan.link_key)].into_iter().collect(),
+        short: device.short(),
+        manager: Some(domain.config().manager_addr),
         join_rate: Some(join_rate),
-        pan_id: Some(config.pan_id),
-        channel: Some(config.channel),
-        prefix: router.then_some(config.mesh_prefix),
+        pan_id: Some(pan.config.pan_id),
+        channel: Some(pan.config.channel),
+        prefix: device.is_border_router().then_some(pan.config.mesh_prefix),
         activation: Activation::Switch { after_ms: 0 },
         ..Cfg::default()
     };
     units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);
-    units.extend(domain.staged_key().map(|key| vec![stage(key, session)]));
+    units.extend(pan.staged_key.as_ref().map(|key| vec![stage(key, session)]));
     records.extend(pack(units));
     records
 }
@@ -117,15 +117,17 @@ fn group_units(
     groups: impl IntoIterator<Item = GroupId>,
 ) -> Vec<Vec<Message>> {
     let known = groups.into_iter().filter_map(|id| domain.groups().get(&id));
-    known.map(|group| group_unit(domain, group, session)).collect()
+    let (pan, founding) = (&domain.pans()[&session.pan], domain.founding_pan());
+    known.map(|group| group_unit(pan, founding, group, session)).collect()
 }
 
-/// A group's MKD and SPD, which travel together.
-fn group_unit(domain: &Domain, group: &Group, session: &mut Session) -> Vec<Message> {
+/// A group's MKD and SPD in a PAN, which travel together.
+fn group_unit(pan: &Pan, founding: &Pan, group: &Group, session: &mut Session) -> Vec<Message> {
     let (record, epoch) = (&group.record, &group.epoch);
+    let csb_id = csb_id_in(epoch, &pan.config, &founding.config);
     let mkd = Mkd {
         msg_id: session.number(),
-        csb_id: epoch.csb_id,
+        csb_id,
         generation: epoch.generation,
         group: record.id,
         tgk: epoch.tgk.clone(),
@@ -133,19 +135,19 @@ fn group_unit(domain: &Domain, group: &Group, session: &mut Session) -> Vec<Mess
     let parameters = SpdParameters {
         port: Some(record.port),
         senders: sender_ids().collect(),
-        address: Some(group_address(record.id, domain.config().mesh_prefix)),
+        address: Some(group_address(record.id, pan.config.mesh_prefix)),
         ..SpdParameters::default()
     };
     let spd = Spd {
         msg_id: session.number(),
-        csb_id: epoch.csb_id,
+        csb_id,
         tek_id: epoch.tek_id,
         // Who comes again as a listener only must not go on under the id it sent with.
         sender_id: session
             .granted
             .get(&record.id)
             .filter(|role| role.sends())
-            .and_then(|_| group.sender_ids.get(&session.eui64).copied()),
+            .and_then(|_| group.sender_ids.get(&(session.pan, session.eui64)).copied()),
         rand: epoch.rand.clone(),
         // Every new epoch here comes with a new TGK; nobody accepts the old one any longer.
         old_epoch: OldEpoch::Wipe,

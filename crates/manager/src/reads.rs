@@ -1,10 +1,11 @@
-//! CoAP inside the sessions: reads for people, the admitted set for the border router.
+//! CoAP inside the sessions: reads for people, the admitted sets for the border routers.
 //!
 //! **Invariant:** every read gets one reply: the device's answer, or that there is none.
 
-use crate::command::commanded;
+use crate::command::{Command, CommandRefused, commanded};
 use crate::interface::{ManagerDrop, ManagerEvent, ManagerOutput, Refusal, Reply, RequestId};
 use crate::manager::Manager;
+use crate::mesh::Mesh;
 use crate::router_link::Answer;
 use lowgate_access::admitted::ADMITTED_PATH;
 use lowgate_coap::{
@@ -12,7 +13,7 @@ use lowgate_coap::{
     Request as CoapRequest, RequestId as CoapRequestId, Response,
 };
 use lowgate_dtls::{ContentType, SessionId};
-use lowgate_units::{Duration, Eui64, Instant};
+use lowgate_units::{Duration, Eui64, Instant, PanId};
 use std::collections::BTreeMap;
 
 /// Reads and commands under way at a time.
@@ -20,31 +21,68 @@ pub const READS_MAX: usize = 64;
 /// Octets of the longest path: the request must fit one record.
 pub const PATH_OCTETS_MAX: usize = 128;
 
-/// The reads under way.
+/// The reads and commands under way.
 #[derive(Debug, Default)]
-pub(crate) struct Reads(BTreeMap<CoapRequestId, (RequestId, Asked)>);
+pub(crate) struct Reads {
+    asked: BTreeMap<CoapRequestId, Asked>,
+    resources: usize,
+    commands: BTreeMap<RequestId, Command>,
+}
 
 /// What the answer is to.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
-    Resource,
-    Command,
+    Resource(RequestId),
+    Command(RequestId),
 }
 
 impl Reads {
     /// Forgets all of them and names who asked.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = RequestId> {
-        std::mem::take(&mut self.0).into_values().map(|(id, _)| id)
+        let resources = std::mem::take(&mut self.asked).into_values();
+        let resources = resources.filter_map(|asked| match asked {
+            Asked::Resource(id) => Some(id),
+            Asked::Command(_) => None,
+        });
+        self.resources = 0;
+        resources.chain(std::mem::take(&mut self.commands).into_keys())
     }
 
     /// How many are under way.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.resources + self.commands.len()
     }
 
-    /// The border router was given a command.
-    pub(crate) fn command(&mut self, request: CoapRequestId, id: RequestId) {
-        self.0.insert(request, (id, Asked::Command));
+    /// Border routers were given a command.
+    pub(crate) fn command(&mut self, id: RequestId, requests: &[CoapRequestId], command: Command) {
+        self.asked.extend(requests.iter().map(|request| (*request, Asked::Command(id))));
+        self.commands.insert(id, command);
+    }
+
+    fn resource(&mut self, request: CoapRequestId, id: RequestId) {
+        self.asked.insert(request, Asked::Resource(id));
+        self.resources += 1;
+    }
+
+    /// Something is answered, or will not be: `reply` makes the reply of a read. A command has one when the
+    /// last border router said what it did.
+    fn over(
+        &mut self,
+        request: CoapRequestId,
+        sent: Result<(), CommandRefused>,
+        reply: impl FnOnce() -> Reply,
+    ) -> Option<(RequestId, Reply)> {
+        match self.asked.remove(&request)? {
+            Asked::Resource(id) => {
+                self.resources -= 1;
+                Some((id, reply()))
+            }
+            Asked::Command(id) => {
+                let reply = self.commands.get_mut(&id)?.answered(sent)?;
+                self.commands.remove(&id);
+                Some((id, reply))
+            }
+        }
     }
 }
 
@@ -57,20 +95,20 @@ impl Manager {
         eui64: Eui64,
         path: &str,
     ) -> Result<(), Refusal> {
-        let session = self.by_device.get(&eui64).copied().ok_or(Refusal::NoSession)?;
-        if !self.sessions.get(&session).is_some_and(|state| state.is_member()) {
+        let session = self.sessions.of_device(eui64).ok_or(Refusal::NoSession)?;
+        if !self.sessions.get(session).is_some_and(|state| state.is_member()) {
             return Err(Refusal::NoSession);
         }
         if path.len() > PATH_OCTETS_MAX {
             return Err(Refusal::Path);
         }
         let path = Path::new(path).map_err(|_| Refusal::Path)?;
-        if self.reads.0.len() >= READS_MAX {
+        if self.reads.len() >= READS_MAX {
             return Err(Refusal::Busy);
         }
         let request = CoapRequest::new(Method::Get, path);
         let request = self.coap.request(now, session, Reliability::Confirmable, &request);
-        self.reads.0.insert(request.map_err(|_| Refusal::Busy)?, (id, Asked::Resource));
+        self.reads.resource(request.map_err(|_| Refusal::Busy)?, id);
         Ok(())
     }
 
@@ -122,51 +160,55 @@ impl Manager {
         round_trip: Duration,
     ) {
         let code = response.code.raw();
-        if self.router.awaits(request) {
+        if let Some(pan) = self.offer_of(request) {
             let confirmed = response.code.is_success();
-            self.offer_over(now, if confirmed { Ok(()) } else { Err(Some(code)) });
-        } else if let Some((id, asked)) = self.reads.0.remove(&request) {
-            let payload = response.payload.clone();
-            let reply = match asked {
-                Asked::Resource => Reply::Resource { code, payload, round_trip },
-                Asked::Command => commanded(response.code),
-            };
-            self.outputs.push_back(ManagerOutput::Reply { id, reply });
+            return self.offer_over(now, pan, if confirmed { Ok(()) } else { Err(Some(code)) });
         }
+        let resource = || Reply::Resource { code, payload: response.payload.clone(), round_trip };
+        let over = self.reads.over(request, commanded(response.code), resource);
+        self.outputs.extend(over.map(|(id, reply)| ManagerOutput::Reply { id, reply }));
     }
 
     fn unanswered(&mut self, now: Instant, request: CoapRequestId) {
-        if self.router.awaits(request) {
-            self.offer_over(now, Err(None));
-        } else if let Some((id, _)) = self.reads.0.remove(&request) {
-            let reply = Reply::Refused(Refusal::NoAnswer);
-            self.outputs.push_back(ManagerOutput::Reply { id, reply });
+        if let Some(pan) = self.offer_of(request) {
+            return self.offer_over(now, pan, Err(None));
         }
+        let silent = Err(CommandRefused::NoAnswer);
+        let over = self.reads.over(request, silent, || Reply::Refused(Refusal::NoAnswer));
+        self.outputs.extend(over.map(|(id, reply)| ManagerOutput::Reply { id, reply }));
     }
 
-    fn offer_over(&mut self, now: Instant, outcome: Result<(), Option<u8>>) {
+    /// The PAN whose border router answers an offer.
+    fn offer_of(&self, request: CoapRequestId) -> Option<PanId> {
+        self.meshes.iter().find(|(_, mesh)| mesh.router.awaits(request)).map(|(pan, _)| pan)
+    }
+
+    fn offer_over(&mut self, now: Instant, pan: PanId, outcome: Result<(), Option<u8>>) {
         let answer = if outcome.is_ok() { Answer::Confirmed } else { Answer::Failed };
-        if let Some(revision) = self.router.answered(now, answer) {
-            self.event(ManagerEvent::RouterConfirmed { revision });
+        if let Some(revision) = self.meshes.of_pan_mut(pan).router.answered(now, answer) {
+            self.event(ManagerEvent::RouterConfirmed { pan, revision });
         }
         if let Err(code) = outcome {
-            self.event(ManagerEvent::RouterFailed { code });
+            self.event(ManagerEvent::RouterFailed { pan, code });
         }
     }
 
-    /// Tells the border router what it does not know, if it is time and everything is stored.
+    /// Tells a border router what it does not know, if it is time and everything is stored.
     pub(crate) fn offer_to_router(&mut self, now: Instant) -> bool {
         if !self.journal.is_settled() {
             return false;
         }
         let revision = self.journal.committed();
-        let Some((session, set)) = self.router.offer(now, revision) else { return false };
+        let offer = |(pan, mesh): (PanId, &Mesh)| Some((pan, mesh.router.offer(now, revision)?));
+        let Some((pan, (session, set))) = self.meshes.iter().find_map(offer) else { return false };
         let path = Path::new(ADMITTED_PATH).expect("one short segment");
         let request = CoapRequest::new(Method::Put, path)
             .with_payload(ContentFormat::CBOR, set.emit().to_vec());
-        match self.coap.request(now, session, Reliability::Confirmable, &request) {
-            Ok(request) => self.router.sent(request, revision),
-            Err(_) => self.router.postpone(now),
+        let request = self.coap.request(now, session, Reliability::Confirmable, &request);
+        let router = &mut self.meshes.of_pan_mut(pan).router;
+        match request {
+            Ok(request) => router.sent(request, revision),
+            Err(_) => router.postpone(now),
         }
         true
     }

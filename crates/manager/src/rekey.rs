@@ -6,16 +6,16 @@
 //! **Invariant:** pure but for entropy, as all decisions; a refusal leaves no trace.
 
 use crate::change::{Change, LinkKey};
-use crate::decide::{epoch_started, key};
+use crate::decide::key;
 use crate::domain::Domain;
-use crate::group::GroupEpoch;
-use lowgate_amikey::{GroupId, Rand, TekId};
+use crate::membership::Turn;
+use lowgate_amikey::{GroupId, TekId};
 use lowgate_units::Entropy;
 
 /// Why keys are not replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RekeyRefused {
-    /// A link-layer key is being spread already.
+    /// In every PAN with a border router a link-layer key is being spread already.
     UnderWay,
     /// No border router is a member: there is nobody to switch the mesh.
     NoBorderRouter,
@@ -24,19 +24,26 @@ pub enum RekeyRefused {
 }
 
 impl Domain {
-    /// The next link-layer key, to be spread to every member and then switched to.
+    /// The next link-layer key of every PAN that has a border router and is not getting one already, to be
+    /// spread to its members and then switched to.
     ///
     /// # Errors
     /// Why not.
-    pub fn decide_network_rekey(&self, entropy: &mut dyn Entropy) -> Result<Change, RekeyRefused> {
-        if self.staged_key().is_some() {
-            return Err(RekeyRefused::UnderWay);
+    pub fn decide_network_rekey(
+        &self,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<Change>, RekeyRefused> {
+        let mut refused = RekeyRefused::NoBorderRouter;
+        let mut changes = Vec::new();
+        for (id, pan) in self.pans().iter().filter(|(_, pan)| pan.border_router.is_some()) {
+            if pan.staged_key.is_some() {
+                refused = RekeyRefused::UnderWay;
+                continue;
+            }
+            let key = LinkKey { index: pan.key_index_next(), key: key(entropy) };
+            changes.push(Change::LinkKeyStaged { pan: *id, key });
         }
-        if self.border_router().is_none() {
-            return Err(RekeyRefused::NoBorderRouter);
-        }
-        let index = self.key_index_next();
-        Ok(Change::LinkKeyStaged(LinkKey { index, key: key(entropy) }))
+        if changes.is_empty() { Err(refused) } else { Ok(changes) }
     }
 
     /// The next epoch of a group: new RAND and TEK_ID, and SenderIDs from 1 on for who sends now.
@@ -49,14 +56,11 @@ impl Domain {
         entropy: &mut dyn Entropy,
     ) -> Result<Vec<Change>, RekeyRefused> {
         let group = self.groups().get(&id).ok_or(RekeyRefused::UnknownGroup)?;
-        let senders = group.sender_ids.keys().copied();
-        let tek_id = group.epoch.tek_id.next();
-        if tek_id == TekId::FIRST {
+        if group.epoch.tek_id.next() == TekId::FIRST {
             // The number begins again, and that only under another bundle.
-            return Ok(self.next_epoch(group, senders, entropy));
+            return Ok(self.next_epoch(group, Turn::NOBODY, entropy));
         }
-        let epoch = GroupEpoch { tek_id, rand: Rand(key(entropy)), ..group.epoch.clone() };
-        Ok(epoch_started(id, epoch, senders))
+        Ok(self.next_rand(group, entropy))
     }
 }
 
@@ -64,16 +68,14 @@ impl Domain {
 mod tests {
     use super::*;
     use crate::decide::{NewDomain, found};
+    use crate::group::GroupEpoch;
     use lowgate_units::{Channel, Ipv6Addr, SeededEntropy};
 
     const GROUP: GroupId = GroupId(7);
 
     fn domain(entropy: &mut SeededEntropy) -> Domain {
         let channel = Channel::new(15).expect("in the band");
-        let created = found(
-            NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST },
-            entropy,
-        );
+        let created = found(NewDomain::new(channel, Ipv6Addr::LOCALHOST), entropy);
         let mut domain = Domain::restore(&[created]).expect("a domain begins with its creation");
         let group = domain.decide_group(GROUP, "lights", entropy).expect("a free number");
         group.iter().for_each(|change| domain.apply(change).expect("a decision fits"));

@@ -4,13 +4,14 @@
 //! stored, a refusal at once and with nothing changed.
 
 use crate::change::Change;
-use crate::device::DeviceState;
-use crate::group::group_address;
+use crate::device::{Device, DeviceState};
+use crate::group::{Group, group_address};
 use crate::interface::{
-    DeviceView, GroupView, ManagerOutput, Refusal, Reply, Request, RequestId, Status,
+    DeviceView, GroupView, ManagerOutput, PanStatus, Refusal, Reply, Request, RequestId, Status,
 };
 use crate::manager::{Consequence, Manager};
-use lowgate_units::{Entropy, Eui64, Instant};
+use crate::mesh::Mesh;
+use lowgate_units::{Entropy, Eui64, Instant, PanId};
 
 /// What becomes of a request.
 enum Outcome {
@@ -86,7 +87,7 @@ impl Manager {
             Request::CloseWindow => vec![Change::WindowClosed],
             Request::Revoke { eui64 } => self.revocation(eui64, entropy)?,
             Request::RekeyNetwork => {
-                vec![self.domain.decide_network_rekey(entropy).map_err(Refusal::Rekey)?]
+                self.domain.decide_network_rekey(entropy).map_err(Refusal::Rekey)?
             }
             Request::RekeyGroup { id } => {
                 self.domain.decide_group_rekey(id, entropy).map_err(Refusal::Rekey)?
@@ -102,29 +103,39 @@ impl Manager {
     }
 
     fn revocation(&self, eui64: Eui64, entropy: &mut dyn Entropy) -> Result<Vec<Change>, Refusal> {
-        let mut changes = Vec::new();
+        let decided = self.domain.decide_revocation(eui64, entropy).map_err(Refusal::Revoke)?;
+        let rekeyed = |pan: &PanId| {
+            let staged = |change: &Change| matches!(change, Change::LinkKeyStaged { pan: of, .. } if of == pan);
+            decided.iter().any(staged)
+        };
         // The border router may have switched to the staged key though it did not say so yet. That
         // key then is in force; the one staged now comes after it.
-        let staged = self.domain.staged_key().filter(|_| self.switch_is_out());
-        changes.extend(staged.map(|key| Change::LinkKeyActivated { index: key.index }));
-        let decided = self.domain.decide_revocation(eui64, entropy).map_err(Refusal::Revoke)?;
+        let mut changes = Vec::new();
+        for pan in self.switching().filter(rekeyed) {
+            let staged = self.domain.pans()[&pan].staged_key.as_ref();
+            changes.extend(staged.map(|key| Change::LinkKeyActivated { pan, index: key.index }));
+        }
         changes.extend(decided);
         Ok(changes)
     }
 
     fn views(&self) -> Vec<DeviceView> {
-        let view = |device: &crate::device::Device| {
+        let view = |device: &Device| {
             let record = &device.record;
-            let session = self.by_device.get(&record.eui64);
-            let state = session.and_then(|session| self.sessions.get(session));
+            let session = self.sessions.of_device(record.eui64);
+            let pan = device.pan().map(|pan| &self.domain.pans()[&pan].config);
             DeviceView {
                 eui64: record.eui64,
                 kind: record.kind,
                 name: record.name.clone(),
                 room: record.room.clone(),
                 state: device.state,
-                peer: session.and_then(|session| self.server.peer(*session)).cloned(),
-                keys_confirmed: state.is_some_and(|state| state.is_member()),
+                addr: pan.and_then(|pan| Some(pan.addr(device.short()?))),
+                peer: session.and_then(|session| self.server.peer(session)).cloned(),
+                keys_confirmed: self
+                    .sessions
+                    .by_device(record.eui64)
+                    .is_some_and(|state| state.is_member()),
                 handshakes_failed: self.failures.get(&record.eui64).copied().unwrap_or(0),
             }
         };
@@ -132,35 +143,39 @@ impl Manager {
     }
 
     fn group_views(&self) -> Vec<GroupView> {
-        let prefix = self.domain.config().mesh_prefix;
-        let in_force =
-            |device: &&crate::device::Device| !matches!(device.state, DeviceState::Revoked { .. });
-        let view = |group: &crate::group::Group| {
+        let view = |group: &Group| {
             let id = group.record.id;
-            let devices = self.domain.devices().values().filter(in_force);
-            let members = devices.filter_map(|device| {
-                Some((device.record.eui64, device.record.groups.get(&id).copied()?))
-            });
+            let pans = group.pans().map(|pan| &self.domain.pans()[&pan].config);
             GroupView {
                 id,
                 name: group.record.name.clone(),
-                addr: group_address(id, prefix),
+                addr: group_address(id, self.domain.config().mesh_prefix),
+                addrs: pans.map(|pan| (pan.pan_id, group_address(id, pan.mesh_prefix))).collect(),
                 epoch: group.epoch.tek_id,
-                members: members.collect(),
+                members: group.members.iter().map(|(eui64, role)| (*eui64, *role)).collect(),
             }
         };
         self.domain.groups().values().map(view).collect()
     }
 
     fn status(&self, now: Instant) -> Status {
+        let pan = |(id, mesh): (PanId, &Mesh)| {
+            let pan = &self.domain.pans()[&id];
+            PanStatus {
+                config: pan.config,
+                border_router: pan.border_router,
+                members: pan.members.len(),
+                key_index: pan.link_key.index.raw(),
+                staged_key_index: pan.staged_key.as_ref().map(|key| key.index.raw()),
+                router_revision: mesh.router.revision(),
+            }
+        };
         let mut status = Status {
             revision: self.journal.committed(),
             groups: self.domain.groups().len(),
             sessions: self.sessions.len(),
             window_until: self.domain.window(now),
-            key_index: self.domain.link_key().index.raw(),
-            staged_key_index: self.domain.staged_key().map(|key| key.index.raw()),
-            router_revision: self.router.revision(),
+            pans: self.meshes.iter().map(pan).collect(),
             strangers: self.strangers,
             ..Status::default()
         };

@@ -1,4 +1,4 @@
-//! A new link-layer key: staged at every member, then switched to at the border router.
+//! A new link-layer key of a PAN: staged at every member, then switched to at its border router.
 //!
 //! Members keep sending with the old key until they hear an authentic frame under the new one
 //! (RFC 9031 section 8.4.3), so that the border router's switch carries the whole mesh along.
@@ -10,10 +10,11 @@ use crate::change::Change;
 use crate::interface::{Lacks, ManagerEvent};
 use crate::key_status::StagedKeyStatus;
 use crate::manager::Manager;
-use crate::session::{Owed, Purpose, Stage};
+use crate::session::{Delivery, Owed, Purpose, Stage};
 use lowgate_amikey::KeyIndex;
+use lowgate_dtls::SessionId;
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Duration, Eui64, Instant};
+use lowgate_units::{Duration, Eui64, Instant, PanId};
 use std::collections::BTreeSet;
 
 /// A border router that did not confirm the switch is told again so much later.
@@ -39,112 +40,139 @@ impl Rollover {
         let confirmed = self.of - laggards.len();
         StagedKeyStatus { index: self.index.raw(), confirmed, of: self.of, laggards }
     }
+
+    /// Somebody is in this PAN no longer.
+    pub(crate) fn forget(&mut self, eui64: Eui64) {
+        if self.open.remove(&eui64) | self.late.remove(&eui64) {
+            self.of -= 1;
+        }
+    }
+
+    /// When the rekey goes on by itself.
+    pub(crate) fn due(&self) -> Instant {
+        if self.open.is_empty() { self.switch_at } else { self.deadline }
+    }
+}
+
+/// The next step of a rekey.
+enum Step {
+    /// These did not confirm in time.
+    Late(BTreeSet<Eui64>),
+    /// The border router is to be told.
+    Switch,
 }
 
 impl Manager {
-    /// The staged key, if there is one, is to reach every member.
-    pub(crate) fn begin_rollover(&mut self, now: Instant) {
-        let Some(index) = self.domain.staged_key().map(|key| key.index) else { return };
-        let mut open: BTreeSet<Eui64> =
-            self.domain.members().map(|(device, _)| device.record.eui64).collect();
+    /// The staged key of a PAN, if there is one, is to reach every member.
+    pub(crate) fn begin_rollover(&mut self, now: Instant, id: PanId) {
+        let pan = &self.domain.pans()[&id];
+        let Some(index) = pan.staged_key.as_ref().map(|key| key.index) else { return };
+        let mut open: BTreeSet<Eui64> = pan.members.keys().copied().collect();
         if planted(Fault::RevocationForgetsOne) {
-            open.extend(self.by_device.keys());
+            open.extend(self.sessions.devices());
         }
-        for state in self.sessions.values_mut() {
-            state.owes_key = Owed::Key;
+        for eui64 in &open {
+            self.sessions.edit_of(*eui64, |state| state.owes_key = Owed::Key);
         }
         let deadline = now + self.config.rollover_deadline;
         let of = open.len();
         let late = BTreeSet::new();
-        self.rollover = Some(Rollover { index, deadline, open, late, of, switch_at: now });
+        let rollover = Rollover { index, deadline, open, late, of, switch_at: now };
+        self.meshes.of_pan_mut(id).rollover = Some(rollover);
     }
 
     /// A member holds the key of that index.
-    pub(crate) fn staged_key_confirmed(&mut self, now: Instant, eui64: Eui64, index: KeyIndex) {
-        let Some(rollover) = self.rollover.as_mut().filter(|rollover| rollover.index == index)
-        else {
-            return;
-        };
+    pub(crate) fn staged_key_confirmed(
+        &mut self,
+        now: Instant,
+        pan: PanId,
+        eui64: Eui64,
+        index: KeyIndex,
+    ) {
+        let rollover = self.meshes.of_pan_mut(pan).rollover.as_mut();
+        let Some(rollover) = rollover.filter(|rollover| rollover.index == index) else { return };
         rollover.late.remove(&eui64);
         if rollover.open.remove(&eui64) {
             // A large domain takes long to serve; only where nothing moves any more, somebody is late.
             rollover.deadline = now + self.config.rollover_deadline;
-            let progress = ManagerEvent::RekeyProgress {
-                done: rollover.of - rollover.open.len(),
-                of: rollover.of,
-            };
-            self.event(progress);
+            let (done, of) = (rollover.of - rollover.open.len(), rollover.of);
+            self.event(ManagerEvent::RekeyProgress { pan, done, of });
         }
     }
 
     /// Whether the key is not switched to before this member confirms it, or is too late.
-    pub(crate) fn rollover_awaits(&self, eui64: Eui64) -> bool {
-        self.rollover.as_ref().is_some_and(|rollover| rollover.open.contains(&eui64))
+    pub(crate) fn rollover_awaits(&self, pan: PanId, eui64: Eui64) -> bool {
+        let rollover = self.meshes.of_pan(pan).rollover.as_ref();
+        rollover.is_some_and(|rollover| rollover.open.contains(&eui64))
     }
 
-    /// Names who is too late, and tells the border router to switch, when it is time.
+    /// Names who is too late, and tells a border router to switch, when it is time.
     pub(crate) fn advance_rollover(&mut self, now: Instant) -> bool {
-        let settled = self.journal.is_settled();
-        let Some(rollover) = self.rollover.as_mut().filter(|_| settled) else { return false };
-        if now >= rollover.deadline && !rollover.open.is_empty() {
-            let late = std::mem::take(&mut rollover.open);
-            rollover.late.extend(&late);
-            self.name_late(now, late);
-            return true;
-        }
-        if !rollover.open.is_empty() || now < rollover.switch_at {
+        if !self.journal.is_settled() {
             return false;
         }
-        // The mesh must not go on without a device while the border router still lets it in.
-        if !self.router.knows_who_went() {
-            return false;
+        let sessions = &self.sessions;
+        let is_idle = |session: SessionId| {
+            sessions.get(session).is_some_and(|state| matches!(state.stage, Stage::Settled))
+        };
+        let step = self.meshes.iter_mut().find_map(|(pan, mesh)| {
+            let rollover = mesh.rollover.as_mut()?;
+            if now >= rollover.deadline && !rollover.open.is_empty() {
+                let late = std::mem::take(&mut rollover.open);
+                rollover.late.extend(&late);
+                return Some((pan, Step::Late(late)));
+            }
+            let due = rollover.open.is_empty() && now >= rollover.switch_at;
+            // The mesh must not go on without a device while the border router still lets it in.
+            let ready = mesh.router.knows_who_went() && mesh.router.session().is_some_and(is_idle);
+            if !due || !ready {
+                return None;
+            }
+            rollover.switch_at = now + SWITCH_RETRY;
+            Some((pan, Step::Switch))
+        });
+        match step {
+            Some((_, Step::Late(late))) => self.name_late(now, late),
+            Some((pan, Step::Switch)) => {
+                if let Some(session) = self.meshes.of_pan(pan).router.session() {
+                    self.begin_delivery(now, session, Purpose::Switch);
+                }
+            }
+            None => return false,
         }
-        let Some(session) = self.router.session() else { return false };
-        let idle = |state: &crate::session::Session| matches!(state.stage, Stage::Settled);
-        if !self.sessions.get(&session).is_some_and(idle) {
-            return false;
-        }
-        rollover.switch_at = now + SWITCH_RETRY;
-        self.begin_delivery(now, session, Purpose::Switch);
         true
     }
 
     fn name_late(&mut self, now: Instant, late: BTreeSet<Eui64>) {
         for eui64 in late {
-            if let Some(session) = self.by_device.get(&eui64).copied() {
-                let state = self.sessions.get_mut(&session).expect("maps agree");
+            let lacks = self.sessions.edit_of(eui64, |state| {
                 state.owes_key = Owed::Nothing;
-                if matches!(&state.stage, Stage::Delivering(d) if d.lacks() == Lacks::StagedKey) {
-                    self.give_up(now, session);
-                }
+                state.delivery().map(Delivery::lacks)
+            });
+            if let (Some(session), Some(Some(Lacks::StagedKey))) =
+                (self.sessions.of_device(eui64), lacks)
+            {
+                self.give_up(now, session);
             }
             self.event(ManagerEvent::GaveUp { eui64, what: Lacks::StagedKey });
         }
     }
 
-    /// The border router sends with the key of that index.
-    pub(crate) fn switched(&mut self, index: Option<KeyIndex>) {
+    /// The border router of a PAN sends with the key of that index.
+    pub(crate) fn switched(&mut self, pan: PanId, index: Option<KeyIndex>) {
         // A revocation in between may have staged yet another key.
-        let staged = self.domain.staged_key().map(|key| key.index);
+        let staged = self.domain.pans()[&pan].staged_key.as_ref().map(|key| key.index);
         if let Some(index) = index.filter(|index| staged == Some(*index)) {
-            self.decide(&[Change::LinkKeyActivated { index }]);
+            self.decide(&[Change::LinkKeyActivated { pan, index }]);
         }
     }
 
-    /// Whether the border router may have switched already, though it did not confirm it.
-    pub(crate) fn switch_is_out(&self) -> bool {
-        let router = self.router.session().and_then(|session| self.sessions.get(&session));
-        router.is_some_and(
-            |state| matches!(&state.stage, Stage::Delivering(d) if d.purpose == Purpose::Switch),
-        )
-    }
-
-    /// When the rekey goes on by itself.
-    pub(crate) fn rollover_due(&self) -> Instant {
-        match &self.rollover {
-            None => Instant::FAR_FUTURE,
-            Some(rollover) if rollover.open.is_empty() => rollover.switch_at,
-            Some(rollover) => rollover.deadline,
-        }
+    /// The PANs whose border router may have switched already, though it did not confirm it.
+    pub(crate) fn switching(&self) -> impl Iterator<Item = PanId> {
+        self.meshes.iter().filter_map(|(pan, mesh)| {
+            let state = self.sessions.get(mesh.router.session()?)?;
+            let delivery = state.delivery()?;
+            (delivery.purpose == Purpose::Switch).then_some(pan)
+        })
     }
 }

@@ -3,14 +3,14 @@
 //! Each is sent a HelloRequest, which proves nothing; it asks within the session that it believes in, hears
 //! nothing, and makes a new one. Who is off is told again, less and less often.
 //!
-//! **Invariant:** only the admitted are told, one at a time, and a member that has a session never.
+//! **Invariant:** only the admitted are told, one at a time in each PAN, and a member that has a session
+//! never.
 
-use crate::domain::BORDER_ROUTER_SHORT;
 use crate::manager::Manager;
 use lowgate_access::JOINER_PORT;
 use lowgate_dtls::Peer;
-use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr};
-use std::collections::BTreeMap;
+use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, PanId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Between two members: a handshake of eight datagrams follows each.
 const GAP: Duration = Duration::from_secs(1);
@@ -23,6 +23,8 @@ const AGAIN_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(crate) struct Rousing {
     silent: BTreeMap<Eui64, Silent>,
+    /// Who was never told comes before who is told again.
+    in_turn: BTreeSet<(Instant, Eui64)>,
     not_before: Instant,
 }
 
@@ -36,12 +38,15 @@ impl Rousing {
     /// A member has no session, or no longer.
     pub(crate) fn lost(&mut self, now: Instant, eui64: Eui64) {
         let silent = Silent { next_at: now, pause: AGAIN_MIN };
-        self.silent.entry(eui64).or_insert(silent);
+        let silent = self.silent.entry(eui64).or_insert(silent);
+        self.in_turn.insert((silent.next_at, eui64));
     }
 
     /// A member has a session, or is none any more.
     pub(crate) fn found(&mut self, eui64: Eui64) {
-        self.silent.remove(&eui64);
+        if let Some(silent) = self.silent.remove(&eui64) {
+            self.in_turn.remove(&(silent.next_at, eui64));
+        }
     }
 
     /// Who is to be told now, if anybody.
@@ -49,53 +54,45 @@ impl Rousing {
         if now < self.not_before {
             return None;
         }
-        // Who was never told comes before who is told again.
-        let first = self.silent.iter_mut().min_by_key(|(_, silent)| silent.next_at);
-        let (eui64, silent) = first.filter(|(_, silent)| silent.next_at <= now)?;
+        let (_, eui64) = self.in_turn.first().copied().filter(|(at, _)| *at <= now)?;
+        self.in_turn.pop_first();
+        let silent = self.silent.get_mut(&eui64)?;
         silent.next_at = now + silent.pause;
         silent.pause = (silent.pause * 2).min(AGAIN_MAX);
+        self.in_turn.insert((silent.next_at, eui64));
         self.not_before = now + GAP;
-        Some(*eui64)
+        Some(eui64)
     }
 
     /// When somebody is.
-    fn due(&self) -> Instant {
-        let first = self.silent.values().map(|silent| silent.next_at).min();
+    pub(crate) fn due(&self) -> Instant {
+        let first = self.in_turn.first().map(|(at, _)| *at);
         first.map_or(Instant::FAR_FUTURE, |first| first.max(self.not_before))
     }
 }
 
 impl Manager {
-    /// Whether the border router lets members reach the manager; before, telling them leads to nothing.
-    fn may_rouse(&self) -> bool {
-        self.router.revision().is_some()
-    }
-
     /// Tells one member that it has no session; whether one was told.
     pub(crate) fn rouse(&mut self, now: Instant) -> bool {
-        let due = self.may_rouse().then(|| self.rousing.take_due(now)).flatten();
-        let Some(eui64) = due else { return false };
-        match self.mesh_addr(eui64) {
+        let due = self.meshes.iter_mut().filter(|(_, mesh)| mesh.may_rouse());
+        let due = due.filter_map(|(pan, mesh)| Some((pan, mesh.rousing.take_due(now)?))).next();
+        let Some((pan, eui64)) = due else { return false };
+        match self.mesh_addr(pan, eui64) {
             Some(addr) => {
                 let relay_header = heapless::Vec::new();
                 self.server.request_hello(&Peer { addr, port: JOINER_PORT, relay_header });
             }
-            None => self.rousing.found(eui64),
+            None => self.meshes.of_pan_mut(pan).rousing.found(eui64),
         }
         true
     }
 
-    /// When the next member is to be told.
-    pub(crate) fn rousing_due(&self) -> Instant {
-        if self.may_rouse() { self.rousing.due() } else { Instant::FAR_FUTURE }
-    }
-
-    /// Where the mesh routes to a device that is a member.
-    fn mesh_addr(&self, eui64: Eui64) -> Option<Ipv6Addr> {
-        let short = self.domain.devices().get(&eui64)?.admitted()?;
+    /// Where the mesh of a PAN routes to a member of it.
+    fn mesh_addr(&self, pan: PanId, eui64: Eui64) -> Option<Ipv6Addr> {
+        let pan = &self.domain.pans()[&pan];
         // The border router asks by itself.
-        (short != BORDER_ROUTER_SHORT).then_some(())?;
-        Some(Iid::from(short).under(self.domain.config().mesh_prefix))
+        let short = pan.members.get(&eui64).filter(|_| pan.border_router != Some(eui64))?;
+        Some(pan.config.addr(*short))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the border router knows of the admitted set, and what it has to be told.
+//! What a PAN's border router knows of its admitted set, and what it has to be told.
 //!
 //! **Invariant:** one offer is out at a time; somebody is known to the router only after it confirmed
 //! an offer with him. A router that joins again is told everything again.
@@ -15,10 +15,11 @@ const RETRY: Duration = Duration::from_secs(10);
 /// A member with its address, or one that is no member any longer.
 type Entries = BTreeMap<Eui64, Option<ShortAddr>>;
 
-/// The link to the domain's border router.
-#[derive(Debug)]
+/// The link to a PAN's border router.
+#[derive(Debug, Default)]
 pub(crate) enum RouterLink {
     /// No border router has a session with confirmed keys.
+    #[default]
     Absent,
     /// One has.
     Present(Present),

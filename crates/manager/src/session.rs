@@ -6,18 +6,18 @@
 use crate::interface::Lacks;
 use lowgate_amikey::{GroupId, KeyIndex, Message, MsgId, Role, TekId};
 use lowgate_dtls::RetransmissionTimer;
-use lowgate_units::{Eui64, Instant};
+use lowgate_units::{Eui64, Instant, PanId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// An authenticated and authorized session.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) eui64: Eui64,
+    /// The PAN that the device is in.
+    pub(crate) pan: PanId,
     /// The groups it is in.
     pub(crate) granted: BTreeMap<GroupId, Role>,
     pub(crate) stage: Stage,
-    /// The epochs that the device confirmed.
-    pub(crate) epochs: BTreeMap<GroupId, TekId>,
     /// Groups whose keys changed since this session was last told.
     pub(crate) owes_groups: BTreeSet<GroupId>,
     /// Groups that it may believe to be in, and is not.
@@ -55,7 +55,7 @@ pub(crate) enum Purpose {
     Join,
     /// What changed since.
     Update,
-    /// The border router is to send with the staged key.
+    /// A border router is to send with the staged key.
     Switch,
 }
 
@@ -90,6 +90,14 @@ impl Session {
         }
     }
 
+    /// What is on its way to the device.
+    pub(crate) const fn delivery(&self) -> Option<&Delivery> {
+        match &self.stage {
+            Stage::Delivering(delivery) => Some(delivery),
+            Stage::Admitting | Stage::Settled => None,
+        }
+    }
+
     /// Whether something changed that the device was not told.
     pub(crate) fn owes(&self) -> bool {
         self.owes_key == Owed::Key || !self.owes_groups.is_empty() || !self.owes_leave.is_empty()
@@ -112,7 +120,6 @@ impl Session {
         self.granted.remove(&group);
         self.owes_groups.remove(&group);
         self.missed_groups.remove(&group);
-        self.epochs.remove(&group);
         self.owes_leave.insert(group);
     }
 
@@ -139,6 +146,11 @@ impl Delivery {
             Record { messages, open }
         });
         Self { purpose, records: records.collect(), carries, epochs, started: now, timer }
+    }
+
+    /// When it is repeated or given up.
+    pub(crate) fn due(&self) -> Instant {
+        self.timer.due().min(self.timer.gives_up())
     }
 
     /// The messages that are out, or go out next.

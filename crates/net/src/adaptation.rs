@@ -8,7 +8,7 @@ use lowgate_sixlowpan::{
     Contexts, DATAGRAM_OCTETS_MAX, DatagramTag, Fragmenter, Incoming, LinkPair, Reassembler,
     ReassemblyOutput, ReceiveDrop, Received, Security, iphc,
 };
-use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst};
+use lowgate_units::{Duration, Eui64, Instant, LinkAddr, LinkDst, List};
 
 /// Packets that may wait for the link.
 pub const QUEUE_PACKETS_MAX: usize = 16;
@@ -22,8 +22,13 @@ const SECURED_EXTENDED_OCTETS_MAX: usize = 90;
 const UNSECURED_OCTETS_MAX: usize = 104;
 /// A link layer that says nothing for so long has lost the frame. It may wait for storage.
 const SEND_DONE_MAX: Duration = Duration::from_secs(10);
+/// A frame of a packet on its way through the mesh is given to the link layer so often. At 1 dB below the
+/// noise two attempts of three at a full frame fail; one frame in twelve, and with it its packet, fails at
+/// all eight.
+const FRAME_ROUNDS_MAX: u8 = 3;
 /// A compressed datagram: never longer than the packet and its dispatch.
-const COMPRESSED_OCTETS_MAX: usize = DATAGRAM_OCTETS_MAX + 1;
+const COMPRESSED_OCTETS_MAX: usize = DATAGRAM_OCTETS_MAX + DISPATCH_OCTETS;
+const DISPATCH_OCTETS: usize = 1;
 
 /// Why a packet is on its way, for what its failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +67,7 @@ pub(crate) enum Finished {
     Pending,
     /// All its frames left.
     Sent,
-    /// One of its frames did not arrive.
+    /// One of its frames did not arrive, however often it was sent.
     Failed(Outgoing),
     /// It never was on the air, or nobody knows: the neighbour has not been asked.
     Unsent(Outgoing),
@@ -70,10 +75,31 @@ pub(crate) enum Finished {
 
 struct Current {
     outgoing: Outgoing,
-    octets: Vec<u8, COMPRESSED_OCTETS_MAX>,
+    octets: List<u8, COMPRESSED_OCTETS_MAX>,
     fragmenter: Fragmenter,
+    /// As it was before the frame that the link layer has.
+    before: Fragmenter,
+    /// How often the link layer gave up on that frame.
+    failures: u8,
     /// The link layer has a frame.
     waiting: Option<Waiting>,
+}
+
+impl Current {
+    /// Goes back to the frame that failed; false if that was the last time.
+    fn go_back(&mut self) -> bool {
+        let travels = match self.outgoing.purpose {
+            Purpose::Upward { .. } | Purpose::Downward => true,
+            // Whoever asks a neighbour asks again.
+            Purpose::Local => false,
+        };
+        self.failures += 1;
+        let goes_back = travels && self.failures < FRAME_ROUNDS_MAX;
+        if goes_back {
+            self.fragmenter = self.before.clone();
+        }
+        goes_back
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -143,14 +169,9 @@ impl Adaptation {
         };
         let link = LinkPair { src: frame.src, dst: frame.dst };
         let incoming = Incoming { link, security, octets: frame.payload };
-        let mut packet = Packet::new();
-        // Infallible: the length is the capacity.
-        let _ = packet.resize_default(DATAGRAM_OCTETS_MAX);
-        match self.reassembler.handle(now, incoming, contexts, &mut packet) {
-            Ok(Received::Datagram { len }) => {
-                packet.truncate(len);
-                Ok(Some(packet))
-            }
+        let mut octets = [0; DATAGRAM_OCTETS_MAX];
+        match self.reassembler.handle(now, incoming, contexts, &mut octets) {
+            Ok(Received::Datagram { len }) => Ok(Packet::from_slice(&octets[..len]).ok()),
             Ok(Received::Waiting) => Ok(None),
             Err(ReceiveDrop::NoSlot | ReceiveDrop::AlreadyComplete) => Err(NetDrop::Reassembly),
             Err(_) => Err(NetDrop::Adaptation),
@@ -244,6 +265,7 @@ impl Adaptation {
         let mut payload = Vec::new();
         // Infallible: the length is the capacity.
         let _ = payload.resize_default(UNSECURED_OCTETS_MAX);
+        current.before = current.fragmenter.clone();
         let Some(len) = current.fragmenter.emit_next(&current.octets, &mut payload) else {
             self.current = None;
             return Some(Err(NetDrop::TooLarge));
@@ -270,8 +292,8 @@ impl Adaptation {
             }
         };
         let link = LinkPair { src: LinkAddr::Extended(self.me), dst: outgoing.dst };
-        let mut octets = Vec::new();
-        octets.resize_default(COMPRESSED_OCTETS_MAX).ok()?;
+        let mut octets = List::<u8, COMPRESSED_OCTETS_MAX>::new();
+        octets.resize_default(outgoing.packet.len() + DISPATCH_OCTETS).ok()?;
         let headers_max = Fragmenter::headers_max(payload_max);
         let datagram =
             iphc::compress_within(&outgoing.packet, link, contexts, headers_max, &mut octets)
@@ -281,7 +303,8 @@ impl Adaptation {
         if fragmenter.is_fragmented() {
             self.tag = self.tag.next();
         }
-        Some(Current { outgoing, octets, fragmenter, waiting: None })
+        let before = fragmenter.clone();
+        Some(Current { outgoing, octets, fragmenter, before, failures: 0, waiting: None })
     }
 
     /// The link layer's answer; also says to whom the frame went.
@@ -290,7 +313,13 @@ impl Adaptation {
         current.waiting.filter(|waiting| waiting.token == done.token)?;
         current.waiting = None;
         let dst = current.outgoing.dst;
-        if done.acked && !current.fragmenter.is_done() {
+        let more = if done.acked {
+            current.failures = 0;
+            !current.fragmenter.is_done()
+        } else {
+            current.go_back()
+        };
+        if more {
             return Some((dst, Finished::Pending));
         }
         let finished = match self.finish(done.acked) {
@@ -312,5 +341,64 @@ impl Adaptation {
             Some(current) => Finished::Failed(current.outgoing),
             None => Finished::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::udp::Udp;
+    use lowgate_units::{Iid, ShortAddr};
+
+    const NOW: Instant = Instant::ZERO;
+
+    /// An adaptation with one packet in it, of two frames.
+    fn sending(purpose: Purpose) -> Adaptation {
+        let [me, short] = [Eui64([2; 8]), Eui64([4; 8])];
+        let (src, dst) = (Iid::from(me).link_local(), Iid::from(short).link_local());
+        let udp = Udp { src_port: 1, dst_port: 2, payload: &[7; 120] };
+        let mut adaptation = Adaptation::new(me, 1);
+        assert!(adaptation.send(Outgoing {
+            precedence: Precedence::Mesh,
+            packet: udp.emit(src, dst, 64).expect("short enough"),
+            dst: LinkDst::Unicast(LinkAddr::Short(ShortAddr::new(5).expect("small"))),
+            security: Security::Secured,
+            purpose,
+        }));
+        adaptation
+    }
+
+    fn next(adaptation: &mut Adaptation) -> OutFrame {
+        adaptation.next_frame(NOW).expect("a frame").expect("it fits")
+    }
+
+    fn done(adaptation: &mut Adaptation, token: u32, acked: bool) -> Finished {
+        adaptation.done(&SendDone { token, acked, attempts: 8 }).expect("its frame").1
+    }
+
+    #[test]
+    fn a_frame_on_its_way_goes_again_and_the_rest_follows() {
+        for purpose in [Purpose::Downward, Purpose::Upward { again: false }] {
+            let mut adaptation = sending(purpose);
+            let first = next(&mut adaptation);
+            assert!(matches!(done(&mut adaptation, first.token, true), Finished::Pending));
+            let second = next(&mut adaptation);
+            assert_ne!(first.payload, second.payload);
+            for _ in 1..FRAME_ROUNDS_MAX {
+                let token = adaptation.token;
+                assert!(matches!(done(&mut adaptation, token, false), Finished::Pending));
+                assert_eq!(next(&mut adaptation).payload, second.payload);
+            }
+            let token = adaptation.token;
+            assert!(matches!(done(&mut adaptation, token, false), Finished::Failed(_)));
+            assert!(adaptation.next_frame(NOW).is_none());
+        }
+    }
+
+    #[test]
+    fn a_frame_for_a_neighbour_is_not_sent_again() {
+        let mut adaptation = sending(Purpose::Local);
+        let first = next(&mut adaptation);
+        assert!(matches!(done(&mut adaptation, first.token, false), Finished::Failed(_)));
     }
 }

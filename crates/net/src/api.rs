@@ -2,7 +2,7 @@
 
 use crate::event::NetEvent;
 use heapless::Vec;
-use lowgate_units::{Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, Lqi, Rssi, ShortAddr};
+use lowgate_units::{Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, List, Lqi, Rssi, ShortAddr};
 
 /// The largest IPv6 packet the mesh carries: the minimum link MTU (RFC 4944 section 4).
 pub const PACKET_OCTETS_MAX: usize = 1280;
@@ -16,7 +16,7 @@ pub const UDP_PAYLOAD_OCTETS_MAX: usize = PACKET_OCTETS_MAX - 40 - 8;
 pub const HOP_LIMIT_LINK_LOCAL: u8 = 255;
 
 /// One IPv6 packet, with what routing put around it.
-pub type Packet = Vec<u8, { PACKET_OCTETS_MAX + ROUTING_OCTETS_MAX }>;
+pub type Packet = List<u8, { PACKET_OCTETS_MAX + ROUTING_OCTETS_MAX }>;
 
 /// What a stack is built with.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +167,7 @@ pub struct UdpReceived {
     /// from the backbone.
     pub link_src: LinkAddr,
     /// UDP payload.
-    pub payload: Vec<u8, UDP_PAYLOAD_OCTETS_MAX>,
+    pub payload: List<u8, UDP_PAYLOAD_OCTETS_MAX>,
 }
 
 /// What a stack wants done.

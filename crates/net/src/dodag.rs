@@ -318,8 +318,8 @@ mod tests {
     #[test]
     fn a_bad_link_is_not_chosen_first() {
         let (mut place, now) = (Place::new(), Instant::ZERO);
-        assert_eq!(place.hear(now, 1, 128, -99), Choice::Parent(eui64(1)));
-        assert_eq!(place.hear(now, 2, 256, -60), Choice::Same, "592 against 416: hysteresis");
+        assert_eq!(place.hear(now, 1, 128, -89), Choice::Parent(eui64(1)));
+        assert_eq!(place.hear(now, 2, 256, -60), Choice::Same, "560 against 416: hysteresis");
         let mut place = Place::new();
         place.neighbours.dio(now, eui64(1), Rssi(-99), Dodag::heard(&dio(240, 128)), None);
         place.neighbours.find_mut(eui64(1)).expect("room").short = ShortAddr::new(1);

@@ -9,7 +9,7 @@ use crate::wire::mpl::{SeedInfo, parse};
 use crate::wire::options::{MplOption, SeedId};
 use crate::wire::{Writer, ipv6};
 use heapless::Vec;
-use lowgate_units::{Duration, Instant, Ipv6Addr, Prng};
+use lowgate_units::{Duration, Instant, Ipv6Addr, List, Prng};
 
 /// Multicast packets kept for forwarding and repair.
 pub const MPL_MESSAGES_MAX: usize = 8;
@@ -63,7 +63,7 @@ struct Message {
     sequence: u8,
     /// Where the option's flags lie in the packet.
     flags_at: usize,
-    packet: Vec<u8, MPL_PACKET_OCTETS_MAX>,
+    packet: List<u8, MPL_PACKET_OCTETS_MAX>,
     trickle: Trickle,
     expirations: u8,
     received_at: Instant,
@@ -96,8 +96,8 @@ pub(crate) enum MplSend {
 /// Seed set, buffered messages and the own sequence.
 #[derive(Debug)]
 pub(crate) struct Mpl {
-    seeds: Vec<Seed, MPL_SEEDS_MAX>,
-    messages: Vec<Message, MPL_MESSAGES_MAX>,
+    seeds: List<Seed, MPL_SEEDS_MAX>,
+    messages: List<Message, MPL_MESSAGES_MAX>,
     control: Trickle,
     control_expirations: u8,
     own_next: u8,
@@ -110,8 +110,8 @@ pub(crate) struct Mpl {
 impl Mpl {
     pub(crate) fn new(own_next: u8) -> Self {
         Self {
-            seeds: Vec::new(),
-            messages: Vec::new(),
+            seeds: List::new(),
+            messages: List::new(),
             control: Trickle::new(CONTROL),
             control_expirations: 0,
             own_next,
@@ -210,7 +210,7 @@ impl Mpl {
         flags_at: usize,
         packet: &[u8],
     ) -> bool {
-        let Ok(packet) = Vec::from_slice(packet) else { return false };
+        let Ok(packet) = List::from_slice(packet) else { return false };
         if !self.note_seed(now, option) {
             return false;
         }

@@ -1,8 +1,7 @@
 //! Who is in range, how good the link to them is, and what rank they say they have.
 //! **Invariant:** only secured frames make or change an entry.
 
-use heapless::Vec;
-use lowgate_units::{Duration, Eui64, Instant, LinkAddr, Rssi, ShortAddr};
+use lowgate_units::{Duration, Eui64, Instant, LinkAddr, List, Rssi, ShortAddr};
 
 /// Neighbours remembered. In denser places the ones of no use are forgotten first.
 pub const NEIGHBOURS_MAX: usize = 40;
@@ -26,6 +25,10 @@ const TRUST_AGAIN: Duration = Duration::from_secs(60);
 const RSSI_GOOD: i16 = -80;
 /// Each dB below costs so much.
 const METRIC_PER_DB: u16 = 16;
+/// From here on long frames fail where short ones, by which links are measured, still arrive.
+const RSSI_WEAK: i16 = -88;
+/// Each dB below costs so much more: any other way is better.
+const METRIC_PER_WEAK_DB: u16 = ETX_ONE;
 const METRIC_GOOD: u16 = ETX_ONE + ETX_ONE / 4;
 
 /// What a neighbour's last DIO said.
@@ -70,9 +73,11 @@ impl Neighbour {
 }
 
 fn metric_of(rssi: i16) -> u16 {
-    let missing = u16::try_from(RSSI_GOOD - rssi).unwrap_or(0);
+    let below = |bound: i16| u16::try_from(bound - rssi).unwrap_or(0);
+    let metric =
+        METRIC_GOOD + below(RSSI_GOOD) * METRIC_PER_DB + below(RSSI_WEAK) * METRIC_PER_WEAK_DB;
     // A link nobody tried may still be the only one: never past the bound.
-    (METRIC_GOOD + missing * METRIC_PER_DB).min(LINK_METRIC_MAX)
+    metric.min(LINK_METRIC_MAX)
 }
 
 /// What a transmission told about a neighbour.
@@ -91,7 +96,7 @@ pub(crate) enum LinkNews {
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
-    entries: Vec<Neighbour, NEIGHBOURS_MAX>,
+    entries: List<Neighbour, NEIGHBOURS_MAX>,
 }
 
 impl Neighbours {
@@ -254,6 +259,7 @@ mod tests {
         assert_eq!(metric_of(-50), METRIC_GOOD);
         assert_eq!(metric_of(-80), METRIC_GOOD);
         assert!(metric_of(-90) > metric_of(-85));
+        assert!(metric_of(-91) > 2 * metric_of(-88), "an office's noise is at -90 dBm");
         assert!((5 * ETX_ONE..=LINK_METRIC_MAX).contains(&metric_of(-128)));
     }
 
@@ -261,9 +267,9 @@ mod tests {
     fn measurements_replace_the_guess_and_silence_ends_it() {
         let mut table = Neighbours::default();
         let now = Instant::ZERO;
-        assert!(table.dio(now, eui64(1), Rssi(-95), heard(128), None));
+        assert!(table.dio(now, eui64(1), Rssi(-90), heard(128), None));
         let dst = LinkAddr::Extended(eui64(1));
-        for _ in 0..40 {
+        for _ in 0..60 {
             assert_eq!(table.sent(now, dst, true, 1), LinkNews::Moved(eui64(1)));
         }
         let metric = table.find(eui64(1)).expect("known").link_metric();

@@ -5,8 +5,7 @@ use crate::event::RegistrationStatus;
 use crate::lollipop;
 use crate::wire::nd::Earo;
 use core::cmp::Ordering;
-use heapless::Vec;
-use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr};
+use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, List};
 
 /// Neighbours that may be registered through one router; the next is sent elsewhere.
 pub const REGISTRATIONS_MAX: usize = 64;
@@ -26,7 +25,7 @@ struct Entry {
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
-    entries: Vec<Entry, REGISTRATIONS_MAX>,
+    entries: List<Entry, REGISTRATIONS_MAX>,
 }
 
 impl Registrations {

@@ -58,10 +58,6 @@ pub const ROUTER_GROUPS_MAX: usize = 64;
 
 /// What a node is told.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each value lives for one loop turn; no allocation per packet"
-)]
 pub enum Input {
     /// It has power. Always the first.
     Start,
@@ -111,10 +107,6 @@ pub enum Input {
 
 /// What a node wants.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each value lives for one loop turn; no allocation per packet"
-)]
 pub enum Output {
     /// For the radio.
     Radio(RadioCommand),
@@ -196,8 +188,12 @@ pub enum Event {
     GroupOpened {
         /// The group.
         group: GroupId,
+        /// Its epoch.
+        epoch: u16,
         /// Its sender.
         sender: SenderId,
+        /// Its number, the sender's own.
+        sequence: u64,
     },
     /// A group's record was dropped.
     GroupDropped(GroupId, GroupDrop),

@@ -8,9 +8,11 @@ use alloc::vec::Vec;
 use lowgate_amikey::{CsbId, GroupId, Message, Messages, Mkd, Spd, TekId, Tgk, derive};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::group::{
-    GroupDrop, GroupKeys, GroupReceiver, GroupSealRefused, GroupSender, SenderFloor, SenderId,
+    GroupDrop, GroupKeys, GroupOpened, GroupReceiver, GroupSealRefused, GroupSender, SenderFloor,
+    SenderId,
 };
 use lowgate_units::Ipv6Addr;
+use lowgate_units::planted::{Fault, planted};
 
 /// Members of one group that a node hears requests from.
 pub const SENDERS_MAX: usize = 16;
@@ -99,7 +101,7 @@ impl Groups {
         }
         let first = reserved_below.unwrap_or(0).max(parameters.seq_floor.raw());
         let sender = own.map(|id| GroupSender::new(keys, id, first));
-        let group = Group {
+        let mut group = Group {
             id: mkd.group,
             epoch: spd.tek_id,
             address,
@@ -110,6 +112,9 @@ impl Groups {
             reserving: false,
         };
         if let Some(at) = known {
+            if planted(Fault::OldEpochKept) {
+                core::mem::swap(&mut group.receiver, &mut self.table[at].receiver);
+            }
             self.table[at] = group;
             return Ok(&self.table[at]);
         }
@@ -193,7 +198,7 @@ impl Group {
         Ok(record)
     }
 
-    /// Opens a record in place: its sender and plaintext.
+    /// Opens a record in place.
     ///
     /// # Errors
     /// Why it is dropped.
@@ -201,9 +206,8 @@ impl Group {
         &mut self,
         ccm: &dyn Ccm,
         record: &'a mut [u8],
-    ) -> Result<(SenderId, &'a [u8]), GroupDrop> {
-        let opened = self.receiver.open(ccm, record)?;
-        Ok((opened.sender, opened.plaintext))
+    ) -> Result<GroupOpened<'a>, GroupDrop> {
+        self.receiver.open(ccm, record)
     }
 }
 

@@ -211,6 +211,10 @@ impl Node {
         }
         let keys = Box::new(NewKeys { ticket, groups, left, updates, stored });
         match last {
+            Some(record) if planted(Fault::KeysUnstored) => {
+                self.store(record, Pending::Nothing);
+                self.put_in_force(now, *keys);
+            }
             Some(record) => self.store(record, Pending::Keys(keys)),
             None => self.put_in_force(now, *keys),
         }
@@ -375,7 +379,8 @@ impl Node {
             self.event(Event::FrameOpened { src, key });
         }
         // RFC 9031 section 8.4.3.2: a node follows when it hears a frame under the new key.
-        if self.link.as_ref().is_some_and(|link| link.follows(key)) {
+        let follows = self.link.as_ref().is_some_and(|link| link.follows(key));
+        if follows && !planted(Fault::SwitchIgnored) {
             self.switch_to(key);
         }
     }
@@ -506,7 +511,9 @@ impl Node {
             let Some((mkd, spd)) = stored_messages(messages) else { continue };
             let reserved = records.iter().find_map(|record| match record {
                 Record::GroupSequence { group, epoch, below }
-                    if *group == mkd.group && *epoch == spd.tek_id =>
+                    if *group == mkd.group
+                        && *epoch == spd.tek_id
+                        && !planted(Fault::GroupSequenceRepeats) =>
                 {
                     Some(*below)
                 }

@@ -14,6 +14,7 @@ extern crate alloc;
 mod api;
 mod app;
 mod command;
+mod fed;
 pub mod flash;
 mod groups;
 mod keys;

@@ -5,6 +5,7 @@
 
 use crate::api::{Event, Input, Kind, NodeConfig, Output};
 use crate::app::App;
+use crate::fed::Fed;
 use crate::flash::Record;
 use crate::groups::Groups;
 use crate::keys::{FLOORS_MAX, Link, Pending};
@@ -52,14 +53,14 @@ pub(crate) enum CoapPeer {
 /// A device. Feed it with [`Node::handle`], then drain it with [`Node::poll`] to [`Output::Wait`].
 pub struct Node {
     pub(crate) config: NodeConfig,
-    pub(crate) mac: Mac,
-    pub(crate) net: Stack,
-    pub(crate) joiner: Joiner,
+    pub(crate) mac: Fed<Mac>,
+    pub(crate) net: Fed<Stack>,
+    pub(crate) joiner: Fed<Joiner>,
     pub(crate) relay: Relay,
-    pub(crate) coap: Endpoint<CoapPeer>,
+    pub(crate) coap: Fed<Endpoint<CoapPeer>>,
     /// What the manager was asked within the session and did not answer yet.
     pub(crate) greeting: Option<RequestId>,
-    pub(crate) outside: Endpoint<Outsider>,
+    pub(crate) outside: Fed<Endpoint<Outsider>>,
     pub(crate) groups: Groups,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
@@ -77,7 +78,6 @@ pub struct Node {
     channel_turn: usize,
     beacon_at: Option<Instant>,
     beacon_allowed_at: Instant,
-    wakes: [Instant; 5],
     outputs: VecDeque<Output>,
 }
 
@@ -120,19 +120,20 @@ impl Node {
             join_port: JOIN_PORT,
             mpl_sequence: first_mpl_sequence(&records),
         };
+        let joiner = joiner_config(&config);
         let coap = CoapConfig {
             bounds: Bounds::DEVICE,
             max_retransmit: MAX_RETRANSMIT,
             ..CoapConfig::default()
         };
         let mut node = Self {
-            mac: Mac::new(MacConfig::new(config.eui64, config.ccm), prng.fork(1)),
-            net: Stack::new(stack, prng.fork(2)),
-            joiner: Joiner::new(joiner_config(&config), Secret::new(joiner_seed), prng.fork(3)),
+            mac: Fed::new(Mac::new(MacConfig::new(config.eui64, config.ccm), prng.fork(1))),
+            net: Fed::new(Stack::new(stack, prng.fork(2))),
+            joiner: Fed::new(Joiner::new(joiner, Secret::new(joiner_seed), prng.fork(3))),
             relay: Relay::new(now, &relay_secret, config.eui64, 0),
-            coap: Endpoint::new(coap, prng.fork(4)),
+            coap: Fed::new(Endpoint::new(coap, prng.fork(4))),
             greeting: None,
-            outside: outside::endpoint(prng.fork(5)),
+            outside: Fed::new(outside::endpoint(prng.fork(5))),
             groups: Groups::new(config.kind),
             app: App::new(config.kind),
             link: None,
@@ -146,7 +147,6 @@ impl Node {
             channel_turn: 0,
             beacon_at: None,
             beacon_allowed_at: now,
-            wakes: [Instant::FAR_FUTURE; 5],
             outputs: VecDeque::new(),
             prng: Prng::new(prng.next_u64()),
             config,
@@ -204,12 +204,12 @@ impl Node {
     }
 
     /// The mesh as this node sees it.
-    pub const fn net(&self) -> &Stack {
+    pub fn net(&self) -> &Stack {
         &self.net
     }
 
     /// Whether the domain manager's configuration is in force.
-    pub const fn is_member(&self) -> bool {
+    pub fn is_member(&self) -> bool {
         self.joiner.is_member()
     }
 
@@ -225,7 +225,12 @@ impl Node {
 
     fn wake_at(&self) -> Instant {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
-        self.wakes.iter().copied().fold(beacon.min(self.unopened.due()), Instant::min)
+        let own = beacon.min(self.unopened.due());
+        own.min(self.mac.until())
+            .min(self.net.until())
+            .min(self.joiner.until())
+            .min(self.coap.until())
+            .min(self.outside.until())
     }
 
     pub(crate) fn push(&mut self, output: Output) {
@@ -280,16 +285,17 @@ impl Node {
 
     fn drain_mac(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.mac.is_due(now) {
             match self.mac.poll(now) {
                 MacOutput::Wait { until } => {
-                    self.wakes[0] = until;
-                    return moved;
+                    self.mac.waits(until);
+                    break;
                 }
                 output => self.mac_output(now, output),
             }
             moved = true;
         }
+        moved
     }
 
     fn mac_output(&mut self, now: Instant, output: MacOutput) {
@@ -323,11 +329,11 @@ impl Node {
 
     fn drain_net(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.net.is_due(now) {
             match self.net.poll(now) {
                 NetOutput::Wait { until } => {
-                    self.wakes[1] = until;
-                    return moved;
+                    self.net.waits(until);
+                    break;
                 }
                 NetOutput::Frame(frame) => {
                     self.frames_out += 1;
@@ -346,6 +352,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 
     fn net_event(&mut self, now: Instant, event: NetEvent) {
@@ -358,11 +365,11 @@ impl Node {
 
     fn drain_joiner(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.joiner.is_due(now) {
             match self.joiner.poll(now) {
                 JoinerOutput::Wait { until } => {
-                    self.wakes[2] = until;
-                    return moved;
+                    self.joiner.waits(until);
+                    break;
                 }
                 JoinerOutput::RequestBeacons => self.request_beacons(now),
                 JoinerOutput::Tune(candidate) => {
@@ -384,6 +391,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 
     /// Leaves the network it may have been in and listens on the next channel.
@@ -416,7 +424,7 @@ impl Node {
             join_open: link.join_open(),
             domain_hint: link.domain_hint(),
             dag_rank: u8::try_from(self.net.rank() >> 7).unwrap_or(u8::MAX),
-            load: self.relay.load(),
+            load: self.relay.load(now),
         };
         self.mac.handle(now, MacInput::SendBeacon { payload: &beacon.emit() });
     }
@@ -431,14 +439,6 @@ impl Node {
                 self.net.handle(now, NetInput::Attach(Attach { short, hint }));
             }
         }
-    }
-
-    pub(crate) fn set_coap_wake(&mut self, until: Instant) {
-        self.wakes[3] = until;
-    }
-
-    pub(crate) fn set_outside_wake(&mut self, until: Instant) {
-        self.wakes[4] = until;
     }
 }
 
@@ -475,6 +475,7 @@ fn first_mpl_sequence(records: &[Record]) -> u8 {
         | Record::GroupSequence { .. }
         | Record::Member { .. } => None,
     });
+    let through = through.filter(|_| !planted(Fault::MplSequenceRepeats));
     through.map_or(0, |through| through.wrapping_add(1))
 }
 

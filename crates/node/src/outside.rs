@@ -41,11 +41,11 @@ impl Node {
     /// Returns whether anything happened.
     pub(crate) fn drain_outside(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.outside.is_due(now) {
             match self.outside.poll(now) {
                 Output::Wait { until } => {
-                    self.set_outside_wake(until);
-                    return moved;
+                    self.outside.waits(until);
+                    break;
                 }
                 Output::Transmit { peer: (dst, dst_port), octets } => {
                     let (src_port, payload) = (COAP_PORT, &octets[..]);
@@ -67,6 +67,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 }
 
@@ -78,7 +79,7 @@ mod tests {
     use lowgate_crypto::SoftCcm;
     use lowgate_dtls::Psk;
     use lowgate_net::SendRefused;
-    use lowgate_units::{Channel, Duration, Eui64, LinkAddr, SeededEntropy};
+    use lowgate_units::{Channel, Duration, Eui64, LinkAddr, List, SeededEntropy};
 
     const NOW: Instant = Instant::from_secs(1);
     const LIGHT: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 1);
@@ -112,7 +113,7 @@ mod tests {
             secured: true,
             hop_limit: 60,
             link_src: LinkAddr::Extended(Eui64([3; 8])),
-            payload: heapless::Vec::from_slice(octets).expect("short"),
+            payload: List::from_slice(octets).expect("short"),
         }
     }
 

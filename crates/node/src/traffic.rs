@@ -14,7 +14,8 @@ use lowgate_amikey::GroupId;
 use lowgate_coap::{
     Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
-use lowgate_net::{UdpReceived, UdpSend};
+use lowgate_dtls::group::GroupOpened;
+use lowgate_net::{SendRefused, UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
 
@@ -80,6 +81,16 @@ impl Node {
         }
     }
 
+    /// Sends a datagram of whatever the device does besides, under link-layer security.
+    ///
+    /// # Errors
+    /// [`SendRefused`] says why nothing was sent.
+    pub fn send(&mut self, now: Instant, datagram: UdpSend<'_>) -> Result<(), SendRefused> {
+        let sent = self.net.udp_send(now, UdpSend { secured: true, ..datagram });
+        self.settle(now);
+        sent
+    }
+
     pub(crate) fn udp_send(&mut self, now: Instant, send: UdpSend<'_>) {
         if let Err(refused) = self.net.udp_send(now, send) {
             self.event(Event::SendRefused(refused));
@@ -131,13 +142,13 @@ impl Node {
         let Some(group) = self.groups.by_address(dst, port) else {
             return;
         };
-        let id = group.id;
+        let (id, epoch) = (group.id, group.epoch.raw());
         match group.open(ccm, record) {
-            Ok((sender, octets)) => {
+            Ok(GroupOpened { sender, seq: sequence, plaintext: octets, .. }) => {
                 let peer = CoapPeer::Member(id, sender.0);
                 let addressed = Addressed::ToGroup;
                 self.coap.handle(now, CoapInput::Datagram { peer, addressed, octets });
-                self.event(Event::GroupOpened { group: id, sender });
+                self.event(Event::GroupOpened { group: id, epoch, sender, sequence });
             }
             Err(drop) => self.event(Event::GroupDropped(id, drop)),
         }
@@ -153,11 +164,11 @@ impl Node {
 
     pub(crate) fn drain_coap(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        loop {
+        while self.coap.is_due(now) {
             match self.coap.poll(now) {
                 CoapOutput::Wait { until } => {
-                    self.set_coap_wake(until);
-                    return moved;
+                    self.coap.waits(until);
+                    break;
                 }
                 CoapOutput::Transmit { peer, octets } => match peer {
                     CoapPeer::Manager => {
@@ -187,6 +198,7 @@ impl Node {
             }
             moved = true;
         }
+        moved
     }
 
     fn serve(&mut self, now: Instant, exchange: ExchangeId, peer: CoapPeer, request: Request) {

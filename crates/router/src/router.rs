@@ -14,7 +14,7 @@ use lowgate_node::flash::{Record, RecordKey};
 use lowgate_node::{
     CommandRefused, Event, GroupId, Input as NodeInput, Node, NodeConfig, Output as NodeOutput,
 };
-use lowgate_units::{Entropy, Eui64, Instant, Ipv6Addr, Prng, ShortAddr};
+use lowgate_units::{Entropy, Eui64, Instant, Ipv6Addr, List, Prng, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Members that one border router registers.
@@ -212,7 +212,7 @@ impl Router {
                 && (datagram.src_port, datagram.dst_port) == (MANAGER_PORT, JOINER_PORT)
         });
         if let Some(datagram) = from_manager
-            && let Ok(octets) = heapless::Vec::from_slice(datagram.payload)
+            && let Ok(octets) = List::from_slice(datagram.payload)
         {
             self.node.handle(now, NodeInput::FromManager(octets));
         }

@@ -5,22 +5,36 @@
 //! manager decided. A node's word is taken only for what it did with a frame.
 //!
 //! **Invariant:** a checker changes nothing in the world.
+//! **Bounds:** the books grow with stations, devices and groups, not with time; each part says what it
+//! remembers.
 
+mod air;
 mod backbone;
+mod domain;
+mod fault;
+mod frames;
+mod groups;
+mod numbers;
 mod revocation;
 
+pub use fault::{Fault, Finding};
+pub use groups::OpenedRecord;
 pub use revocation::Revocation;
 
 use crate::medium::{FrameId, StationId};
+use frames::Secured;
 use lowgate_access::joiner::JoinerEvent;
-use lowgate_crypto::Sha256;
-use lowgate_ieee802154::{AddressedFrame, Content, Format, Frame, KeyId};
-use lowgate_mac::Psdu;
-use lowgate_manager::{Batch, Change, GroupId, ManagerEvent};
+use lowgate_amikey::{GroupId, Message, Messages};
+use lowgate_ieee802154::{AddressedFrame, Content, Format, Frame, KeyId, Pan};
+use lowgate_mac::{FrameDrop, MacEvent, Psdu};
+use lowgate_manager::{Batch, Change, ManagerEvent};
+use lowgate_net::{NetDrop, NetEvent};
 use lowgate_node::Event;
-use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, ShortAddr};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use lowgate_node::flash::{Record, RecordKey, RecordOctets};
+use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, LinkAddr, LinkDst, PanId, ShortAddr};
+use numbers::Use;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hasher};
 
 /// Frames are forgotten this long after they began: no reception lasts so long.
 const FRAME_MEMORY: Duration = Duration::from_secs(1);
@@ -31,116 +45,13 @@ const FINDINGS_MAX: usize = 100;
 const KEY_CURRENT_WITHIN: Duration = Duration::from_secs(150);
 /// One frame from afar is not to hear the network: so many are.
 const KEY_HEARD_MIN: u32 = 3;
-/// A member that the manager told to use another epoch of a group's keys may not have heard it for so long.
-const EPOCH_CURRENT_WITHIN: Duration = Duration::from_secs(180);
 /// When the whole mesh is told to switch, the border router was told long ago whom it must not route to.
 const ROUTED_AFTER_MAX: Duration = Duration::from_secs(2);
+/// So long after a revocation took effect the revoked device's group keys are tried on the members.
+const FORGED_AFTER: Duration = Duration::from_secs(5);
 
-/// Something that must never happen, and did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// When.
-    pub at: Instant,
-    /// What.
-    pub fault: Fault,
-}
-
-/// What must never happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Two different frames under one key, one source and one counter: the nonce is used up.
-    FrameCounterReused {
-        /// Whose.
-        src: Eui64,
-        /// Under which key.
-        key: u8,
-        /// Which counter.
-        counter: u32,
-    },
-    /// Two different DTLS records under one key and one number.
-    RecordNumberReused {
-        /// Between the manager and whom.
-        peer: String,
-        /// Which epoch.
-        epoch: u16,
-        /// Which number.
-        number: u64,
-    },
-    /// A node opened a frame that no honest node sealed, or not the one that it names.
-    ForgedFrameOpened {
-        /// Who opened it.
-        station: StationId,
-        /// Who is said to have sealed it.
-        src: Eui64,
-    },
-    /// A node opened the same frame twice.
-    ReplayOpened {
-        /// Who opened it.
-        station: StationId,
-        /// Who sealed it.
-        src: Eui64,
-    },
-    /// A device took keys that the store knows nothing of.
-    MemberNotAdmitted {
-        /// Who.
-        station: StationId,
-    },
-    /// A secured frame was addressed to somebody who never was a member.
-    StrangerAddressed {
-        /// Who sent it.
-        station: StationId,
-        /// To whom.
-        dst: Eui64,
-    },
-    /// A packet on the backbone for nobody who is there.
-    StrayPacket {
-        /// To whom.
-        dst: Ipv6Addr,
-    },
-    /// A revoked device opened what others sent after its revocation took effect.
-    RevokedOpened {
-        /// Who.
-        station: StationId,
-    },
-    /// Somebody opened what a revoked device sent after its revocation took effect.
-    RevokedAccepted {
-        /// Who opened it.
-        station: StationId,
-        /// Who sent it.
-        src: Eui64,
-    },
-    /// A revoked device opened a group record that was sealed after its revocation.
-    RevokedOpenedGroup {
-        /// Who.
-        station: StationId,
-    },
-    /// A member opened a group record that a revoked device sealed.
-    RevokedGroupAccepted {
-        /// Who.
-        station: StationId,
-    },
-    /// A revoked device was let in again.
-    RevokedReadmitted {
-        /// Who.
-        eui64: Eui64,
-    },
-    /// The border router still has a way to a revoked device.
-    RevokedRouted {
-        /// Who.
-        eui64: Eui64,
-    },
-    /// A member has not the key in force although nothing stands in its way.
-    KeyNotCurrent {
-        /// Who.
-        station: StationId,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}", self.at, self.fault)
-    }
-}
+/// What a station's flash holds.
+pub type Flash = BTreeMap<RecordKey, RecordOctets>;
 
 /// Where the manager is whose decisions the checkers hold nodes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +68,16 @@ struct Aired {
     at: Instant,
     station: StationId,
     hash: u64,
-    key: Option<u8>,
+    secured: Option<Secured>,
+    /// Who says to have sent it without security.
+    unsecured: Option<Eui64>,
     broadcast: bool,
+}
+
+impl Aired {
+    fn key(&self) -> Option<LinkKeyName> {
+        self.secured.map(|(_, key, _)| key)
+    }
 }
 
 /// All checkers and their books.
@@ -167,23 +86,19 @@ pub struct Checkers {
     decisions: Decisions,
     stations: BTreeMap<Eui64, StationId>,
     eui64s: Vec<Option<Eui64>>,
-    recent: BTreeMap<FrameId, Aired>,
-    /// Octets that honest stations sent.
-    sealed: BTreeSet<(u64, StationId)>,
-    counters: BTreeMap<(Eui64, u8, u32), u64>,
-    opened: BTreeSet<(StationId, u64)>,
-    admitted: BTreeSet<Eui64>,
-    ever_admitted: BTreeSet<Eui64>,
-    /// Addresses, each one device's for good.
-    owners: BTreeMap<ShortAddr, Eui64>,
-    /// The link key in force, since the first switch: the manager's, or the border router's.
-    key: Option<u8>,
+    /// In the order of their numbers.
+    recent: VecDeque<(FrameId, Aired)>,
+    frames: frames::Frames,
+    air: air::Air,
+    groups: groups::Groups,
+    domain: domain::Domain,
+    /// Whether an intruder was on the air, and whether an outsider sent something into the mesh.
+    intruded: bool,
+    outsiders_spoke: bool,
+    /// The link key in force of each PAN, since its first switch.
+    keys: BTreeMap<PanId, u8>,
     /// How often each station heard it since it sent under it itself, and since when often enough.
     heard_key: BTreeMap<StationId, (u32, Instant)>,
-    /// The epoch in force of each group, and since when.
-    epochs: BTreeMap<GroupId, (u16, Instant)>,
-    /// The epoch that each station uses.
-    keyed: BTreeMap<(StationId, GroupId), u16>,
     records: backbone::Records,
     revocation: Option<Revocation>,
     findings: Vec<Finding>,
@@ -197,17 +112,15 @@ impl Checkers {
             decisions,
             stations: BTreeMap::new(),
             eui64s: vec![None; honest],
-            recent: BTreeMap::new(),
-            sealed: BTreeSet::new(),
-            counters: BTreeMap::new(),
-            opened: BTreeSet::new(),
-            admitted: BTreeSet::new(),
-            ever_admitted: BTreeSet::new(),
-            owners: BTreeMap::new(),
-            key: None,
+            recent: VecDeque::new(),
+            frames: frames::Frames::new(honest),
+            air: air::Air::new(),
+            groups: groups::Groups::default(),
+            domain: domain::Domain::default(),
+            intruded: false,
+            outsiders_spoke: false,
+            keys: BTreeMap::new(),
             heard_key: BTreeMap::new(),
-            epochs: BTreeMap::new(),
-            keyed: BTreeMap::new(),
             records: backbone::Records::default(),
             revocation: None,
             findings: Vec::new(),
@@ -219,12 +132,27 @@ impl Checkers {
         if station.index() < self.honest {
             self.stations.insert(eui64, station);
             self.eui64s[station.index()] = Some(eui64);
+            self.domain.know(station, eui64);
         }
     }
 
-    /// A station lost its power: what it heard is forgotten.
-    pub fn powered_off(&mut self, station: StationId) {
+    /// A station lost its power: what it heard is forgotten, and what its flash does not hold.
+    pub fn powered_off(&mut self, station: StationId, flash: &Flash) {
+        if let Some(revocation) = &mut self.revocation
+            && revocation
+                .key
+                .is_some_and(|(_, key)| active_key(flash).is_some_and(|held| held != key))
+        {
+            revocation.fell_back(station);
+        }
         self.heard_key.remove(&station);
+        self.frames.powered_off(station);
+        self.groups.forgot(station);
+    }
+
+    /// An outsider sent something into the mesh: not everything in it is a member's.
+    pub(crate) const fn outsiders_spoke(&mut self) {
+        self.outsiders_spoke = true;
     }
 
     /// How many stations are honest.
@@ -245,15 +173,7 @@ impl Checkers {
     /// Whether the domain has admitted the station and not expelled it since.
     pub(crate) fn is_member(&self, station: StationId) -> bool {
         let eui64 = self.eui64s.get(station.index()).copied().flatten();
-        eui64.is_some_and(|eui64| self.admitted.contains(&eui64))
-    }
-
-    /// Whether what a member seals for a group is for those alone who are in it now: not while the word that
-    /// there are other keys may still be on its way to it.
-    pub(crate) fn seals_currently(&self, now: Instant, member: StationId, group: GroupId) -> bool {
-        let Some((epoch, since)) = self.epochs.get(&group) else { return true };
-        let keyed = self.keyed.get(&(member, group));
-        keyed.is_none_or(|keyed| keyed >= epoch) || now > *since + EPOCH_CURRENT_WITHIN
+        eui64.is_some_and(|eui64| self.domain.admitted.contains(&eui64))
     }
 
     fn is_honest(&self, station: StationId) -> bool {
@@ -266,58 +186,100 @@ impl Checkers {
         }
     }
 
-    /// A frame begins.
-    pub fn aired(&mut self, now: Instant, frame: FrameId, station: StationId, psdu: &Psdu) {
-        let hash = hash(psdu);
+    fn find_all(&mut self, at: Instant, faults: impl IntoIterator<Item = Fault>) {
+        faults.into_iter().for_each(|fault| self.find(at, fault));
+    }
+
+    /// A frame begins; `flash` is its sender's.
+    pub fn aired(
+        &mut self,
+        now: Instant,
+        frame: FrameId,
+        station: StationId,
+        psdu: &Psdu,
+        flash: &Flash,
+    ) {
+        let hash = hash(&[psdu]);
         let parsed = match Frame::parse(psdu) {
             Ok(Frame::Addressed(parsed)) => Some(parsed),
             Ok(Frame::Ack(_)) | Err(_) => None,
         };
         let secured = parsed.as_ref().and_then(secured);
-        let key = secured.map(|(_, key, _)| key);
+        let unsecured = parsed.as_ref().and_then(unsecured_src);
         let dst = parsed.as_ref().and_then(AddressedFrame::dst);
         let broadcast = dst.is_some_and(|(_, dst)| dst == LinkDst::Broadcast);
-        self.recent.insert(frame, Aired { at: now, station, hash, key, broadcast });
-        while let Some(oldest) = self.recent.first_entry() {
-            if now - oldest.get().at < FRAME_MEMORY {
-                break;
-            }
-            oldest.remove();
+        let aired = Aired { at: now, station, hash, secured, unsecured, broadcast };
+        self.recent.push_back((frame, aired));
+        while self.recent.front().is_some_and(|(_, oldest)| now - oldest.at >= FRAME_MEMORY) {
+            self.recent.pop_front();
         }
-        if !self.is_honest(station) {
-            return;
-        }
-        if let (Decisions::Elsewhere, 0, Some((src, ..))) =
-            (self.decisions, station.index(), secured)
+        self.intruded |= !self.is_honest(station);
+        let Some(parsed) = parsed.filter(|_| self.is_honest(station)) else { return };
+        if let Some(secured) = secured {
+            self.sealed(now, station, secured, (&parsed, psdu, hash), flash);
+        } else if self.decisions == Decisions::Told
+            && let (Some(_), Some(dst)) = (unsecured, extended_dst(&parsed))
         {
-            // A co-processor's host has an address of its own choice.
-            self.stations.insert(src, station);
-        }
-        self.sealed.insert((hash, station));
-        if let Some((src, key, counter)) = secured {
-            self.key_used(now, station, key);
-            let before = self.counters.insert((src, key, counter), hash);
-            if before.is_some_and(|before| before != hash) {
-                self.find(now, Fault::FrameCounterReused { src, key, counter });
-            }
-        }
-        if let (Some(dst), Some(_)) = (parsed.as_ref().and_then(extended_dst), secured)
-            && self.decisions == Decisions::Told
-            && !self.ever_admitted.contains(&dst)
-        {
-            self.find(now, Fault::StrangerAddressed { station, dst });
+            let fault = self.frames.addressed_unsecured(station, dst);
+            let shown = self.domain.shows_secret(parsed.payload);
+            self.find_all(now, fault.into_iter().chain(shown));
         }
     }
 
-    /// A member that hears the key in force and goes on with another has missed the switch.
-    fn key_used(&mut self, now: Instant, station: StationId, key: u8) {
-        let admitted = self.is_member(station);
-        // The mesh follows the border router, which may have switched though the manager does not know yet.
-        if station.index() == 0 && admitted && self.key.is_some_and(|before| before != key) {
-            self.key = Some(key);
-            self.heard_key.clear();
+    /// An honest station sends a frame that it sealed.
+    fn sealed(
+        &mut self,
+        now: Instant,
+        station: StationId,
+        secured: Secured,
+        (frame, psdu, hash): (&AddressedFrame<'_>, &Psdu, u64),
+        flash: &Flash,
+    ) {
+        let (src, key, counter) = secured;
+        let index = key.1;
+        if (self.decisions, station.index()) == (Decisions::Elsewhere, 0) {
+            // A co-processor's host has an address of its own choice.
+            self.stations.insert(src, station);
         }
-        if self.key == Some(key) {
+        self.key_used(now, station, key);
+        match self.frames.sealed(secured, hash) {
+            Use::First => {}
+            Use::Again => return,
+            Use::Otherwise | Use::Older => {
+                self.find(now, Fault::FrameCounterReused { src, key: index, counter });
+            }
+        }
+        if self.decisions == Decisions::Elsewhere {
+            return;
+        }
+        if reserved_below(flash, index).is_some_and(|below| counter >= below) {
+            self.find(now, Fault::CounterNotReserved { station, key: index, counter });
+        }
+        if let Some(dst) = extended_dst(frame)
+            && !self.domain.ever_admitted.contains(&dst)
+        {
+            self.find(now, Fault::StrangerAddressed { station, dst });
+        }
+        let owner = |short| {
+            let owner = self.domain.owners.get(&(key.0, short));
+            owner.and_then(|it| self.stations.get(it)).copied()
+        };
+        let fault = self.air.sealed(station, secured, (frame, psdu), owner);
+        self.find_all(now, fault);
+    }
+
+    /// A member that hears the key in force and goes on with another has missed the switch.
+    fn key_used(&mut self, now: Instant, station: StationId, (pan, key): LinkKeyName) {
+        let admitted = self.is_member(station);
+        // The mesh follows its border router, which may have switched though the manager does not know yet.
+        if admitted
+            && self.domain.is_router(station)
+            && self.keys.get(&pan).is_some_and(|before| *before != key)
+        {
+            self.keys.insert(pan, key);
+            self.heard_key.retain(|other, _| self.domain.pan_of_station(*other) != Some(pan));
+        }
+        if self.keys.get(&pan) == Some(&key) {
             self.heard_key.remove(&station);
         } else if let Some((heard, since)) = self.heard_key.get(&station)
             && admitted
@@ -331,11 +293,18 @@ impl Checkers {
 
     /// A radio heard a frame, whether its node can open it or not.
     pub fn heard(&mut self, now: Instant, station: StationId, frame: Option<FrameId>) {
-        let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
-        if let Some(aired) = aired.filter(|aired| aired.key.is_some() && aired.key == self.key)
+        let aired = self.frame(frame);
+        if let Some(src) = aired.and_then(|aired| aired.unsecured) {
+            self.frames.heard_unsecured(station, src, self.stations.contains_key(&src));
+        }
+        // Who hears another PAN's key learns nothing of its own.
+        let in_force = |(pan, key): &LinkKeyName| {
+            self.keys.get(pan) == Some(key) && self.domain.pan_of_station(station) == Some(*pan)
+        };
+        // Of what is for others its radio does not tell it.
+        if let Some(aired) =
+            aired.filter(|it| it.broadcast && it.key().as_ref().is_some_and(in_force))
             && self.is_member(aired.station)
-            // Of what is for others its radio does not tell it.
-            && aired.broadcast
         {
             let (heard, since) = self.heard_key.entry(station).or_insert((0, now));
             *heard += 1;
@@ -344,26 +313,51 @@ impl Checkers {
             }
         }
         if let (Some(revocation), Some(aired), Some(frame)) = (&mut self.revocation, aired, frame) {
-            revocation.heard(now, station, frame, aired.key);
+            revocation.heard(now, station, frame, aired.key());
         }
     }
 
-    /// A node says something.
-    pub fn node(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, event: &Event) {
+    /// A node says something; `frame` is what it just heard, `flash` what it would wake up with.
+    pub fn node(
+        &mut self,
+        now: Instant,
+        id: StationId,
+        frame: Option<FrameId>,
+        event: &Event,
+        flash: &Flash,
+    ) {
         match event {
             Event::FrameOpened { src, .. } => self.frame_opened(now, id, frame, *src),
-            Event::Join(JoinerEvent::Member)
-                if self.decisions == Decisions::Told && !self.is_member(id) =>
-            {
-                self.find(now, Fault::MemberNotAdmitted { station: id });
+            Event::Join(JoinerEvent::Member) => self.member(now, id, flash),
+            Event::Mac(MacEvent::FrameDropped(FrameDrop::Replayed)) => {
+                let genuine = self.honest_frame(frame).and_then(|aired| aired.secured);
+                let fault = genuine.and_then(|secured| self.frames.refused(id, secured));
+                self.find_all(now, fault);
             }
-            Event::GroupKeyed { group, epoch } => _ = self.keyed.insert((id, *group), *epoch),
+            Event::Net(NetEvent::Dropped(drop)) => self.dropped(now, id, frame, *drop),
+            Event::GroupKeyed { group, epoch } if !holds_epoch(flash, *group, *epoch) => {
+                self.find(now, Fault::KeysNotStored { station: id });
+            }
+            Event::GroupSent { group, record } => {
+                let pan = self.domain.pan_of_station(id);
+                let fault = self.groups.sealed((id, pan), *group, record);
+                self.find_all(now, fault);
+            }
+            Event::GroupOpened { group, epoch, sender, sequence } => {
+                let pan = self.domain.pan_of_station(id);
+                let fault = self.groups.opened(id, (pan, *group, *epoch, sender.0), *sequence);
+                self.find_all(now, fault);
+            }
             Event::LinkKeySwitched(key) => {
-                if let Some(revocation) = &mut self.revocation {
-                    revocation.switched(now, id, key.raw());
+                if let Some(revocation) = &mut self.revocation
+                    && let Some(pan) = self.domain.pan_of_station(id)
+                {
+                    revocation.switched(now, id, (pan, key.raw()));
                 }
             }
+            Event::GroupLeft(_) => self.groups.forgot(id),
             Event::Stranded => {
+                self.groups.forgot(id);
                 if let Some(revocation) = &mut self.revocation {
                     revocation.gave_up(id);
                 }
@@ -372,20 +366,58 @@ impl Checkers {
         }
     }
 
+    /// A device took its keys.
+    fn member(&mut self, now: Instant, id: StationId, flash: &Flash) {
+        let eui64 = self.eui64s.get(id.index()).copied().flatten();
+        let admitted = eui64.is_some_and(|eui64| self.domain.admitted.contains(&eui64));
+        if self.decisions == Decisions::Told && !admitted {
+            self.find(now, Fault::MemberNotAdmitted { station: id });
+        }
+        if self.is_honest(id) && !flash.contains_key(&RecordKey::Network) {
+            self.find(now, Fault::KeysNotStored { station: id });
+        }
+    }
+
+    fn frame(&self, frame: Option<FrameId>) -> Option<Aired> {
+        let at = self.recent.binary_search_by_key(&frame?, |(known, _)| *known).ok()?;
+        Some(self.recent[at].1)
+    }
+
+    /// The frame, if it is of an honest station.
+    fn honest_frame(&self, frame: Option<FrameId>) -> Option<Aired> {
+        let aired = self.frame(frame);
+        aired.filter(|aired| self.is_honest(aired.station))
+    }
+
+    /// What honest stations say can be read, unless somebody else had a hand in it. Messages that a node
+    /// cannot use because it lacks something itself, after a restart, are no such thing.
+    fn dropped(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, drop: NetDrop) {
+        let malformed =
+            matches!(drop, NetDrop::MalformedIpv6 | NetDrop::MalformedUdp | NetDrop::Unsecured);
+        let aired = self.honest_frame(frame).filter(|_| malformed && !self.outsiders_spoke);
+        if aired.is_some_and(|aired| aired.secured.is_some() || !self.intruded)
+            && self.decisions == Decisions::Told
+        {
+            self.find(now, Fault::HonestMalformed { station: id, drop });
+        }
+    }
+
+    /// The border router registered a device; `named` says whether the manager named it.
+    pub fn registered(&mut self, now: Instant, eui64: Eui64, named: bool) {
+        if !named || !self.domain.ever_admitted.contains(&eui64) {
+            self.find(now, Fault::StrangerRegistered { eui64 });
+        }
+    }
+
     fn frame_opened(&mut self, now: Instant, id: StationId, frame: Option<FrameId>, src: Eui64) {
-        let aired = frame.and_then(|frame| self.recent.get(&frame).copied());
+        let aired = self.frame(frame);
         let Some((aired, frame)) = aired.zip(frame) else {
             return self.find(now, Fault::ForgedFrameOpened { station: id, src });
         };
-        let sealer = self.stations.get(&src).copied();
-        if sealer.is_none_or(|sealer| !self.sealed.contains(&(aired.hash, sealer))) {
-            self.find(now, Fault::ForgedFrameOpened { station: id, src });
-        } else if !self.opened.insert((id, aired.hash)) {
-            self.find(now, Fault::ReplayOpened { station: id, src });
-        }
+        let fault = self.frames.opened(id, src, aired.secured, aired.hash);
+        self.find_all(now, fault);
         // Those who were expelled, one after the other, may talk to each other under the keys they had.
-        let exile = |station| !self.is_member(station);
-        if exile(id) && exile(aired.station) {
+        if !self.is_member(id) && !self.is_member(aired.station) {
             return;
         }
         let Some(revocation) = &mut self.revocation else { return };
@@ -395,20 +427,28 @@ impl Checkers {
     }
 
     /// The store has a batch.
-    pub fn committed(&mut self, batch: &Batch) {
+    pub fn committed(&mut self, now: Instant, batch: &Batch) {
         if self.decisions == Decisions::Elsewhere {
             return;
         }
         for change in &batch.changes {
             match change {
-                Change::Admitted { eui64, short } => {
-                    self.owners.insert(*short, *eui64);
-                    self.admitted.insert(*eui64);
-                    self.ever_admitted.insert(*eui64);
+                Change::DomainCreated { config, link_key } => {
+                    let pan = config.founding_pan();
+                    self.air.know_prefix(pan.pan_id, pan.mesh_prefix);
+                    self.air.know_key((pan.pan_id, link_key.index.raw()), link_key.key.clone());
                 }
-                Change::Revoked { eui64 } => _ = self.admitted.remove(eui64),
+                Change::PanCreated { config, link_key } => {
+                    self.air.know_prefix(config.pan_id, config.mesh_prefix);
+                    self.air.know_key((config.pan_id, link_key.index.raw()), link_key.key.clone());
+                }
+                Change::LinkKeyStaged { pan, key } => {
+                    self.air.know_key((*pan, key.index.raw()), key.key.clone());
+                }
                 _ => {}
             }
+            let fault = self.domain.committed(change);
+            self.find_all(now, fault);
         }
     }
 
@@ -419,28 +459,31 @@ impl Checkers {
         }
         match event {
             ManagerEvent::Revoked { eui64 } => {
-                let members: BTreeSet<StationId> = self
-                    .admitted
-                    .iter()
-                    .filter(|member| *member != eui64)
-                    .filter_map(|member| self.stations.get(member).copied())
-                    .collect();
-                if let Some(station) = self.stations.get(eui64) {
-                    self.revocation = Some(Revocation::new(now, *station, *eui64, members));
+                let pan = self.domain.pan_of(*eui64);
+                let others = self.domain.admitted.iter().filter(|member| *member != eui64);
+                let others = others.filter(|member| self.domain.pan_of(**member) == pan);
+                let members: BTreeSet<StationId> =
+                    others.filter_map(|member| self.stations.get(member).copied()).collect();
+                if let Some((station, pan)) = self.stations.get(eui64).zip(pan) {
+                    let revocation = Revocation::new(now, (*station, pan), *eui64, members);
+                    self.revocation = Some(revocation);
                 }
             }
-            ManagerEvent::EpochStarted { group, tek_id } => {
-                self.epochs.insert(*group, (tek_id.raw(), now));
+            ManagerEvent::SessionMoved { peer, .. } => {
+                self.records.moved(now, peer.addr, peer.port);
             }
-            ManagerEvent::SessionMoved { peer, .. } => self.records.moved(peer.addr, peer.port),
-            ManagerEvent::KeySwitched { index } => {
-                self.key = Some(index.raw());
-                self.heard_key.clear();
+            ManagerEvent::KeySwitched { pan, index } => {
+                self.keys.insert(*pan, index.raw());
+                let of_pan =
+                    |station: &StationId| self.domain.pan_of_station(*station) == Some(*pan);
+                self.heard_key.retain(|station, _| !of_pan(station));
                 if let Some(revocation) = &mut self.revocation {
-                    revocation.commanded(now, index.raw());
+                    revocation.commanded(now, (*pan, index.raw()));
                 }
             }
-            ManagerEvent::Admitted { eui64, .. } | ManagerEvent::Returned { eui64, .. } => {
+            ManagerEvent::Admitted { eui64, .. }
+            | ManagerEvent::Returned { eui64, .. }
+            | ManagerEvent::Moved { eui64, .. } => {
                 let revoked = self.revocation.as_ref().map(|revocation| revocation.eui64);
                 if revoked == Some(*eui64) {
                     self.find(now, Fault::RevokedReadmitted { eui64: *eui64 });
@@ -451,11 +494,17 @@ impl Checkers {
     }
 
     /// To whom the border router knows a way, looked at now and then.
-    pub fn routed(&mut self, now: Instant, devices: impl Iterator<Item = ShortAddr>) {
+    pub fn routed(
+        &mut self,
+        now: Instant,
+        router: StationId,
+        devices: impl Iterator<Item = ShortAddr>,
+    ) {
+        let Some(pan) = self.domain.pan_of_station(router) else { return };
         let Some(revocation) = &mut self.revocation else { return };
         let eui64 = revocation.eui64;
         let over = |at: Instant| now >= at + ROUTED_AFTER_MAX;
-        let mut owners = devices.filter_map(|device| self.owners.get(&device));
+        let mut owners = devices.filter_map(|device| self.domain.owners.get(&(pan, device)));
         if revocation.commanded_at.is_some_and(over)
             && !revocation.routed
             && owners.any(|owner| *owner == eui64)
@@ -465,14 +514,42 @@ impl Checkers {
         }
     }
 
-    /// A packet is on the backbone between `ends`.
-    pub fn backbone(&mut self, now: Instant, packet: &[u8], ends: [Ipv6Addr; 2]) {
-        if let Some(dst) = backbone::stray(packet, ends) {
+    /// A packet is on the backbone, from or to the manager; `is_router` knows the border routers.
+    pub fn backbone(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        manager: Ipv6Addr,
+        is_router: impl Fn(Ipv6Addr) -> bool,
+    ) {
+        if let Some(dst) = backbone::stray(packet, manager, is_router) {
             self.find(now, Fault::StrayPacket { dst });
         }
-        for fault in self.records.packet(packet, ends[0]) {
-            self.find(now, fault);
+        if !self.outsiders_spoke && backbone::malformed(packet) {
+            self.find(now, Fault::DatagramMalformed);
         }
+        let faults = self.records.packet(now, packet, manager);
+        self.find_all(now, faults.into_iter().chain(self.domain.shows_secret(packet)));
+    }
+
+    /// Whether it is time to try the group keys of a revoked device on the members, once.
+    pub(crate) fn take_forging_due(&mut self, now: Instant) -> bool {
+        let due = |it: &&mut Revocation| {
+            !it.forged && it.effective_at.is_some_and(|at| now >= at + FORGED_AFTER)
+        };
+        let revocation = self.revocation.as_mut().filter(due);
+        revocation.map(|it| it.forged = true).is_some()
+    }
+
+    /// A group record that a member opened a moment ago, to see whether it opens it again.
+    pub(crate) fn take_opened_record(&mut self) -> Option<OpenedRecord> {
+        self.groups.take_to_repeat()
+    }
+
+    /// A member opened a record again.
+    pub(crate) fn repeated(&mut self, now: Instant, opened: &OpenedRecord) {
+        let (station, group) = (opened.station, opened.group);
+        self.find(now, Fault::GroupReplayOpened { station, group });
     }
 
     /// What became of a group record that somebody sealed after the revocation: the revoked device's
@@ -498,13 +575,29 @@ impl Checkers {
     }
 }
 
-/// Source, key index and counter of a secured frame of ours.
-pub(crate) fn secured(frame: &AddressedFrame<'_>) -> Option<(Eui64, u8, u32)> {
+/// A link-layer key: whose, and its index.
+pub(crate) type LinkKeyName = (PanId, u8);
+
+/// Source, key and counter of a secured frame of ours.
+pub(crate) fn secured(frame: &AddressedFrame<'_>) -> Option<Secured> {
     let Format::Secured(header) = frame.format else { return None };
     let (Some(LinkAddr::Extended(src)), KeyId::Index(index)) = (frame.src(), header.key_id) else {
         return None;
     };
-    Some((src, index.raw(), header.counter.0))
+    let (Pan::Id(pan), _) = frame.dst()? else { return None };
+    Some((src, (pan, index.raw()), header.counter.0))
+}
+
+/// The source of an unsecured frame of data, or of a beacon.
+fn unsecured_src(frame: &AddressedFrame<'_>) -> Option<Eui64> {
+    match (frame.content, &frame.format, frame.src()?) {
+        (
+            Content::Data { .. } | Content::Beacon { .. },
+            Format::Unsecured(_),
+            LinkAddr::Extended(src),
+        ) => Some(src),
+        _ => None,
+    }
 }
 
 /// The extended address a data frame is for.
@@ -515,9 +608,39 @@ fn extended_dst(frame: &AddressedFrame<'_>) -> Option<Eui64> {
     }
 }
 
-fn hash(octets: &[u8]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = Sha256::of(octets);
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+/// The link key with which a station would wake up.
+fn active_key(flash: &Flash) -> Option<u8> {
+    match Record::parse(RecordKey::Network, flash.get(&RecordKey::Network)?)? {
+        Record::Network { active, .. } => Some(active.raw()),
+        _ => None,
+    }
+}
+
+/// What a flash holds of the counters of a link key: the first that is not reserved.
+fn reserved_below(flash: &Flash, key: u8) -> Option<u32> {
+    let key = RecordKey::FrameCounter(lowgate_amikey::KeyIndex::new(key)?);
+    match Record::parse(key, flash.get(&key)?)? {
+        Record::FrameCounter { below, .. } => Some(below),
+        _ => None,
+    }
+}
+
+/// Whether a flash holds the keys of a group's epoch.
+fn holds_epoch(flash: &Flash, group: GroupId, epoch: u16) -> bool {
+    let key = RecordKey::Group(group);
+    let record = flash.get(&key).and_then(|octets| Record::parse(key, octets));
+    let Some(Record::Group { messages, .. }) = record else { return false };
+    Messages::new(&messages).flatten().any(|message| match message {
+        Message::Spd(spd) => spd.tek_id.raw() == epoch,
+        _ => false,
+    })
+}
+
+/// Tells octets apart; it need not withstand anybody.
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.iter().for_each(|part| hasher.write(part));
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 
 use lowgate_access::{JOINER_PORT, MANAGER_RELAY_PORT};
 use lowgate_amikey::derive;
-use lowgate_manager::{Change, GroupEpoch, GroupId, Key128, LinkKey, TekId, group_address};
+use lowgate_manager::{
+    Change, GroupEpoch, GroupId, Key128, LinkKey, PanConfig, csb_id_in, group_address,
+};
 use lowgate_units::{Eui64, Iid, Ipv6Addr, PanId, ShortAddr};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,28 +57,17 @@ impl std::fmt::Debug for KeyFile {
 /// What a reader of captures must know of a domain.
 #[derive(Clone, Debug, Default)]
 pub struct KeyBook {
-    network: Option<Network>,
+    /// The founding one first.
+    pans: Vec<PanConfig>,
     link_keys: Vec<LinkKey>,
     groups: BTreeMap<GroupId, GroupEntry>,
-    addresses: Vec<(ShortAddr, Eui64)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Network {
-    pan_id: PanId,
-    mesh_prefix: [u8; 8],
+    addresses: Vec<(PanId, ShortAddr, Eui64)>,
 }
 
 #[derive(Clone, Debug)]
 struct GroupEntry {
     port: u16,
-    epochs: Vec<EpochEntry>,
-}
-
-#[derive(Clone, Debug)]
-struct EpochEntry {
-    tek_id: TekId,
-    keys: lowgate_amikey::GroupKeys,
+    epochs: Vec<GroupEpoch>,
 }
 
 impl KeyBook {
@@ -89,22 +80,27 @@ impl KeyBook {
     pub fn note(&mut self, change: &Change) {
         match change {
             Change::DomainCreated { config, link_key } => {
-                let (pan_id, mesh_prefix) = (config.pan_id, config.mesh_prefix);
-                self.network = Some(Network { pan_id, mesh_prefix });
+                self.pans.push(config.founding_pan());
+                self.link_keys.push(link_key.clone());
+            }
+            Change::PanCreated { config, link_key } => {
+                self.pans.push(*config);
                 self.link_keys.push(link_key.clone());
             }
             // It comes into force on the air before the manager hears that it has.
-            Change::LinkKeyStaged(key) => self.link_keys.push(key.clone()),
+            Change::LinkKeyStaged { key, .. } => self.link_keys.push(key.clone()),
             Change::GroupCreated { record, epoch } => {
-                let epochs = vec![EpochEntry::new(epoch)];
+                let epochs = vec![epoch.clone()];
                 self.groups.insert(record.id, GroupEntry { port: record.port, epochs });
             }
             Change::GroupEpochStarted { group, epoch } => {
                 if let Some(entry) = self.groups.get_mut(group) {
-                    entry.epochs.push(EpochEntry::new(epoch));
+                    entry.epochs.push(epoch.clone());
                 }
             }
-            Change::Admitted { eui64, short } => self.addresses.push((*short, *eui64)),
+            Change::Admitted { eui64, pan, short } | Change::Moved { eui64, pan, short } => {
+                self.addresses.push((*pan, *short, *eui64));
+            }
             Change::LinkKeyActivated { .. }
             | Change::DeviceImported(_)
             | Change::SenderIdGiven { .. }
@@ -144,11 +140,10 @@ impl KeyBook {
 
     fn static_addresses(&self) -> String {
         let mut text = head("Addresses");
-        let Some(network) = self.network else { return text };
         // A border router's successor has its address: the last one counts.
-        let latest: BTreeMap<ShortAddr, Eui64> = self.addresses.iter().copied().collect();
-        for (short, eui64) in latest {
-            let (short, pan) = (short.raw(), network.pan_id.raw());
+        let latest = self.addresses.iter().map(|(pan, short, eui64)| ((*pan, *short), *eui64));
+        for ((pan, short), eui64) in latest.collect::<BTreeMap<_, _>>() {
+            let (short, pan) = (short.raw(), pan.raw());
             _ = writeln!(text, "\"{short:04x}\",\"{pan:04x}\",{}", hex(&eui64.0));
         }
         text
@@ -157,8 +152,9 @@ impl KeyBook {
     fn settings(&self) -> Vec<(&'static str, String)> {
         let suite = "AES-128 Encryption, 64-bit Integrity Protection";
         let mut settings = vec![("wpan.802154_sec_suite", suite.to_owned())];
-        if let Some(network) = self.network {
-            settings.push(("6lowpan.context0", format!("{}/64", prefix(network.mesh_prefix))));
+        // It knows one mesh.
+        if let Some(pan) = self.pans.first() {
+            settings.push(("6lowpan.context0", format!("{}/64", prefix(pan.mesh_prefix))));
         }
         settings
     }
@@ -172,17 +168,20 @@ impl KeyBook {
 
     fn group_table(&self) -> String {
         let mut text = format!("{GROUPS_HEADER}\n");
-        let Some(network) = self.network else { return text };
         for (group, entry) in &self.groups {
-            let address = group_address(*group, network.mesh_prefix);
-            for EpochEntry { tek_id, keys } in &entry.epochs {
+            for (epoch, pan) in
+                entry.epochs.iter().flat_map(|epoch| self.pans.iter().map(move |pan| (epoch, pan)))
+            {
+                let address = group_address(*group, pan.mesh_prefix);
+                let csb_id = csb_id_in(epoch, pan, &self.pans[0]);
+                let keys = derive(&epoch.tgk, csb_id, &epoch.rand);
                 let (request, response) = (&keys.request, &keys.response);
                 _ = writeln!(
                     text,
                     "{},{address},{},{},{},{},{},{}",
                     group.0,
                     entry.port,
-                    tek_id.raw(),
+                    epoch.tek_id.raw(),
                     secret(&request.key),
                     hex(request.salt.expose()),
                     secret(&response.key),
@@ -195,10 +194,12 @@ impl KeyBook {
 
     fn address_table(&self) -> String {
         let mut text = format!("{ADDRESSES_HEADER}\n");
-        let Some(network) = self.network else { return text };
-        let (pan, prefix) = (network.pan_id.raw(), prefix(network.mesh_prefix));
-        for (short, eui64) in &self.addresses {
-            _ = writeln!(text, "0x{pan:04x},{prefix},0x{:04x},{eui64}", short.raw());
+        for (id, short, eui64) in &self.addresses {
+            let pan = self.pans.iter().find(|pan| pan.pan_id == *id);
+            if let Some(prefix) = pan.map(|pan| prefix(pan.mesh_prefix)) {
+                let pan = id.raw();
+                _ = writeln!(text, "0x{pan:04x},{prefix},0x{:04x},{eui64}", short.raw());
+            }
         }
         text
     }
@@ -231,13 +232,6 @@ impl KeyBook {
         );
         _ = writeln!(text, "lowgate decode {capture} --keys {folder}");
         text
-    }
-}
-
-impl EpochEntry {
-    fn new(epoch: &GroupEpoch) -> Self {
-        let keys = derive(&epoch.tgk, epoch.csb_id, &epoch.rand);
-        Self { tek_id: epoch.tek_id, keys }
     }
 }
 
@@ -277,7 +271,7 @@ mod tests {
     use super::*;
     use lowgate_amikey::{CsbId, Generation, Rand, Tgk};
     use lowgate_crypto::Secret;
-    use lowgate_manager::{DomainConfig, GroupRecord, KeyIndex};
+    use lowgate_manager::{ChannelSet, DomainConfig, GroupRecord, KeyIndex, TekId};
     use lowgate_testkit::hex as octets;
     use lowgate_units::Channel;
 
@@ -304,21 +298,23 @@ mod tests {
             pan_id: PanId::new(0x1a43).expect("in range"),
             channel: Channel::new(15).expect("in range"),
             mesh_prefix: [0xfd, 0, 0, 1, 0, 2, 0, 3],
+            further_channels: ChannelSet::NONE,
             manager_addr: Ipv6Addr::LOCALHOST,
         };
         let link_key = |index: KeyIndex, octet| LinkKey { index, key: key(octet) };
         let (first, group) = (KeyIndex::FIRST, GroupId(7));
         let record = GroupRecord { id: group, name: "lights".into(), port: 61616 };
+        let pan = config.pan_id;
         let router = |n| Eui64([2, 0, 0, 0, 0, 0, 0, n]);
         let changes = [
             Change::DomainCreated { config, link_key: link_key(first, 0x11) },
             Change::GroupCreated { record, epoch: epoch(TekId::FIRST) },
-            Change::Admitted { eui64: router(1), short: BORDER_ROUTER },
+            Change::Admitted { eui64: router(1), pan, short: BORDER_ROUTER },
             Change::Revoked { eui64: router(1) },
-            Change::LinkKeyStaged(link_key(first.next(), 0x22)),
+            Change::LinkKeyStaged { pan, key: link_key(first.next(), 0x22) },
             Change::GroupEpochStarted { group, epoch: epoch(TekId::FIRST.next()) },
-            Change::LinkKeyActivated { index: first.next() },
-            Change::Admitted { eui64: router(2), short: BORDER_ROUTER },
+            Change::LinkKeyActivated { pan, index: first.next() },
+            Change::Admitted { eui64: router(2), pan, short: BORDER_ROUTER },
         ];
         let mut book = KeyBook::new();
         changes.iter().for_each(|change| book.note(change));

@@ -10,6 +10,7 @@ mod intruder;
 pub mod keybook;
 pub mod medium;
 pub mod queue;
+pub mod reading;
 pub mod scenario;
 pub mod survey;
 pub mod world;

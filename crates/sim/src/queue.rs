@@ -122,6 +122,9 @@ impl Wakes {
     pub fn set(&mut self, index: usize, at: Instant) {
         assert!(index < self.leaves, "machine {index} of {}", self.leaves);
         let mut node = self.leaves + index;
+        if self.tree[node].0 == at {
+            return;
+        }
         self.tree[node].0 = at;
         while node > 1 {
             node /= 2;

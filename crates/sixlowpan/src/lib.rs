@@ -6,7 +6,8 @@
 //!
 //! **Absent:** neighbours, routes and addresses of our own (crate `net`), link-layer security
 //! (crate `mac`), HC1/HC2, mesh and broadcast headers, 6LoRH, fragment forwarding, GHC.
-//! **Invariant:** no allocation, no clock, and no panic on any octets.
+//! **Invariant:** no allocation but that of a [`List`](lowgate_units::List), no clock, and no panic on any
+//! octets.
 
 mod context;
 mod dispatch;

@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use heapless::Vec;
-use lowgate_units::Instant;
+use lowgate_units::{Instant, List};
 
 use crate::frag::{DatagramSize, DatagramTag};
 use crate::reassembly::{REASSEMBLY_STALE_AFTER, REASSEMBLY_TIMEOUT, ReceiveDrop};
@@ -51,7 +51,7 @@ struct Slot {
     received: UnitMap,
     /// Units at which a fragment began: with `received`, the bounds of every fragment.
     begun: UnitMap,
-    octets: [u8; DATAGRAM_OCTETS_MAX],
+    octets: List<u8, DATAGRAM_OCTETS_MAX>,
 }
 
 /// How a fragment relates to those that are there.
@@ -62,15 +62,18 @@ enum Relation {
 }
 
 impl Slot {
-    fn new(now: Instant, key: Key) -> Self {
-        Self {
+    /// `None` for a datagram larger than any of the mesh.
+    fn new(now: Instant, key: Key) -> Option<Self> {
+        let mut octets = List::<u8, DATAGRAM_OCTETS_MAX>::new();
+        octets.resize_default(key.size.octets()).ok()?;
+        Some(Self {
             key,
             deadline: now + REASSEMBLY_TIMEOUT,
             touched: now,
             received: UnitMap::EMPTY,
             begun: UnitMap::EMPTY,
-            octets: [0; DATAGRAM_OCTETS_MAX],
-        }
+            octets,
+        })
     }
 
     /// Forgets every fragment. The octets stay; nothing reads what is not marked received.
@@ -208,6 +211,7 @@ impl<const SLOTS: usize> Pool<SLOTS> {
 
     /// Opens a slot, if need be instead of the one that has been silent longest.
     fn admit(&mut self, now: Instant, key: Key, abandoned: &mut u16) -> Result<usize, ReceiveDrop> {
+        let slot = Slot::new(now, key).ok_or(ReceiveDrop::NoSlot)?;
         if self.slots.is_full() {
             let silent = |slot: &Slot| now.since(slot.touched) >= REASSEMBLY_STALE_AFTER;
             let (index, _) = (self.slots.iter().enumerate())
@@ -217,7 +221,7 @@ impl<const SLOTS: usize> Pool<SLOTS> {
             self.slots.swap_remove(index);
             *abandoned = abandoned.saturating_add(1);
         }
-        self.slots.push(Slot::new(now, key)).map_err(|_| ReceiveDrop::NoSlot)?;
+        self.slots.push(slot).map_err(|_| ReceiveDrop::NoSlot)?;
         Ok(self.slots.len() - 1)
     }
 

@@ -6,10 +6,11 @@
 
 use core::time::Duration;
 
-use lowgate_units::Instant;
+use lowgate_units::planted::{Fault, planted};
+use lowgate_units::{Eui64, Instant, LinkAddr};
 
 use crate::dispatch::Dispatch;
-use crate::frag::{FragDrop, FragHeader};
+use crate::frag::{DatagramTag, FragDrop, FragHeader};
 use crate::iphc::{self, DecompressDrop};
 use crate::pool::{Key, Placed, Pool};
 use crate::{Contexts, LinkPair, Security};
@@ -134,7 +135,10 @@ impl<const SECURED: usize, const UNSECURED: usize> Reassembler<SECURED, UNSECURE
         out: &mut [u8],
     ) -> Result<Received, ReceiveDrop> {
         let (header, octets) = FragHeader::parse(frame.octets).map_err(ReceiveDrop::Fragment)?;
-        let key = Key { link: frame.link, size: header.size(), tag: header.tag() };
+        let mut key = Key { link: frame.link, size: header.size(), tag: header.tag() };
+        if planted(Fault::FragmentsMixed) {
+            (key.link.src, key.tag) = (LinkAddr::Extended(Eui64([0; 8])), DatagramTag(0));
+        }
         if out.len() < key.size.octets() {
             return Err(ReceiveDrop::OutputTooSmall);
         }

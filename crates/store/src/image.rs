@@ -7,8 +7,8 @@ use lowgate_manager::StoreError;
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
-/// Octets of the largest image: a domain of 1 024 devices has a tenth.
-pub const IMAGE_OCTETS_MAX: usize = 8 << 20;
+/// Octets of the largest image: a domain of 16 384 devices has a third.
+pub const IMAGE_OCTETS_MAX: usize = 32 << 20;
 /// Where SQLite's header says how the file is read and written; 1 is without a write-ahead log, which a
 /// store in memory cannot have.
 const FORMAT_VERSIONS: std::ops::Range<usize> = 18..20;
@@ -55,7 +55,7 @@ mod tests {
         let mut store = SqliteStore::open(&dir.path().join("domain.db")).expect("a new file");
         let empty = store.image().expect("an image");
         let channel = Channel::new(15).expect("in the band");
-        let new = NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST };
+        let new = NewDomain::new(channel, Ipv6Addr::LOCALHOST);
         let changes = vec![found(new, &mut SeededEntropy::new(1))];
         store.commit(&Batch { revision: 1, changes }).expect("the first revision");
         let changes = vec![Change::WindowOpened { until: Instant::from_secs(9) }];

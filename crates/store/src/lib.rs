@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Written into the file; another number means another layout of the tables.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// The tables of the version before.
+const TABLES_BEFORE: [&str; 6] = ["ledger", "domain", "link_keys", "groups", "devices", "members"];
 /// How long a commit waits for somebody who reads the tables by hand.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
@@ -150,6 +152,7 @@ impl SqliteStore {
         let mut store = Self { connection };
         match store.version().map_err(sqlite)? {
             0 => store.create().map_err(sqlite)?,
+            1 => store.migrate().map_err(sqlite)?,
             SCHEMA_VERSION => {}
             found => return Err(OpenError::Version { path: path.into(), found }),
         }
@@ -192,6 +195,20 @@ impl SqliteStore {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()
+    }
+
+    /// One PAN became many: all of it in one transaction, so that a file is of one version at any time.
+    fn migrate(&mut self) -> rusqlite::Result<()> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch("DROP INDEX devices_short")?;
+        for table in TABLES_BEFORE {
+            transaction.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
+        }
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.execute_batch(include_str!("migrate.sql"))?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
     }

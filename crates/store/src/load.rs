@@ -2,11 +2,12 @@
 
 use crate::Damage;
 use lowgate_manager::{
-    Change, CsbId, DevicePsk, DeviceRecord, DomainConfig, Generation, GroupEpoch, GroupId,
-    GroupRecord, Identity, Key128, KeyIndex, Kind, LinkKey, Rand, Role, SenderId, Snapshot, TekId,
-    Tgk,
+    Change, ChannelSet, CsbId, DevicePsk, DeviceRecord, DomainConfig, Generation, GroupEpoch,
+    GroupId, GroupRecord, Identity, Key128, KeyIndex, Kind, LinkKey, PanConfig, Rand, Role,
+    SenderId, Snapshot, TekId, Tgk,
 };
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -20,10 +21,24 @@ pub(crate) fn revision(db: &Connection) -> Result<u64, Damage> {
 /// Everything: first what stands alone, then what refers to it.
 pub(crate) fn snapshot(db: &Connection) -> Result<Snapshot, Damage> {
     let mut changes = Vec::new();
-    if let Some(config) = domain(db)? {
-        let link_key = link_key(db, "active")?.ok_or(impossible("link_keys.state"))?;
-        changes.push(Change::DomainCreated { config, link_key });
-        changes.extend(link_key_staged(db)?);
+    if let Some((founding, addr)) = domain(db)? {
+        let mut keys = link_keys(db)?;
+        let mut pans = pans(db)?;
+        let founding = pans.remove(&founding).ok_or(impossible("domain.pan_id"))?;
+        let further_channels = further_channels(db)?;
+        let mut active = |config: PanConfig| {
+            let key = keys.remove(&(config.pan_id, Stage::Active));
+            key.ok_or(impossible("link_keys.state"))
+        };
+        let PanConfig { pan_id, channel, mesh_prefix } = founding;
+        let config =
+            DomainConfig { pan_id, channel, mesh_prefix, further_channels, manager_addr: addr };
+        changes.push(Change::DomainCreated { config, link_key: active(founding)? });
+        for config in pans.into_values() {
+            changes.push(Change::PanCreated { config, link_key: active(config)? });
+        }
+        let staged = keys.into_iter().map(|((pan, _), key)| Change::LinkKeyStaged { pan, key });
+        changes.extend(staged);
         changes.extend(groups(db)?);
         changes.extend(devices(db)?);
         changes.extend(sender_ids(db)?);
@@ -66,33 +81,52 @@ fn parsed<T: FromStr>(row: &Row<'_>, column: &'static str) -> Result<T, Damage> 
     checked(text.parse().ok(), column)
 }
 
-fn domain(db: &Connection) -> Result<Option<DomainConfig>, Damage> {
-    let sql = "SELECT pan_id, channel, mesh_prefix, manager_addr FROM domain";
-    let make = |row: &Row<'_>| {
-        let prefix: Ipv6Addr = parsed(row, "mesh_prefix")?;
-        let [upper @ .., _, _, _, _, _, _, _, _] = prefix.octets();
-        Ok(DomainConfig {
-            pan_id: checked(PanId::new(row.get("pan_id")?), "pan_id")?,
-            channel: checked(Channel::new(row.get("channel")?), "channel")?,
-            mesh_prefix: upper,
-            manager_addr: parsed(row, "manager_addr")?,
-        })
-    };
-    Ok(rows(db, sql, make)?.pop())
+fn pan_id(row: &Row<'_>) -> Result<PanId, Damage> {
+    checked(PanId::new(row.get("pan_id")?), "pan_id")
 }
 
-fn link_key(db: &Connection, state: &str) -> Result<Option<LinkKey>, Damage> {
-    let sql = "SELECT key_index, key, state FROM link_keys";
+/// The PAN it began with, and where its manager is.
+fn domain(db: &Connection) -> Result<Option<(PanId, Ipv6Addr)>, Damage> {
+    let make = |row: &Row<'_>| Ok((pan_id(row)?, parsed(row, "manager_addr")?));
+    Ok(rows(db, "SELECT pan_id, manager_addr FROM domain", make)?.pop())
+}
+
+fn channel(row: &Row<'_>) -> Result<Channel, Damage> {
+    checked(Channel::new(row.get("channel")?), "channel")
+}
+
+fn further_channels(db: &Connection) -> Result<ChannelSet, Damage> {
+    Ok(rows(db, "SELECT channel FROM further_channels", channel)?.into_iter().collect())
+}
+
+fn pans(db: &Connection) -> Result<BTreeMap<PanId, PanConfig>, Damage> {
+    let pans = rows(db, "SELECT pan_id, channel, mesh_prefix FROM pans", |row| {
+        let prefix: Ipv6Addr = parsed(row, "mesh_prefix")?;
+        let [mesh_prefix @ .., _, _, _, _, _, _, _, _] = prefix.octets();
+        Ok(PanConfig { pan_id: pan_id(row)?, channel: channel(row)?, mesh_prefix })
+    })?;
+    Ok(pans.into_iter().map(|pan| (pan.pan_id, pan)).collect())
+}
+
+/// Whether a link-layer key is in force.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Active,
+    Staged,
+}
+
+fn link_keys(db: &Connection) -> Result<BTreeMap<(PanId, Stage), LinkKey>, Damage> {
+    let sql = "SELECT pan_id, key_index, key, state FROM link_keys";
     let keys = rows(db, sql, |row| {
         let index = checked(KeyIndex::new(row.get("key_index")?), "key_index")?;
-        let stored: String = row.get("state")?;
-        Ok((stored, LinkKey { index, key: key(row, "key")? }))
+        let stage = match row.get_ref("state")?.as_str().map_err(|_| impossible("state"))? {
+            "active" => Stage::Active,
+            "staged" => Stage::Staged,
+            _ => return Err(impossible("link_keys.state")),
+        };
+        Ok(((pan_id(row)?, stage), LinkKey { index, key: key(row, "key")? }))
     })?;
-    Ok(keys.into_iter().find(|(stored, _)| stored == state).map(|(_, key)| key))
-}
-
-fn link_key_staged(db: &Connection) -> Result<Option<Change>, Damage> {
-    Ok(link_key(db, "staged")?.map(Change::LinkKeyStaged))
+    Ok(keys.into_iter().collect())
 }
 
 fn groups(db: &Connection) -> Result<Vec<Change>, Damage> {
@@ -113,8 +147,8 @@ fn groups(db: &Connection) -> Result<Vec<Change>, Damage> {
     })
 }
 
-/// Imports, then admissions and revocations: the expelled first, whose successor may have the border
-/// router's address.
+/// Imports, then the way of everybody to where he stands: the expelled first, for a border router's successor
+/// has its address.
 fn devices(db: &Connection) -> Result<Vec<Change>, Damage> {
     let mut groups = memberships(db)?;
     let mut changes = rows(db, "SELECT * FROM devices ORDER BY eui64", |row| {
@@ -132,19 +166,41 @@ fn devices(db: &Connection) -> Result<Vec<Change>, Damage> {
             groups: groups.remove(&eui64).unwrap_or_default(),
         }))
     })?;
-    let sql = "SELECT eui64, state, short FROM devices WHERE state <> 'expected'
+    let mut earlier = addresses(db)?;
+    let sql = "SELECT eui64, state, pan_id, short FROM devices WHERE state <> 'expected'
         ORDER BY state = 'admitted', eui64";
     let states = rows(db, sql, |row| {
         let eui64 = parsed(row, "eui64")?;
-        let short: Option<u16> = row.get("short")?;
-        let short = short.map(|raw| checked(ShortAddr::new(raw), "short")).transpose()?;
         let state: String = row.get("state")?;
-        let admitted = short.map(|short| Change::Admitted { eui64, short });
+        let mut places = earlier.remove(&eui64).unwrap_or_default();
+        if row.get_ref("short")? != ValueRef::Null {
+            let last = pan_id(row)?;
+            places.retain(|(pan, _)| *pan != last);
+            places.push((last, short(row)?));
+        }
+        let way = places.into_iter().enumerate().map(|(nth, (pan, short))| match nth {
+            0 => Change::Admitted { eui64, pan, short },
+            _ => Change::Moved { eui64, pan, short },
+        });
         let revoked = (state == "revoked").then_some(Change::Revoked { eui64 });
-        Ok([admitted, revoked])
+        Ok(way.chain(revoked).collect::<Vec<_>>())
     })?;
-    changes.extend(states.into_iter().flatten().flatten());
+    changes.extend(states.into_iter().flatten());
     Ok(changes)
+}
+
+fn short(row: &Row<'_>) -> Result<ShortAddr, Damage> {
+    checked(ShortAddr::new(row.get("short")?), "short")
+}
+
+/// The addresses that devices have or had, by PAN.
+fn addresses(db: &Connection) -> Result<BTreeMap<Eui64, Vec<(PanId, ShortAddr)>>, Damage> {
+    let mut addresses: BTreeMap<Eui64, Vec<_>> = BTreeMap::new();
+    rows(db, "SELECT eui64, pan_id, short FROM addresses ORDER BY pan_id", |row| {
+        addresses.entry(parsed(row, "eui64")?).or_default().push((pan_id(row)?, short(row)?));
+        Ok(())
+    })?;
+    Ok(addresses)
 }
 
 fn memberships(db: &Connection) -> Result<BTreeMap<Eui64, BTreeMap<GroupId, Role>>, Damage> {
@@ -160,11 +216,12 @@ fn memberships(db: &Connection) -> Result<BTreeMap<Eui64, BTreeMap<GroupId, Role
 }
 
 fn sender_ids(db: &Connection) -> Result<Vec<Change>, Damage> {
-    let sql = "SELECT group_id, eui64, sender_id FROM members WHERE sender_id IS NOT NULL
-        ORDER BY group_id, sender_id";
+    let sql = "SELECT group_id, pan_id, eui64, sender_id FROM sender_ids
+        ORDER BY group_id, pan_id, sender_id";
     rows(db, sql, |row| {
         Ok(Change::SenderIdGiven {
             group: GroupId(row.get("group_id")?),
+            pan: pan_id(row)?,
             eui64: parsed(row, "eui64")?,
             sender_id: checked(SenderId::new(row.get("sender_id")?), "sender_id")?,
         })

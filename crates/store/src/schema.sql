@@ -7,20 +7,31 @@ CREATE TABLE ledger (
 ) STRICT;
 INSERT INTO ledger VALUES (1, 0);
 
+CREATE TABLE pans (
+    pan_id      INTEGER PRIMARY KEY CHECK (pan_id BETWEEN 0 AND 65534),
+    channel     INTEGER NOT NULL CHECK (channel BETWEEN 11 AND 26),
+    mesh_prefix TEXT NOT NULL UNIQUE
+) STRICT;
+
 CREATE TABLE domain (
     id           INTEGER PRIMARY KEY CHECK (id = 1),
-    pan_id       INTEGER NOT NULL,
-    channel      INTEGER NOT NULL,
-    mesh_prefix  TEXT NOT NULL,
+    pan_id       INTEGER NOT NULL REFERENCES pans, -- the one it began with
     manager_addr TEXT NOT NULL,
     window_until INTEGER -- microseconds of the owner's clock; NULL is closed
 ) STRICT;
 
-CREATE TABLE link_keys (
-    key_index INTEGER PRIMARY KEY CHECK (key_index BETWEEN 1 AND 254),
-    key       BLOB NOT NULL CHECK (length(key) = 16),
-    state     TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'staged'))
+CREATE TABLE further_channels (
+    channel INTEGER PRIMARY KEY CHECK (channel BETWEEN 11 AND 26)
 ) STRICT;
+
+CREATE TABLE link_keys (
+    pan_id    INTEGER NOT NULL REFERENCES pans,
+    key_index INTEGER NOT NULL CHECK (key_index BETWEEN 1 AND 254),
+    key       BLOB NOT NULL CHECK (length(key) = 16),
+    state     TEXT NOT NULL CHECK (state IN ('active', 'staged')),
+    PRIMARY KEY (pan_id, key_index),
+    UNIQUE (pan_id, state)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE groups (
     group_id   INTEGER PRIMARY KEY,
@@ -41,19 +52,39 @@ CREATE TABLE devices (
     name     TEXT NOT NULL,
     room     TEXT NOT NULL,
     state    TEXT NOT NULL CHECK (state IN ('expected', 'admitted', 'revoked')),
+    pan_id   INTEGER REFERENCES pans, -- with short: where it is, or was when it was expelled
     short    INTEGER CHECK (short BETWEEN 0 AND 65533),
+    CHECK ((pan_id IS NULL) = (short IS NULL)),
     CHECK (state <> 'admitted' OR short IS NOT NULL),
     CHECK (state <> 'expected' OR short IS NULL)
 ) STRICT, WITHOUT ROWID;
 
--- The border router's successor takes its address 0 over; no other address comes back.
-CREATE UNIQUE INDEX devices_short ON devices (short) WHERE short <> 0 OR state = 'admitted';
+-- A border router's successor takes its address 0 over.
+CREATE UNIQUE INDEX border_routers ON devices (pan_id) WHERE short = 0 AND state = 'admitted';
+
+-- Every address that anybody has or had, but those of border routers: none comes back to somebody else.
+CREATE TABLE addresses (
+    pan_id INTEGER NOT NULL REFERENCES pans,
+    short  INTEGER NOT NULL CHECK (short BETWEEN 1 AND 65533),
+    eui64  TEXT NOT NULL REFERENCES devices,
+    PRIMARY KEY (pan_id, short),
+    UNIQUE (eui64, pan_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE members (
     group_id  INTEGER NOT NULL REFERENCES groups,
     eui64     TEXT NOT NULL REFERENCES devices,
     role      TEXT NOT NULL CHECK (role IN ('listener', 'sender', 'both')),
-    sender_id INTEGER CHECK (sender_id BETWEEN 1 AND 254), -- of the present epoch
-    PRIMARY KEY (group_id, eui64),
-    UNIQUE (group_id, sender_id)
+    PRIMARY KEY (group_id, eui64)
+) STRICT, WITHOUT ROWID;
+
+-- Of the present epochs: each sender's last in each PAN.
+CREATE TABLE sender_ids (
+    group_id  INTEGER NOT NULL,
+    pan_id    INTEGER NOT NULL REFERENCES pans,
+    eui64     TEXT NOT NULL,
+    sender_id INTEGER NOT NULL CHECK (sender_id BETWEEN 1 AND 254),
+    PRIMARY KEY (group_id, pan_id, eui64),
+    UNIQUE (group_id, pan_id, sender_id),
+    FOREIGN KEY (group_id, eui64) REFERENCES members
 ) STRICT, WITHOUT ROWID;

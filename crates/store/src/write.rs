@@ -2,10 +2,10 @@
 
 use crate::Damage;
 use lowgate_manager::{
-    Change, DeviceRecord, DomainConfig, GroupEpoch, GroupId, GroupRecord, LinkKey, Role,
+    BORDER_ROUTER_SHORT, Change, DeviceRecord, DomainConfig, GroupEpoch, GroupId, GroupRecord,
+    LinkKey, PanConfig, Role,
 };
-use lowgate_units::Eui64;
-use lowgate_units::Ipv6Addr;
+use lowgate_units::{Eui64, Ipv6Addr, PanId, ShortAddr};
 use rusqlite::{Connection, Params, params};
 
 /// The revision that this transaction makes.
@@ -17,29 +17,29 @@ pub(crate) fn revision(db: &Connection, revision: u64) -> Result<(), Damage> {
 /// Follows one change.
 pub(crate) fn change(db: &Connection, change: &Change) -> Result<(), Damage> {
     match change {
-        Change::DomainCreated { config, link_key } => {
-            domain_created(db, config)?;
-            insert_key(db, link_key, "active")
+        Change::DomainCreated { config, link_key } => domain_created(db, config, link_key),
+        Change::PanCreated { config, link_key } => pan_created(db, config, link_key),
+        Change::LinkKeyStaged { pan, key } => {
+            let sql = "DELETE FROM link_keys WHERE pan_id = ?1 AND state = 'staged'";
+            db.execute(sql, params![pan.raw()])?;
+            insert_key(db, *pan, key, "staged")
         }
-        Change::LinkKeyStaged(key) => {
-            db.execute("DELETE FROM link_keys WHERE state = 'staged'", [])?;
-            insert_key(db, key, "staged")
-        }
-        Change::LinkKeyActivated { index } => {
-            db.execute("DELETE FROM link_keys WHERE state = 'active'", [])?;
-            let sql = "UPDATE link_keys SET state = 'active' WHERE key_index = ?1";
-            one(db, "LinkKeyActivated", sql, params![index.raw()])
+        Change::LinkKeyActivated { pan, index } => {
+            let sql = "DELETE FROM link_keys WHERE pan_id = ?1 AND state = 'active'";
+            db.execute(sql, params![pan.raw()])?;
+            let sql = "UPDATE link_keys SET state = 'active' WHERE pan_id = ?1 AND key_index = ?2";
+            one(db, "LinkKeyActivated", sql, params![pan.raw(), index.raw()])
         }
         Change::DeviceImported(record) => device_imported(db, record),
         Change::GroupCreated { record, epoch } => group_created(db, record, epoch),
         Change::GroupEpochStarted { group, epoch } => {
-            let sql = "UPDATE members SET sender_id = NULL WHERE group_id = ?1";
-            db.execute(sql, params![group.0])?;
+            db.execute("DELETE FROM sender_ids WHERE group_id = ?1", params![group.0])?;
             epoch_started(db, group.0, epoch)
         }
-        Change::SenderIdGiven { group, eui64, sender_id } => {
-            let sql = "UPDATE members SET sender_id = ?3 WHERE group_id = ?1 AND eui64 = ?2";
-            let row = params![group.0, eui64.to_string(), sender_id.raw()];
+        Change::SenderIdGiven { group, pan, eui64, sender_id } => {
+            let sql = "INSERT OR REPLACE INTO sender_ids (group_id, pan_id, eui64, sender_id)
+                VALUES (?1, ?2, ?3, ?4)";
+            let row = params![group.0, pan.raw(), eui64.to_string(), sender_id.raw()];
             one(db, "SenderIdGiven", sql, row)
         }
         Change::MemberAdded { group, eui64, role } => member_added(db, *group, *eui64, *role),
@@ -47,10 +47,11 @@ pub(crate) fn change(db: &Connection, change: &Change) -> Result<(), Damage> {
             let sql = "DELETE FROM members WHERE group_id = ?1 AND eui64 = ?2";
             one(db, "MemberRemoved", sql, params![group.0, eui64.to_string()])
         }
-        Change::Admitted { eui64, short } => {
-            let sql = "UPDATE devices SET state = 'admitted', short = ?2
-                WHERE eui64 = ?1 AND state = 'expected'";
-            one(db, "Admitted", sql, params![eui64.to_string(), short.raw()])
+        Change::Admitted { eui64, pan, short } => {
+            placed(db, ("Admitted", "expected"), *eui64, *pan, *short)
+        }
+        Change::Moved { eui64, pan, short } => {
+            placed(db, ("Moved", "admitted"), *eui64, *pan, *short)
         }
         Change::Revoked { eui64 } => {
             let sql =
@@ -67,23 +68,51 @@ pub(crate) fn change(db: &Connection, change: &Change) -> Result<(), Damage> {
     }
 }
 
-fn domain_created(db: &Connection, config: &DomainConfig) -> Result<(), Damage> {
-    let sql = "INSERT INTO domain (id, pan_id, channel, mesh_prefix, manager_addr)
-        VALUES (1, ?1, ?2, ?3, ?4)";
-    let mut prefix = [0; 16];
-    prefix[..8].copy_from_slice(&config.mesh_prefix);
-    let row = params![
-        config.pan_id.raw(),
-        config.channel.number(),
-        Ipv6Addr::from(prefix).to_string(),
-        config.manager_addr.to_string(),
-    ];
-    one(db, "DomainCreated", sql, row)
+fn domain_created(db: &Connection, config: &DomainConfig, key: &LinkKey) -> Result<(), Damage> {
+    pan_created(db, &config.founding_pan(), key)?;
+    let sql = "INSERT INTO domain (id, pan_id, manager_addr) VALUES (1, ?1, ?2)";
+    let row = params![config.pan_id.raw(), config.manager_addr.to_string()];
+    one(db, "DomainCreated", sql, row)?;
+    for channel in config.further_channels.iter() {
+        let sql = "INSERT INTO further_channels (channel) VALUES (?1)";
+        one(db, "DomainCreated", sql, params![channel.number()])?;
+    }
+    Ok(())
 }
 
-fn insert_key(db: &Connection, key: &LinkKey, state: &str) -> Result<(), Damage> {
-    let sql = "INSERT INTO link_keys (key_index, key, state) VALUES (?1, ?2, ?3)";
-    one(db, "LinkKeyStaged", sql, params![key.index.raw(), &key.key.expose()[..], state])
+fn pan_created(db: &Connection, config: &PanConfig, key: &LinkKey) -> Result<(), Damage> {
+    let sql = "INSERT INTO pans (pan_id, channel, mesh_prefix) VALUES (?1, ?2, ?3)";
+    let mut prefix = [0; 16];
+    prefix[..8].copy_from_slice(&config.mesh_prefix);
+    let prefix = Ipv6Addr::from(prefix).to_string();
+    one(db, "PanCreated", sql, params![config.pan_id.raw(), config.channel.number(), prefix])?;
+    insert_key(db, config.pan_id, key, "active")
+}
+
+fn insert_key(db: &Connection, pan: PanId, key: &LinkKey, state: &str) -> Result<(), Damage> {
+    let sql = "INSERT INTO link_keys (pan_id, key_index, key, state) VALUES (?1, ?2, ?3, ?4)";
+    let row = params![pan.raw(), key.index.raw(), &key.key.expose()[..], state];
+    one(db, "LinkKeyStaged", sql, row)
+}
+
+/// A device that was in that state has an address in a PAN, for the first time or again.
+fn placed(
+    db: &Connection,
+    (change, state): (&'static str, &str),
+    eui64: Eui64,
+    pan: PanId,
+    short: ShortAddr,
+) -> Result<(), Damage> {
+    let sql = "UPDATE devices SET state = 'admitted', pan_id = ?2, short = ?3
+        WHERE eui64 = ?1 AND state = ?4";
+    let eui64 = eui64.to_string();
+    one(db, change, sql, params![eui64, pan.raw(), short.raw(), state])?;
+    if short == BORDER_ROUTER_SHORT {
+        return Ok(());
+    }
+    let sql = "INSERT INTO addresses (pan_id, short, eui64) VALUES (?1, ?2, ?3)
+        ON CONFLICT (pan_id, short) DO UPDATE SET short = short WHERE eui64 = ?3";
+    one(db, change, sql, params![pan.raw(), short.raw(), eui64])
 }
 
 fn device_imported(db: &Connection, record: &DeviceRecord) -> Result<(), Damage> {

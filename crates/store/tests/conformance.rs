@@ -13,7 +13,7 @@ fn open(path: &Path) -> SqliteStore {
 
 fn created() -> Change {
     let channel = Channel::new(11).expect("in the band");
-    let new = NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST };
+    let new = NewDomain::new(channel, Ipv6Addr::LOCALHOST);
     found(new, &mut SeededEntropy::new(1))
 }
 

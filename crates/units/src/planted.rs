@@ -28,6 +28,42 @@ pub enum Fault {
     RegistrationKept,
     /// A DTLS record is sealed under a sequence number that was used.
     RecordSequenceRepeats,
+    /// A neighbour's frame counter moves before the MIC is checked: a forger shuts the neighbour out.
+    ForgerMovesCounter,
+    /// A frame counter is used before storage holds its reservation.
+    CounterUnreserved,
+    /// Who forwards a packet takes nothing off its hop limit.
+    HopLimitKept,
+    /// After a restart a seed's MPL sequence begins anew.
+    MplSequenceRepeats,
+    /// Fragments are put together by the size of their datagram, whoever sent them and under whatever tag.
+    FragmentsMixed,
+    /// The border router registers whoever asks.
+    RegistrationUnchecked,
+    /// A ClientHello without a cookie is as good as one with the right one.
+    CookieUnchecked,
+    /// A DTLS record has its tag, but what it carries is in clear.
+    CipherSkipped,
+    /// After a restart a sender's group sequence begins anew.
+    GroupSequenceRepeats,
+    /// A group record is opened although its number was seen.
+    GroupReplayAccepted,
+    /// A new group epoch is sent with, but the old one goes on opening.
+    OldEpochKept,
+    /// Two senders get the same SenderID in one epoch.
+    SenderIdShared,
+    /// The address of an expelled device is given again.
+    AddressShared,
+    /// A revocation forgets the device instead of barring it.
+    RevokedForgotten,
+    /// Key messages are acknowledged and put in force before storage holds them.
+    KeysUnstored,
+    /// A member does not follow to a new link-layer key when it hears it.
+    SwitchIgnored,
+    /// The relay takes an envelope whose header it did not make.
+    EnvelopeUnchecked,
+    /// The pauses between a joiner's attempts double without an end.
+    PausesUnbounded,
 }
 
 #[cfg(feature = "planted-faults")]

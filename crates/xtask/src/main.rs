@@ -23,6 +23,8 @@ cargo xtask <task>
              anything, and everybody is back in the end
   bench forward --json FILE
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
+  bench sim --json FILE
+             the simulator's speed, against ns-3 (installs it as root)
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
   ot-rcp PROGRAM
@@ -32,6 +34,10 @@ cargo xtask <task>
 
 /// The device's instruction set.
 const EMBEDDED_TARGET: &str = "thumbv7em-none-eabihf";
+
+/// Those that the peer of `bench sim` is made of.
+const NS3_LIBRARIES: [&str; 8] =
+    ["lr-wpan", "sixlowpan", "internet", "spectrum", "propagation", "mobility", "network", "core"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,6 +53,7 @@ fn main() -> ExitCode {
         ["swarm"] => swarm("50"),
         ["swarm", runs] => swarm(runs),
         ["bench", "forward", "--json", file] => bench_forward(file),
+        ["bench", "sim", "--json", file] => bench_sim(file),
         ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
@@ -88,13 +95,12 @@ fn embedded() -> Result<(), String> {
     if packages.is_empty() {
         return Err("no crate says #![no_std]: this would check nothing".into());
     }
-    // Without the features that need an allocator: a device joins without one.
-    let mut arguments =
-        vec!["check", "--lib", "--no-default-features", "--target", EMBEDDED_TARGET];
-    for package in &packages {
-        arguments.extend(["-p", package]);
-    }
-    cargo(&arguments).run()
+    // Without the features that need an allocator: a device joins without one. One by one, lest a crate be
+    // built with what another one asks of it.
+    let arguments = ["check", "--lib", "--no-default-features", "--target", EMBEDDED_TARGET, "-p"];
+    packages
+        .iter()
+        .try_for_each(|package| cargo(&[&arguments[..], &[package.as_str()]].concat()).run())
 }
 
 fn no_std_packages() -> Result<Vec<String>, String> {
@@ -159,10 +165,27 @@ fn swarm(runs: &str) -> Result<(), String> {
 
 fn bench_forward(file: &str) -> Result<(), String> {
     peers::provide(peers::BENCH)?;
+    bench("forward", &[], file)
+}
+
+/// Its program is built from our source where ns-3 is installed.
+fn bench_sim(file: &str) -> Result<(), String> {
+    peers::provide(peers::BENCH_SIM)?;
+    let source = run::root().join("tests/peers/ns3/blocks.cc").display().to_string();
+    let program = run::root().join("target/ns3-blocks").display().to_string();
+    let libraries = NS3_LIBRARIES.map(|library| format!("-lns3-{library}"));
+    let libraries = libraries.iter().map(String::as_str);
+    let arguments = ["-O2", "-DNDEBUG", "-o", &program, &source];
+    Step::new("g++", &arguments.into_iter().chain(libraries).collect::<Vec<_>>()).run()?;
+    bench("sim", &["--ns3", &program], file)
+}
+
+fn bench(what: &str, arguments: &[&str], file: &str) -> Result<(), String> {
     cargo(&["build", "--release", "-p", "lowgate-bench"]).run()?;
     let bench = run::root().join("target/release/lowgate-bench").display().to_string();
     let file = std::path::absolute(file).map_err(|fault| format!("{file}: {fault}"))?;
-    Step::new(&bench, &["forward", "--json", &file.display().to_string()]).run()
+    let file = file.display().to_string();
+    Step::new(&bench, &[&[what], arguments, &["--json", &file]].concat()).run()
 }
 
 /// The program is not part of the project, nor is what builds it.

@@ -34,6 +34,10 @@ pub(crate) const BENCH: &[Peer] = &[
     ("sysctl", "procps"),
 ];
 
+/// Of the simulator's.
+pub(crate) const BENCH_SIM: &[Peer] =
+    &[("g++", "g++"), ("/usr/include/ns3/lr-wpan-module.h", "libns3-dev")];
+
 /// For the packages: the compiler for the other architecture, and its C library.
 pub(crate) const BUILDERS: &[Peer] = &[
     ("dpkg-deb", "dpkg"),

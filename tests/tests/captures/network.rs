@@ -38,7 +38,7 @@ fn line() -> (Building, Vec<DeviceRecord>) {
     building.floors.clear();
     building.groups.clear();
     building.propagation.shadowing_db = 0.0;
-    building.border_router = place(0);
+    building.border_routers = vec![place(0)];
     building.devices = (1..=DEVICES).map(place).collect();
     let mut inventory = vec![record(0, Kind::BorderRouter, &[])];
     inventory.extend((1..SWITCH).map(|n| record(n, Kind::Light, &[(1, Role::Listener)])));

@@ -1,6 +1,7 @@
 //! From power to membership, and the ways on which it does not get there.
 
-use crate::world::{Policy, World, ids, relay, secs};
+use crate::world::{Policy, World, ids, millis, relay, secs};
+use lowgate_access::beacon::CROWD_LOAD_MIN;
 use lowgate_access::joiner::{
     Failure, JoinerEvent, JoinerInput, Path, REST_MAX, REST_REFUSED_MAX, SCAN, SILENCE_MAX,
 };
@@ -74,6 +75,26 @@ fn a_silent_relay_is_left_for_the_next() {
     let first = Instant::from_secs(100) + SCAN;
     assert_eq!(world.failures(), [(first + SILENCE_MAX, Path::Relay(relay(1)), Failure::Silence)]);
     assert_eq!(world.joiner.relay(), Some(relay(2)));
+}
+
+/// When the joiner is in, if the relay dropped all that came in the first tenth of a second.
+fn in_after_a_dropped_hello(load: u8) -> Duration {
+    let mut world = World::new(3);
+    world.load = load;
+    world.tell(JoinerInput::Start);
+    world.silent.push(Path::Relay(relay(1)));
+    world.run_for(SCAN + millis(100));
+    world.silent.clear();
+    assert!(world.run_until(secs(20), |world| world.joiner.is_member()), "{:?}", world.events);
+    assert_eq!(world.failures(), [], "through the same relay");
+    world.now - (Instant::from_secs(100) + SCAN)
+}
+
+#[test]
+fn a_relay_in_a_crowd_hears_the_first_hello_again_soon() {
+    let alone = in_after_a_dropped_hello(CROWD_LOAD_MIN - 1);
+    let in_crowd = in_after_a_dropped_hello(CROWD_LOAD_MIN);
+    assert!(alone > millis(540) && in_crowd < millis(540), "{alone:?} {in_crowd:?}");
 }
 
 #[test]

@@ -112,6 +112,8 @@ pub(crate) struct World {
     pub(crate) storage: Storage,
     /// Relays that answer a beacon request.
     pub(crate) relays: Vec<u8>,
+    /// What their beacons say.
+    pub(crate) load: u8,
     /// Relays and ways that pass nothing on.
     pub(crate) silent: Vec<Path>,
     /// What the joiner told, noise apart.
@@ -156,6 +158,7 @@ impl World {
             policy: Policy::Admit,
             storage: Storage::After(millis(5)),
             relays: vec![1, 2, 3],
+            load: 0,
             silent: Vec::new(),
             events: Vec::new(),
             noise: 0,
@@ -279,7 +282,9 @@ impl World {
             match self.joiner.poll(self.now) {
                 JoinerOutput::RequestBeacons => {
                     for n in self.relays.clone() {
-                        self.later(millis(40), Due::Beacon(candidate(n)));
+                        let mut heard = candidate(n);
+                        heard.beacon.load = self.load;
+                        self.later(millis(40), Due::Beacon(heard));
                     }
                 }
                 JoinerOutput::Tune(_) => {}

@@ -12,12 +12,13 @@ use lowgate_dtls::CloseReason;
 use lowgate_manager::{
     CommandRefused, DeviceState, DeviceView, GROUP_SENDERS_MAX, GROUPS_PER_DEVICE_MAX, GroupId,
     GroupRefused, GroupView, ImportFault, ImportRefused, Manager, ManagerEvent, MemberRefused,
-    Refusal, Reply, Request, RevokeRefused, Role, Status, WINDOW_MAX, WindowRefused,
+    PANS_MAX, PanStatus, Refusal, Reply, Request, RevokeRefused, Role, Status, WINDOW_MAX,
+    WindowRefused,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_router::Router;
-use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, ShortAddr};
+use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -141,11 +142,15 @@ pub(super) fn answer(
     ledger: &Ledger,
 ) -> Answer {
     let prefix = manager.domain().config().mesh_prefix;
-    let shown = |device: &DeviceView| shown(device, prefix, router, ledger);
+    let shown = |device: &DeviceView| shown(device, router, ledger);
     let value = match (reply, waiting) {
         (Reply::Refused(refusal), _) => return Answer::Refused(refused(&refusal, waiting)),
         (Reply::Done, Waiting::Import { devices, .. }) => json!({ "imported": devices.len() }),
         (Reply::Done, _) => json!({}),
+        (Reply::SentInPart { sent, of, why }, _) => {
+            let why = command_refused(why);
+            return Answer::Refused(vec![format!("it was sent in {sent} of {of} PANs: {why}")]);
+        }
         (Reply::Resource { code, payload, round_trip }, _) => json!({
             "code": format!("{}.{:02}", code >> 5, code & 0x1f),
             "payload": String::from_utf8_lossy(&payload),
@@ -197,6 +202,8 @@ fn refused(refusal: &Refusal, waiting: &Waiting) -> Vec<String> {
 fn command_refused(why: CommandRefused) -> String {
     match why {
         CommandRefused::UnknownGroup => NO_SUCH_GROUP.into(),
+        CommandRefused::NoMembers => "nobody of the group is in the mesh".into(),
+        CommandRefused::NoAnswer => "the border router did not answer; try again".into(),
         CommandRefused::NoBorderRouter => "no border router has a session now; try again".into(),
         CommandRefused::NotKeyed => {
             "the border router has not the group's keys yet; try again".into()
@@ -218,7 +225,9 @@ fn member_refused(why: MemberRefused) -> String {
             "the device is in the group already; remove it first to change its role".into()
         }
         MemberRefused::NotIn => "the device is not in the group".into(),
-        MemberRefused::BorderRouter => "the border router is in every group by itself".into(),
+        MemberRefused::BorderRouter => {
+            "a border router is in the groups of its devices by itself".into()
+        }
         MemberRefused::SendersFull => {
             format!("the group has {GROUP_SENDERS_MAX} senders, and no room for more")
         }
@@ -238,32 +247,34 @@ fn import_fault(refused: &ImportRefused, file: &str, devices: &[Eui64]) -> Strin
         }
         ImportFault::TooManyGroups => "it is in too many groups".into(),
         ImportFault::GroupSendersFull(group) => format!("group {} has too many senders", group.0),
-        ImportFault::SecondBorderRouter => {
-            "the domain has a border router; revoke that first".into()
+        ImportFault::BorderRoutersFull => {
+            format!("the domain has {PANS_MAX} border routers; revoke one first")
         }
         ImportFault::InventoryFull => "the inventory is full".into(),
         ImportFault::BorderRouterGroups => {
-            "the border router is in every group by itself: leave its groups empty".into()
+            "a border router is in the groups of its devices by itself: leave its groups empty"
+                .into()
         }
     };
     let device = devices.get(refused.line).map(ToString::to_string).unwrap_or_default();
     format!("{file}: {device}: {what}")
 }
 
-fn shown(device: &DeviceView, prefix: [u8; 8], router: Option<&Router>, ledger: &Ledger) -> Value {
-    let short = match device.state {
-        DeviceState::Admitted { short } => Some(short),
+fn shown(device: &DeviceView, router: Option<&Router>, ledger: &Ledger) -> Value {
+    let pan = match device.state {
+        DeviceState::Admitted { pan, .. } => Some(pan),
         DeviceState::Expected | DeviceState::Revoked { .. } => None,
     };
     // Without a border router in this process nobody knows.
-    let reachable = router.map(|router| short.is_some_and(|short| is_routed(router, short)));
+    let reachable = router.map(|router| device.addr.is_some_and(|addr| is_routed(router, addr)));
     json!({
         "eui64": device.eui64.to_string(),
         "kind": device.kind.word(),
         "name": device.name,
         "room": device.room,
         "state": device.state.word(),
-        "addr": short.map(|short| Iid::from(short).under(prefix).to_string()),
+        "pan_id": pan.map(|pan| format!("{pan:?}")),
+        "addr": device.addr.map(|addr| addr.to_string()),
         "reachable": reachable,
         "session": device.peer.is_some(),
         "keys_confirmed": device.keys_confirmed,
@@ -281,19 +292,21 @@ fn group_shown(group: &GroupView) -> Value {
         "id": group.id.0,
         "name": group.name,
         "addr": group.addr.to_string(),
+        "addrs": group.addrs.iter().map(|(_, addr)| addr.to_string()).collect::<Value>(),
         "epoch": group.epoch.raw(),
         "members": members,
     })
 }
 
-fn is_routed(router: &Router, short: ShortAddr) -> bool {
+fn is_routed(router: &Router, addr: Ipv6Addr) -> bool {
     let net = router.node().net();
-    let own = net.global_addr().is_some_and(|addr| Iid::of(addr) == Iid::from(short));
-    own || net.routes().any(|route| route.device == short)
+    let routed = |prefix| net.routes().any(|route| Iid::from(route.device).under(prefix) == addr);
+    net.global_addr() == Some(addr) || net.prefix().is_some_and(routed)
 }
 
 fn status_shown(now: Instant, status: &Status, prefix: [u8; 8], router: Option<&Router>) -> Value {
     let mut shown = router.map_or_else(|| json!({}), mesh_shown);
+    let founding = status.pans.iter().find(|pan| pan.config.mesh_prefix == prefix);
     let of_manager = json!({
         "mesh_prefix": prefix_shown(prefix),
         "revision": status.revision,
@@ -302,16 +315,30 @@ fn status_shown(now: Instant, status: &Status, prefix: [u8; 8], router: Option<&
         "revoked": status.revoked,
         "groups": status.groups,
         "sessions": status.sessions,
-        "border_router_has_session": status.router_revision.is_some(),
+        "border_router_has_session": founding.is_some_and(|pan| pan.router_revision.is_some()),
         "window_seconds_left": status.window_until.map(|until| until.since(now).as_secs()),
-        "key_index": status.key_index,
-        "staged_key_index": status.staged_key_index,
+        "key_index": founding.map(|pan| pan.key_index),
+        "staged_key_index": founding.and_then(|pan| pan.staged_key_index),
         "strangers": status.strangers,
+        "pans": status.pans.iter().map(pan_shown).collect::<Value>(),
     });
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, of_manager) {
         shown.extend(more);
     }
     shown
+}
+
+fn pan_shown(pan: &PanStatus) -> Value {
+    json!({
+        "pan_id": format!("{:?}", pan.config.pan_id),
+        "channel": pan.config.channel.number(),
+        "mesh_prefix": prefix_shown(pan.config.mesh_prefix),
+        "border_router": pan.border_router.map(|eui64| eui64.to_string()),
+        "border_router_has_session": pan.router_revision.is_some(),
+        "members": pan.members,
+        "key_index": pan.key_index,
+        "staged_key_index": pan.staged_key_index,
+    })
 }
 
 /// What a border router knows of its mesh.
@@ -400,8 +427,15 @@ pub(super) fn manager_line(event: &ManagerEvent) -> Option<String> {
         ManagerEvent::KeysRefused { eui64, error } => format!("{eui64} refused keys: {error:?}"),
         ManagerEvent::GaveUp { eui64, what } => format!("{eui64} did not confirm: {what:?}"),
         ManagerEvent::Revoked { eui64 } => format!("{eui64} is revoked; all others get new keys"),
-        ManagerEvent::RekeyProgress { done, of } => format!("new link key: {done} of {of}"),
-        ManagerEvent::KeySwitched { index } => format!("link key {} is in force", index.raw()),
+        ManagerEvent::Moved { eui64, pan, short } => {
+            format!("{eui64} moved into PAN {pan:?} as {short:?}")
+        }
+        ManagerEvent::RekeyProgress { pan, done, of } => {
+            format!("PAN {pan:?}: new link key: {done} of {of}")
+        }
+        ManagerEvent::KeySwitched { pan, index } => {
+            format!("PAN {pan:?}: link key {} is in force", index.raw())
+        }
         ManagerEvent::EpochStarted { group, tek_id } => {
             format!("group {}: epoch {} begins", group.0, tek_id.raw())
         }

@@ -207,7 +207,7 @@ fn serve(place: &Where, journaled: &Journaled, role: Role) -> ExitCode {
     }
 }
 
-const DEVICE_COLUMNS: [&str; 6] = ["eui64", "kind", "state", "reachable", "addr", "room"];
+const DEVICE_COLUMNS: [&str; 7] = ["eui64", "kind", "state", "pan_id", "reachable", "addr", "room"];
 
 /// `lowgate device …`
 pub fn device(place: &Where, device: Device) -> ExitCode {
@@ -278,11 +278,23 @@ pub fn window(place: &Where, window: &Window) -> ExitCode {
 pub fn status(place: &Where, shown: Shown) -> ExitCode {
     list(place, &Ask::Status, shown, |value| {
         let fields = value.as_object().into_iter().flatten();
-        fields
-            .map(|(name, value)| format!("{:<22} {}", name.replace('_', " "), text(value)))
-            .collect()
+        let fields = fields.filter(|(name, _)| *name != "pans");
+        let fields =
+            fields.map(|(name, value)| format!("{:<27} {}", name.replace('_', " "), text(value)));
+        let pans = value.get("pans").map(|pans| table(pans, &PAN_COLUMNS));
+        fields.chain(pans.into_iter().flatten()).collect()
     })
 }
+
+const PAN_COLUMNS: [&str; 7] = [
+    "pan_id",
+    "channel",
+    "mesh_prefix",
+    "border_router",
+    "members",
+    "key_index",
+    "staged_key_index",
+];
 
 /// `lowgate mesh …`
 pub fn mesh(place: &Where, mesh: &Mesh) -> ExitCode {

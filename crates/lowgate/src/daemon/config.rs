@@ -22,10 +22,13 @@ pub const TEMPLATE: &str = r#"# Lowgate: border router and domain manager. See `
 url = "spinel+hdlc+uart:///dev/ttyACM0?baud=460800"
 # The channel of a new domain, 11 to 26. A domain that exists keeps its own.
 channel = 15
+# Where the meshes of further border routers may be besides: each gets the channel that the fewest have. A
+# domain that exists keeps its own.
+further_channels = []
 
 [mesh]
-# The prefix of a new domain's mesh, 64 bits. Left out: a random one (ULA, RFC 4193). A domain that
-# exists keeps its own.
+# The prefix of a new domain's first mesh, 64 bits. Left out: a random one (ULA, RFC 4193). A domain that
+# exists keeps its own. The meshes of further border routers have the next prefixes of the same 48 bits.
 # prefix = "fd12:3456:789a:1::/64"
 
 [manager]
@@ -92,6 +95,9 @@ pub struct Radio {
     /// Of a new domain.
     #[serde(default = "default_channel")]
     pub channel: u8,
+    /// Of a new domain.
+    #[serde(default)]
+    pub further_channels: Vec<u8>,
 }
 
 /// See [`TEMPLATE`].
@@ -228,9 +234,12 @@ impl Config {
                  link-local nor multicast nor ::1"
             ));
         }
-        if !(11..=26).contains(&config.radio.channel) {
-            let channel = config.radio.channel;
-            return Err(format!("{file}: radio.channel: {channel}; allowed: 11 to 26"));
+        let (channel, further) = (&config.radio.channel, &config.radio.further_channels);
+        let of_radio = [("channel", std::slice::from_ref(channel)), ("further_channels", further)];
+        for (key, channels) in of_radio {
+            if let Some(wrong) = channels.iter().find(|channel| !(11..=26).contains(*channel)) {
+                return Err(format!("{file}: radio.{key}: {wrong}; allowed: 11 to 26"));
+            }
         }
         let name = &config.network.interface;
         if name.is_empty() || name.len() > INTERFACE_OCTETS_MAX || name.contains(['/', ' ', ':']) {
@@ -276,11 +285,14 @@ mod tests {
         assert!(unknown.starts_with("x.toml:") && unknown.contains("chanel"), "{unknown}");
         let channel = fault(&TEMPLATE.replace("channel = 15", "channel = 27"));
         assert!(channel.contains("27") && channel.contains("11 to 26"), "{channel}");
+        let further =
+            fault(&TEMPLATE.replace("further_channels = []", "further_channels = [20, 9]"));
+        assert!(further.contains("radio.further_channels: 9"), "{further}");
         let name = fault(&TEMPLATE.replace("lowgate0", "a-name-that-is-too-long"));
         assert!(name.contains("network.interface"), "{name}");
         let missing = fault("[radio]\nurl = \"x\"\n");
         assert!(missing.contains("network"), "{missing}");
-        for text in [unknown, channel, name, missing] {
+        for text in [unknown, channel, further, name, missing] {
             assert!(!text.contains('\n'), "{text:?}");
         }
     }

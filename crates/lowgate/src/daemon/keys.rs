@@ -6,7 +6,7 @@ use super::commands::{Shown, Where, say};
 use super::control::Ask;
 use super::table::text;
 use clap::{Args, Subcommand};
-use lowgate_manager::{GroupKeyStatus, KeyStatus, RekeyRefused, StagedKeyStatus};
+use lowgate_manager::{GroupKeyStatus, KeyStatus, PanKeyStatus, RekeyRefused, StagedKeyStatus};
 use lowgate_units::Eui64;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub enum Keys {
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Which {
-    /// The link-layer key
+    /// The link-layer key of every PAN
     #[arg(long)]
     network: bool,
     /// A group's: a new epoch under the key that it has
@@ -82,9 +82,15 @@ pub(super) fn shown(keys: &KeyStatus) -> Value {
             "unconfirmed": names(&group.unconfirmed),
         })
     };
+    let pan = |pan: &PanKeyStatus| {
+        json!({
+            "pan_id": format!("{:?}", pan.pan),
+            "link_key": { "index": pan.link_key_index, "members": pan.members },
+            "staged": pan.staged.as_ref().map(staged),
+        })
+    };
     json!({
-        "link_key": { "index": keys.link_key_index, "members": keys.members },
-        "staged": keys.staged.as_ref().map(staged),
+        "pans": keys.pans.iter().map(pan).collect::<Value>(),
         "groups": keys.groups.iter().map(group).collect::<Value>(),
     })
 }
@@ -98,14 +104,19 @@ pub(super) fn refused(why: RekeyRefused) -> &'static str {
 }
 
 fn lines(keys: &Value) -> Vec<String> {
-    let link = &keys["link_key"];
-    let mut lines =
-        vec![format!("link key {} is in force, {} members", link["index"], link["members"])];
-    let staged = &keys["staged"];
-    if !staged.is_null() {
-        let [index, confirmed, of] = ["index", "confirmed", "of"].map(|field| &staged[field]);
-        lines.push(format!("link key {index} is on its way: {confirmed} of {of} confirmed it"));
-        lines.extend(unconfirmed(staged));
+    let mut lines = Vec::new();
+    for pan in keys["pans"].as_array().into_iter().flatten() {
+        let (id, link) = (text(&pan["pan_id"]), &pan["link_key"]);
+        let [index, members] = ["index", "members"].map(|field| &link[field]);
+        lines.push(format!("PAN {id}: link key {index} is in force, {members} members"));
+        let staged = &pan["staged"];
+        if !staged.is_null() {
+            let [index, confirmed, of] = ["index", "confirmed", "of"].map(|field| &staged[field]);
+            lines.push(format!(
+                "PAN {id}: link key {index} is on its way: {confirmed} of {of} confirmed it"
+            ));
+            lines.extend(unconfirmed(staged));
+        }
     }
     let groups = keys["groups"].as_array().map_or(&[][..], |groups| groups);
     if !groups.is_empty() {
@@ -133,6 +144,7 @@ fn unconfirmed(of: &Value) -> impl Iterator<Item = String> {
 mod tests {
     use super::*;
     use lowgate_manager::GroupId;
+    use lowgate_units::PanId;
 
     #[test]
     fn people_and_programs_see_the_same() {
@@ -147,24 +159,30 @@ mod tests {
             members: 2,
             unconfirmed: vec![laggard],
         };
-        let status =
-            KeyStatus { link_key_index: 3, members: 3, staged: Some(staged), groups: vec![group] };
-        let value = shown(&status);
-        assert_eq!(value["staged"]["unconfirmed"][0], laggard.to_string());
+        let pan = |id, staged| PanKeyStatus {
+            pan: PanId::new(id).expect("not broadcast"),
+            link_key_index: 3,
+            members: 3,
+            staged,
+        };
+        let pans = vec![pan(0x1a43, Some(staged)), pan(0x2b54, None)];
+        let value = shown(&KeyStatus { pans, groups: vec![group] });
+        assert_eq!(value["pans"][0]["staged"]["unconfirmed"][0], laggard.to_string());
         assert_eq!(
             (&value["groups"][0]["epoch"], &value["groups"][0]["id"]),
             (&json!(9), &json!(7))
         );
         let expected = [
-            "link key 3 is in force, 3 members",
-            "link key 4 is on its way: 2 of 3 confirmed it",
+            "PAN 0x1a43: link key 3 is in force, 3 members",
+            "PAN 0x1a43: link key 4 is on its way: 2 of 3 confirmed it",
             "  02-12-4b-00-00-00-00-01 has not confirmed it",
+            "PAN 0x2b54: link key 3 is in force, 3 members",
             "group  epoch  generation  members  confirmed  senders  name",
             "    7      9           2        2          1        1  lights",
             "  02-12-4b-00-00-00-00-01 has not confirmed it",
         ];
         assert_eq!(lines(&value), expected);
-        let calm = shown(&KeyStatus { link_key_index: 3, ..KeyStatus::default() });
-        assert_eq!(lines(&calm), ["link key 3 is in force, 0 members"]);
+        let calm = shown(&KeyStatus { pans: vec![pan(0x1a43, None)], groups: Vec::new() });
+        assert_eq!(lines(&calm), ["PAN 0x1a43: link key 3 is in force, 3 members"]);
     }
 }

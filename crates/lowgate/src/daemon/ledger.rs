@@ -67,7 +67,9 @@ impl Ledger {
             ManagerEvent::NotAuthorized { eui64, why } => {
                 self.went_on(*eui64, Step::Authenticated, Some(refusal_cause(*why)));
             }
-            ManagerEvent::Admitted { eui64, .. } | ManagerEvent::Returned { eui64, .. } => {
+            ManagerEvent::Admitted { eui64, .. }
+            | ManagerEvent::Returned { eui64, .. }
+            | ManagerEvent::Moved { eui64, .. } => {
                 self.went_on(*eui64, Step::Admitted, None);
             }
             ManagerEvent::KeysConfirmed { eui64 } => self.went_on(*eui64, Step::Keys, None),
@@ -144,6 +146,10 @@ fn refusal_cause(why: NotAuthorized) -> String {
         NotAuthorized::WindowClosed => {
             "the window is closed; open it with `lowgate window open`".into()
         }
+        NotAuthorized::PanFull => {
+            "its border router has no room for more; another one takes them".into()
+        }
+        NotAuthorized::OutsideMesh => "it comes from no mesh of the domain".into(),
         other => format!("{other:?}"),
     }
 }
@@ -159,7 +165,7 @@ mod tests {
 
     fn manager() -> Manager {
         let channel = Channel::new(15).expect("in the band");
-        let new = NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST };
+        let new = NewDomain::new(channel, Ipv6Addr::LOCALHOST);
         let config = ManagerConfig::new(&SoftCcm);
         Manager::found(config, new, Prng::new(1), &mut SeededEntropy::new(1))
     }

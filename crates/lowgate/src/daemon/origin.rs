@@ -134,7 +134,8 @@ pub(super) fn core(
         }
         _ => None,
     };
-    let unclaimed = manager.as_ref().is_some_and(|it| it.domain().border_router().is_none());
+    let vacant = |manager: &Manager| manager.domain().founding_pan().border_router.is_none();
+    let unclaimed = manager.as_ref().is_some_and(vacant);
     let mut core = Core::new(border_router, manager, chance);
     if let Some(claim) = claim.filter(|_| unclaimed) {
         core.request(now, Request::Import(vec![claim.record()]));
@@ -158,7 +159,12 @@ fn manager(
     if snapshot.changes.is_empty() {
         let channel = Channel::new(config.radio.channel).ok_or("a channel is 11 to 26")?;
         let manager_addr = config.manager.address.unwrap_or_else(|| drawn_addr(chance));
-        let new = NewDomain { channel, mesh_prefix: config.mesh.prefix, manager_addr };
+        let further = config.radio.further_channels.iter();
+        let new = NewDomain {
+            further_channels: further.filter_map(|number| Channel::new(*number)).collect(),
+            mesh_prefix: config.mesh.prefix,
+            ..NewDomain::new(channel, manager_addr)
+        };
         let prng = chance.prng();
         return Ok(Manager::found(manager, new, prng, chance));
     }

@@ -44,7 +44,7 @@ pub(super) enum Role {
     Both,
     /// A border router; its manager is elsewhere.
     BorderRouter,
-    /// A domain manager; its border router is elsewhere.
+    /// A domain manager; its border routers are elsewhere.
     Manager,
 }
 

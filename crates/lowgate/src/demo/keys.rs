@@ -9,7 +9,7 @@ use std::path::Path;
 const NO_CAPTURE: &str = "capture.pcapng";
 
 /// Writes the files and tells how Wireshark and `lowgate decode` take them.
-pub(super) fn write(
+pub(crate) fn write(
     world: &World,
     dir: &Path,
     capture: Option<&Path>,

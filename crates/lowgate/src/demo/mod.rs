@@ -11,6 +11,8 @@ mod options;
 mod play;
 mod tell;
 
+pub(crate) use keys::write as write_keys;
+pub(crate) use options::mismatches;
 pub use options::{Options, Site, load_site, probability, site};
 pub use play::{Outcome, Play};
 

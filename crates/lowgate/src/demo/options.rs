@@ -1,8 +1,8 @@
 //! What the demo is asked to do, and the building and inventory it does it with.
 
 use crate::inventory::{self, Known};
-use lowgate_manager::DeviceRecord;
-use lowgate_sim::building::Building;
+use lowgate_manager::{DeviceRecord, Kind};
+use lowgate_sim::building::{Building, Fault};
 use lowgate_units::{Entropy, SeededEntropy};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -118,36 +118,50 @@ fn assemble(building: (&str, &str), inventory: (&str, &[u8])) -> Result<Site, Ve
         (Ok(_), Err(faults)) => return Err(lines(&faults)),
         (Err(faults), _) => return Err(lines(&faults)),
     };
-    let faults = mismatches(&parsed, building.0, &records, inventory.0);
-    if faults.is_empty() { Ok(Site { building: parsed, inventory: records }) } else { Err(faults) }
+    let faults = mismatches(&parsed, (building.0, 1), &records, (inventory.0, 1));
+    match faults[..] {
+        [] => Ok(Site { building: parsed, inventory: records }),
+        [..] => Err(lines(&faults)),
+    }
 }
 
 fn lines(faults: &[impl ToString]) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
 }
 
-/// Devices that hang in one file only.
-fn mismatches(
+/// Devices that hang in one file only, and whoever is a border router and should not be. With each of
+/// the two comes its file, and where in it that is told.
+pub(crate) fn mismatches(
     building: &Building,
-    building_file: &str,
+    building_at: (&str, usize),
     records: &[DeviceRecord],
-    inventory_file: &str,
-) -> Vec<String> {
+    inventory_at: (&str, usize),
+) -> Vec<Fault> {
+    let fault = |(file, line): (&str, usize), field: &str, what: String| Fault {
+        file: file.into(),
+        line,
+        field: field.into(),
+        what,
+    };
+    let (building_file, inventory_file) = (building_at.0, inventory_at.0);
     let listed: BTreeSet<_> = records.iter().map(|record| record.eui64).collect();
-    let all = std::iter::once(&building.border_router).chain(&building.devices);
+    let all = building.all();
     let hanging: BTreeSet<_> = all.map(|device| device.eui64).collect();
     let unlisted = hanging.difference(&listed).map(|eui64| {
-        format!(
-            "{building_file}:1: eui64: {eui64} is not in {inventory_file}: add a line for it there"
-        )
+        let what = format!("{eui64} is not in {inventory_file}: add a line for it there");
+        fault(building_at, "eui64", what)
     });
     let homeless = listed.difference(&hanging).map(|eui64| {
-        format!("{inventory_file}:1: eui64: {eui64} has no place in {building_file}: add it there")
+        let what = format!("{eui64} has no place in {building_file}: add it there");
+        fault(inventory_at, "eui64", what)
     });
-    let router = records.iter().find(|record| record.eui64 == building.border_router.eui64);
-    let misnamed = router.filter(|record| record.kind != lowgate_manager::Kind::BorderRouter);
-    let misnamed = misnamed.map(|record| {
-        format!("{inventory_file}:1: kind: {} is the building's border-router", record.eui64)
+    let stands_there =
+        |record: &DeviceRecord| building.border_routers.iter().any(|it| it.eui64 == record.eui64);
+    let is_router = |record: &DeviceRecord| record.kind == Kind::BorderRouter;
+    let misnamed = records.iter().filter(|it| is_router(it) != stands_there(it)).map(|record| {
+        let is = if stands_there(record) { "is" } else { "is not" };
+        let what = format!("{} {is} a border-router of the building", record.eui64);
+        fault(inventory_at, "kind", what)
     });
     unlisted.chain(homeless).chain(misnamed).collect()
 }

@@ -666,7 +666,7 @@ pub(super) fn millis(duration: Duration) -> f64 {
 /// A stranger beside the first device, which poses as the last one, and a replayer in the middle.
 fn intruders(building: &Building) -> Vec<Intruder> {
     let beside = |device: &Device, eui64: Eui64| Device { eui64, x: device.x + 0.5, ..*device };
-    let first = building.devices.first().unwrap_or(&building.border_router);
+    let first = building.devices.first().unwrap_or(&building.border_routers[0]);
     let middle = building.devices.get(building.devices.len() / 2).unwrap_or(first);
     let psk = lowgate_dtls::Psk::new(b"not the key of the inventory").expect("1 to 64 octets");
     let identity = posed_as(building);
@@ -678,7 +678,7 @@ fn intruders(building: &Building) -> Vec<Intruder> {
 
 /// Whom the stranger claims to be: the last device of the building.
 fn posed_as(building: &Building) -> Identity {
-    building.devices.last().unwrap_or(&building.border_router).eui64.into()
+    building.devices.last().unwrap_or(&building.border_routers[0]).eui64.into()
 }
 
 const STRANGER: Eui64 = Eui64([0x02, 0xba, 0xd0, 0, 0, 0, 0, 1]);

@@ -52,7 +52,7 @@ impl Teller {
             failures: BTreeMap::new(),
             refused: BTreeSet::new(),
         };
-        let all = std::iter::once(&site.building.border_router).chain(&site.building.devices);
+        let all = site.building.all();
         for (index, device) in all.enumerate() {
             let record = site.inventory.iter().find(|record| record.eui64 == device.eui64);
             let kind = record.map_or(Kind::Sensor, |record| record.kind);
@@ -177,10 +177,10 @@ impl Teller {
                 let name = self.name_of(*eui64);
                 writeln!(out, "{at:9.3} s  manager: {name} is revoked; new keys go to all others")
             }
-            ManagerEvent::RekeyProgress { done, of } if done == of => {
+            ManagerEvent::RekeyProgress { done, of, .. } if done == of => {
                 writeln!(out, "{at:9.3} s  manager: {done} of {of} devices hold the new link key")
             }
-            ManagerEvent::KeySwitched { index } => {
+            ManagerEvent::KeySwitched { index, .. } => {
                 writeln!(out, "{at:9.3} s  manager: link key {} is in force", index.raw())
             }
             ManagerEvent::GaveUp { eui64, what } => {

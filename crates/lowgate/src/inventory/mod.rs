@@ -14,7 +14,7 @@
 mod one;
 mod row;
 
-pub use one::{Told, one};
+pub use one::{Told, one, one_of};
 
 use lowgate_manager::{DEVICES_MAX, DeviceRecord, GroupId};
 use lowgate_sim::building::Building;
@@ -67,6 +67,13 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl From<Fault> for lowgate_sim::reading::Fault {
+    fn from(fault: Fault) -> Self {
+        let Fault { file, line, field, what } = fault;
+        Self { file, line, field: field.into(), what }
+    }
+}
 
 /// The text that [`parse`] reads; it holds the keys.
 pub fn emit(records: &[DeviceRecord]) -> String {

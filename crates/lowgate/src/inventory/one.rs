@@ -26,11 +26,17 @@ pub struct Told<'a> {
 /// # Errors
 /// Everything that is wrong, a line each: `field: what is wrong, what is allowed`.
 pub fn one(told: Told<'_>) -> Result<DeviceRecord, Vec<String>> {
+    one_of(told, &Known::default())
+}
+
+/// The device, which may refer to what is `known` alone.
+///
+/// # Errors
+/// As [`one`].
+pub fn one_of(told: Told<'_>, known: &Known) -> Result<DeviceRecord, Vec<String>> {
     let fields = [told.eui64, told.psk, told.kind, told.room, told.groups];
     let fields = fields.map(|field| field.trim().to_owned());
-    let known = Known::default();
-    let mut reading =
-        Reading { file: "", known: &known, faults: Vec::new(), seen: BTreeMap::new() };
+    let mut reading = Reading { file: "", known, faults: Vec::new(), seen: BTreeMap::new() };
     let record = reading.row(1, &fields);
     let lines = || reading.faults.iter().map(|fault| format!("{}: {}", fault.field, fault.what));
     let mut record = record.ok_or_else(|| lines().collect::<Vec<_>>())?;

@@ -1,9 +1,9 @@
-//! The two doors through which text gets into the page.
+//! The two doors through which text gets into the page, and into XML.
 
 use serde::Serialize;
 
 /// `raw` as text between tags or within a quoted attribute.
-pub(super) fn text(raw: &str) -> String {
+pub(crate) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in raw.chars() {
         match c {
@@ -12,8 +12,9 @@ pub(super) fn text(raw: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // HTML has no way to write these.
-            c if c.is_control() && !c.is_whitespace() => out.push('\u{fffd}'),
+            // HTML and XML (1.0, section 2.2) have no way to write these.
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c if c.is_control() && !"\t\n\r".contains(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -3,7 +3,7 @@
 //! All of it is there without scripts, at the end of the run; the script only moves the time.
 //! **Invariant:** no request leaves the page, and no text of a user becomes markup or code.
 
-mod escape;
+pub(crate) mod escape;
 mod figures;
 mod join;
 mod model;
@@ -16,7 +16,8 @@ pub use model::{
     Message, Octets, Report, Room, State,
 };
 
-use escape::{script_data, text};
+use escape::script_data;
+pub(crate) use escape::text;
 use serde::Serialize;
 
 /// Even if a text got through [`escape`], the browser would fetch nothing and send nothing.
@@ -35,37 +36,66 @@ pub fn render(report: &Report) -> String {
         figures::attempts(report),
     ]
     .concat();
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{building} – Lowgate</title>\n\
-         <style>\n{style}</style>\n</head>\n<body>\n{header}<main>\n{sections}</main>\n{footer}\
-         <script type=\"application/json\" id=\"data\">{data}</script>\n\
-         <script>\n{script}</script>\n</body>\n</html>\n",
-        building = text(&report.building),
-        style = include_str!("page.css"),
-        header = header(report),
-        footer = footer(report),
-        data = script_data(&Replay::of(report)),
-        script = include_str!("page.js"),
-    )
+    let held = report.checks.iter().filter(|check| check.held).count();
+    let data = script_data(&Replay::of(report));
+    let script = include_str!("page.js");
+    let page = Page {
+        title: &report.building,
+        verdict: verdict(held, report.checks.len()),
+        style: "",
+        sections,
+        footer: footer(report),
+        scripts: format!(
+            "<script type=\"application/json\" id=\"data\">{data}</script>\n\
+             <script>\n{script}</script>\n"
+        ),
+    };
+    page.render()
 }
 
-fn header(report: &Report) -> String {
-    let held = report.checks.iter().filter(|check| check.held).count();
-    let all = report.checks.len();
-    let verdict = match (held, all) {
+/// What is on every page of ours, and what is not.
+pub(crate) struct Page<'a> {
+    /// As people write it.
+    pub(crate) title: &'a str,
+    /// Markup beside the title, of [`verdict`].
+    pub(crate) verdict: String,
+    /// On top of the style that all pages have.
+    pub(crate) style: &'a str,
+    /// Markup.
+    pub(crate) sections: String,
+    /// Markup.
+    pub(crate) footer: String,
+    /// Markup of the script elements.
+    pub(crate) scripts: String,
+}
+
+impl Page<'_> {
+    /// The file's text.
+    pub(crate) fn render(&self) -> String {
+        let Self { verdict, sections, footer, scripts, .. } = self;
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n<title>{title} – Lowgate</title>\n\
+             <style>\n{common}{style}</style>\n</head>\n<body>\n<header class=\"top\">\n<div>\n\
+             <p class=\"brand\">Lowgate</p>\n<h1>{title}</h1>\n</div>\n{verdict}\n</header>\n\
+             <main>\n{sections}</main>\n{footer}{scripts}</body>\n</html>\n",
+            title = text(self.title),
+            common = include_str!("page.css"),
+            style = self.style,
+        )
+    }
+}
+
+/// How many checks held, of all.
+pub(crate) fn verdict(held: usize, all: usize) -> String {
+    match (held, all) {
         (_, 0) => String::new(),
         _ if held == all => format!("<p class=\"verdict good\">✓ All {all} checks held</p>"),
         _ => format!("<p class=\"verdict bad\">✗ {} of {all} checks failed</p>", all - held),
-    };
-    format!(
-        "<header class=\"top\">\n<div>\n<p class=\"brand\">Lowgate</p>\n<h1>{}</h1>\n</div>\n\
-         {verdict}\n</header>\n",
-        text(&report.building)
-    )
+    }
 }
 
 fn footer(report: &Report) -> String {

@@ -34,7 +34,8 @@ fn history(world: &mut World) {
 fn check_end(world: &mut World, context: &str) {
     let status = world.status();
     assert_eq!((status.admitted, status.revoked), (4, 1), "{context}");
-    assert_eq!((status.key_index, status.staged_key_index), (2, None), "{context}");
+    let pan = &status.pans[0];
+    assert_eq!((pan.key_index, pan.staged_key_index), (2, None), "{context}");
     for eui64 in [eui(1), eui(3), eui(100)] {
         assert!(world.device(eui64).key_indices().contains(&2), "{context}: {eui64}");
         assert!(world.device(ROUTER).admitted.contains_key(&eui64), "{context}: {eui64}");
@@ -87,7 +88,7 @@ fn what_is_stored_is_what_is() {
 fn a_store_that_fails_stops_the_manager() {
     let mut entropy = SeededEntropy::new(1);
     let channel = Channel::new(15).expect("in the band");
-    let new = NewDomain { channel, mesh_prefix: None, manager_addr: Ipv6Addr::LOCALHOST };
+    let new = NewDomain::new(channel, Ipv6Addr::LOCALHOST);
     let mut manager = Manager::found(config(), new, Prng::new(1), &mut entropy);
     let now = Instant::ZERO;
     assert!(matches!(manager.poll(now), ManagerOutput::Commit(batch) if batch.revision == 1));

@@ -67,7 +67,7 @@ fn a_member_goes_and_comes_back() {
         assert_ne!(after.csb_id, before.csb_id, "{eui64}");
         assert_eq!(after.tek_id, before.tek_id.next(), "{eui64}");
     }
-    assert_eq!(world.status().staged_key_index, None, "the mesh's key has nothing to do with it");
+    assert_eq!(world.key_indices().1, None, "the mesh's key has nothing to do with it");
     world.must(add(1, GROUP, Role::Listener));
     world.run_for(secs(5));
     let after = world.device(eui(2)).groups[&GROUP].clone();
@@ -83,8 +83,10 @@ fn a_sender_goes_and_another_comes() {
     world.must(add(1, GROUP, Role::SenderAndListener));
     world.run_for(secs(5));
     let sender_ids = &world.manager.domain().groups()[&GROUP].sender_ids;
-    assert_eq!(sender_ids.keys().copied().collect::<Vec<_>>(), [eui(1), ROUTER]);
-    let sender_id = sender_ids[&eui(1)];
+    let pan = world.pan_of(eui(1));
+    let senders: Vec<_> = sender_ids.keys().copied().collect();
+    assert_eq!(senders, [(pan, eui(1)), (pan, ROUTER)]);
+    let sender_id = sender_ids[&(pan, eui(1))];
     assert_eq!(world.device(eui(1)).groups[&GROUP].sender_id, Some(sender_id));
     assert!(world.device(eui(100)).groups.is_empty());
 }
@@ -168,32 +170,46 @@ fn refusals() {
     world.must(add(100, GroupId(10), listener));
 }
 
-/// Criteria: the border router sends to groups that were there before it and to those that come later, to
-/// as many as there are; its successor does.
+/// Criteria: the border router sends to the groups of its PAN's members, however they came in, and to no
+/// others; its successor does; it leaves when the last of them goes.
 #[test]
-fn the_border_router_is_in_every_group() {
+fn the_border_router_follows_its_members() {
     let mut world = office(1);
     for n in 100..163 {
         world.must(Request::CreateGroup { id: GroupId(n), name: String::new() });
     }
+    world.import(vec![record(20, Kind::Light, &[(GroupId(100), Role::Listener)])]);
+    world.must(add(1, GroupId(101), Role::Listener));
     world.run_for(secs(10));
-    let router = world.device(ROUTER);
-    assert_eq!(router.groups.len(), 64);
-    assert!(router.groups.values().all(|spd| spd.sender_id.is_some()));
-    router.groups.clear();
+    let groups = |world: &mut World, n: u8| {
+        let groups = world.device(eui(n)).groups.iter();
+        let groups = groups.map(|(id, spd)| (id.0, spd.tek_id, spd.sender_id.is_some()));
+        groups.collect::<Vec<_>>()
+    };
+    let expected = |world: &World, ids: &[u16]| {
+        let epoch = |id: &u16| world.manager.domain().groups()[&GroupId(*id)].epoch.tek_id;
+        ids.iter().map(|id| (*id, epoch(id), true)).collect::<Vec<_>>()
+    };
+    assert_eq!(groups(&mut world, 0xff), expected(&world, &[GROUP.0, 101]), "20 is not in");
+    world.start(eui(20));
+    world.run_for(secs(10));
+    assert_eq!(groups(&mut world, 0xff), expected(&world, &[GROUP.0, 100, 101]));
+    world.device(ROUTER).groups.clear();
     world.start(ROUTER);
     world.run_for(secs(20));
-    assert_eq!(world.device(ROUTER).groups.len(), 64);
+    assert_eq!(groups(&mut world, 0xff), expected(&world, &[GROUP.0, 100, 101]));
     world.must(Request::Revoke { eui64: ROUTER });
     let mut successor = record(0xfe, Kind::BorderRouter, &[]);
     successor.psk = lowgate_manager::DevicePsk::new(&[8; 16]).expect("16 octets");
     world.import(vec![successor]);
     world.start(eui(0xfe));
     world.run_for(secs(20));
-    let epochs = world.manager.domain().groups().values().map(|group| group.epoch.tek_id);
-    let epochs: Vec<_> = epochs.collect();
-    let successor = world.device(eui(0xfe));
-    assert_eq!(successor.groups.values().map(|spd| spd.tek_id).collect::<Vec<_>>(), epochs);
+    assert_eq!(groups(&mut world, 0xfe), expected(&world, &[GROUP.0, 100, 101]));
+    world.must(remove(20, GroupId(100)));
+    world.must(Request::Revoke { eui64: eui(1) });
+    world.run_for(secs(5));
+    assert_eq!(groups(&mut world, 0xfe), expected(&world, &[GROUP.0]), "the switch is in it");
+    assert_eq!(world.device(eui(0xfe)).left, [GroupId(100), GroupId(101)]);
 }
 
 /// Criteria: all groups, with those who are in them and not expelled.

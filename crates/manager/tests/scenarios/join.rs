@@ -1,10 +1,10 @@
 //! Joining: who gets in, who does not, and what the manager tells whom.
 
-use crate::world::{GROUP, Path, ROUTER, World, eui, record, secs};
+use crate::world::{GROUP, Path, ROUTER, World, eui, secs};
 use lowgate_amikey::{KeyError, Membership};
 use lowgate_manager::{
-    CloseReason, DeviceState, GroupId, Kind, ManagerEvent, NotAuthorized, Refusal, Reply, Request,
-    Role, SENDER_IDS_PER_EPOCH,
+    CloseReason, DeviceState, GroupId, ManagerEvent, NotAuthorized, Refusal, Reply, Request, Role,
+    SENDER_IDS_PER_EPOCH,
 };
 
 fn office(lights: u8) -> World {
@@ -35,7 +35,7 @@ fn a_border_router_and_then_a_device_behind_a_relay() {
     assert!(light.groups[&GROUP].sender_id.is_none(), "a listener needs no SenderID");
     assert!(matches!(light.path, Path::Direct(_)));
     assert_eq!((status.expected, status.admitted, status.sessions), (1, 2, 2));
-    assert_eq!(status.router_revision, Some(status.revision));
+    assert_eq!(status.pans[0].router_revision, Some(status.revision));
     assert_eq!(world.device(ROUTER).admitted.len(), 1);
     let order: Vec<&str> = world
         .events
@@ -52,7 +52,10 @@ fn a_border_router_and_then_a_device_behind_a_relay() {
         })
         .collect();
     let router = ["hello", "authenticated", "admitted", "sent", "confirmed", "router"];
-    let light = ["hello", "authenticated", "admitted", "router", "sent", "confirmed", "moved"];
+    // The border router gets the keys of the light's group.
+    let group = ["sent", "confirmed"];
+    let light = ["router", "sent", "confirmed", "moved"];
+    let light = [&["hello", "authenticated", "admitted"][..], &group, &light].concat();
     assert_eq!(order, [&router[..], &light[..]].concat());
     let request = Request::ReadResource { eui64: eui(1), path: "temperature".into() };
     match world.reply(request, secs(5)) {
@@ -263,15 +266,5 @@ fn loss_and_duplicates() {
             world.devices.values().filter(|d| d.short.is_none()).map(|d| d.eui64).collect();
         assert!(unkeyed.is_empty(), "seed {seed}: {unkeyed:?}");
         assert_eq!(world.device(ROUTER).admitted.len(), 6, "seed {seed}");
-    }
-}
-
-#[test]
-fn one_border_router_at_a_time() {
-    let mut world = office(1);
-    let second = record(0xfe, Kind::BorderRouter, &[]);
-    match world.reply(Request::Import(vec![second]), secs(1)) {
-        Reply::Refused(Refusal::Import(faults)) => assert_eq!(faults.len(), 1),
-        other => panic!("{other:?}"),
     }
 }

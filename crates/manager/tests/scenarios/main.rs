@@ -3,6 +3,8 @@
 mod crash;
 mod groups;
 mod join;
+mod large;
+mod pans;
 mod rekey;
 mod requests;
 mod revoke;

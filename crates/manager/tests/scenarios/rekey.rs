@@ -2,8 +2,8 @@
 
 use crate::world::{GROUP, ROUTER, World, eui, record, secs};
 use lowgate_manager::{
-    GroupId, GroupKeyStatus, KeyStatus, Kind, ManagerEvent, Refusal, RekeyRefused, Reply, Request,
-    Role,
+    GroupId, GroupKeyStatus, KeyStatus, Kind, ManagerEvent, PanKeyStatus, Refusal, RekeyRefused,
+    Reply, Request, Role,
 };
 use lowgate_units::Eui64;
 
@@ -20,6 +20,13 @@ fn keys(world: &mut World) -> KeyStatus {
         Reply::Keys(keys) => keys,
         other => panic!("{other:?}"),
     }
+}
+
+/// The only PAN's.
+fn link(world: &mut World) -> PanKeyStatus {
+    let mut pans = keys(world).pans;
+    assert_eq!(pans.len(), 1);
+    pans.remove(0)
 }
 
 fn group(world: &mut World) -> GroupKeyStatus {
@@ -40,7 +47,7 @@ fn refused(world: &mut World, request: Request) -> Refusal {
 fn the_network() {
     let mut world = office(1, 4);
     let epoch = world.device(eui(1)).groups[&GROUP].tek_id;
-    let calm = keys(&mut world);
+    let calm = link(&mut world);
     assert_eq!((calm.link_key_index, calm.members, calm.staged), (1, 6, None));
     world.device(eui(3)).mute = true;
     world.must(Request::RekeyNetwork);
@@ -48,12 +55,12 @@ fn the_network() {
     assert_eq!(again, Refusal::Rekey(RekeyRefused::UnderWay));
     for patience in [20, 38] {
         world.run_for(secs(patience));
-        let staged = keys(&mut world).staged.expect("it waits for the silent one");
+        let staged = link(&mut world).staged.expect("it waits for the silent one");
         assert_eq!((staged.index, staged.confirmed, staged.of), (2, 5, 6));
         assert_eq!(staged.laggards, [eui(3)]);
     }
     world.run_for(secs(30));
-    let after = keys(&mut world);
+    let after = link(&mut world);
     assert_eq!((after.link_key_index, after.members, after.staged), (2, 6, None));
     assert_eq!(world.device(ROUTER).sends_with, Some(2));
     assert_eq!(world.device(eui(1)).groups[&GROUP].tek_id, epoch);
@@ -70,13 +77,13 @@ fn a_laggard_that_comes_back_before_the_switch() {
     }
     world.must(Request::RekeyNetwork);
     world.run_for(secs(120));
-    let staged = keys(&mut world).staged.expect("nobody can switch");
+    let staged = link(&mut world).staged.expect("nobody can switch");
     assert_eq!((staged.confirmed, staged.of), (2, 4));
     assert_eq!(staged.laggards, [eui(1), ROUTER]);
     world.device(ROUTER).mute = false;
     world.start(ROUTER);
     world.run_for(secs(60));
-    let after = keys(&mut world);
+    let after = link(&mut world);
     assert_eq!((after.link_key_index, after.staged), (2, None));
 }
 
@@ -117,7 +124,7 @@ fn a_group() {
     world.start(eui(2));
     world.run_for(secs(10));
     assert_eq!(group(&mut world).unconfirmed, []);
-    assert_eq!(keys(&mut world).link_key_index, 1);
+    assert_eq!(link(&mut world).link_key_index, 1);
 }
 
 /// Criteria: a rekey of a group that meets another, or a revocation, ends with everybody in the last epoch.
@@ -158,7 +165,8 @@ fn a_manager_that_dies_carries_on() {
         world.ask(Request::RekeyNetwork);
         world.run_for(secs(1));
         let domain = world.manager.domain();
-        if domain.staged_key().is_none() && domain.link_key().index.raw() == 1 {
+        let pan = domain.founding_pan();
+        if pan.staged_key.is_none() && pan.link_key.index.raw() == 1 {
             // It died before it had stored the decision.
             world.ask(Request::RekeyNetwork);
         }
@@ -171,15 +179,15 @@ fn a_manager_that_dies_carries_on() {
         let mut world = World::crashing(4, Some(crash_at));
         history(&mut world);
         let keys = keys(&mut world);
-        let group = &keys.groups[0];
-        assert_eq!(keys.staged, None, "crash at output {crash_at}");
+        let (group, pan) = (&keys.groups[0], &keys.pans[0]);
+        assert_eq!(pan.staged, None, "crash at output {crash_at}");
         assert!(group.unconfirmed.is_empty(), "crash at output {crash_at}: {group:?}");
         for eui64 in [eui(1), eui(2), eui(100)] {
             let device = world.device(eui64);
             assert_eq!(device.groups[&GROUP].tek_id.raw(), group.tek_id, "{eui64}");
-            assert!(device.key_indices().contains(&keys.link_key_index), "{eui64}");
+            assert!(device.key_indices().contains(&pan.link_key_index), "{eui64}");
         }
-        assert!(group.tek_id >= 2 && keys.link_key_index == 2, "crash at output {crash_at}");
+        assert!(group.tek_id >= 2 && pan.link_key_index == 2, "crash at output {crash_at}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a frame to whom its packet is for.
 
 use super::{Origin, Role, Stack};
-use crate::api::{Frame, HOP_LIMIT_LINK_LOCAL, Packet, UDP_PAYLOAD_OCTETS_MAX, UdpReceived};
+use crate::api::{Frame, HOP_LIMIT_LINK_LOCAL, Packet, UdpReceived};
 use crate::event::NetDrop;
 use crate::wire::icmpv6::{PARAMETER_PROBLEM, Problem};
 use crate::wire::ipv6::{self, HEADER_OCTETS, Ipv6};
@@ -9,8 +9,7 @@ use crate::wire::options::{EXTENSION_HEADERS_MAX, Options, OptionsFault};
 use crate::wire::srh::{Srh, SrhFault};
 use crate::wire::udp::Udp;
 use crate::wire::{ALL_MPL_FORWARDERS, is_link_local, is_multicast, multicast_scope};
-use heapless::Vec;
-use lowgate_units::{Eui64, Iid, Instant, Ipv6Addr, LinkAddr};
+use lowgate_units::{Eui64, Iid, Instant, Ipv6Addr, LinkAddr, List};
 
 /// Tunnels in tunnels that are opened.
 const TUNNELS_MAX: u8 = 2;
@@ -55,7 +54,7 @@ impl Stack {
             (udp.src_port == join || udp.dst_port == join).then_some((view, udp))
         });
         let Some((view, udp)) = datagram else { return self.out.dropped(NetDrop::Unsecured) };
-        let Ok(payload) = Vec::from_slice(udp.payload) else {
+        let Ok(payload) = List::from_slice(udp.payload) else {
             return self.out.dropped(NetDrop::TooLarge);
         };
         self.out.datagram(UdpReceived {
@@ -204,9 +203,8 @@ impl Stack {
         if is_multicast(view.dst) && !self.groups.contains(&(view.dst, udp.dst_port)) {
             return; // Every node hears every group; that is no noise.
         }
-        let payload: Vec<u8, UDP_PAYLOAD_OCTETS_MAX> = match Vec::from_slice(udp.payload) {
-            Ok(payload) => payload,
-            Err(_) => return self.out.dropped(NetDrop::TooLarge),
+        let Ok(payload) = List::from_slice(udp.payload) else {
+            return self.out.dropped(NetDrop::TooLarge);
         };
         let link_src = origin.link.map_or(self.config.eui64, |(eui64, _)| eui64);
         self.out.datagram(UdpReceived {

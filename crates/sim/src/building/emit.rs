@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::{Building, Device};
 
-/// A file that reads back as `building`.
-pub(super) fn building(building: &Building) -> String {
+/// A text that reads back as `building`, with `prefix` in front of the names of its tables.
+pub(super) fn building(building: &Building, prefix: &str) -> String {
     let mut text = format!("name = {}\n", quoted(&building.name));
     let p = &building.propagation;
-    text += "\n[radio]\n";
+    line(&mut text, format_args!("\n[{prefix}radio]"));
     for (field, value) in [
         ("tx_dbm", p.tx_dbm),
         ("path_loss_exponent", p.path_loss_exponent),
@@ -21,14 +21,14 @@ pub(super) fn building(building: &Building) -> String {
     for group in &building.groups {
         line(
             &mut text,
-            format_args!("\n[[group]]\nid = {}\nname = {}", group.id, quoted(&group.name)),
+            format_args!("\n[[{prefix}group]]\nid = {}\nname = {}", group.id, quoted(&group.name)),
         );
     }
     for floor in &building.floors {
         let name = quoted(&floor.name);
         line(
             &mut text,
-            format_args!("\n[[floor]]\nlevel = {}\nname = {name}\nroom = [", floor.level),
+            format_args!("\n[[{prefix}floor]]\nlevel = {}\nname = {name}\nroom = [", floor.level),
         );
         for room in &floor.rooms {
             let wall = room.wall_db.map_or(String::new(), |db| format!(", wall_db = {db:?}"));
@@ -43,9 +43,13 @@ pub(super) fn building(building: &Building) -> String {
         }
         text += "]\n";
     }
-    device(&mut text, "[border_router]", &building.border_router);
+    let many = building.border_routers.len() > 1;
+    let (open, close) = if many { ("[[", "]]") } else { ("[", "]") };
+    for each in &building.border_routers {
+        device(&mut text, &format!("{open}{prefix}border_router{close}"), each);
+    }
     for each in &building.devices {
-        device(&mut text, "[[device]]", each);
+        device(&mut text, &format!("[[{prefix}device]]"), each);
     }
     text
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use lowgate_mac::PSDU_OCTETS_MAX;
 use lowgate_units::{Eui64, Prng};
 
-use super::propagation::Walls;
+use super::propagation::{Places, Walls};
 use super::{Building, DEVICES_MAX, Device, Floor, Group, Propagation, Room};
 use crate::medium::{MediumConfig, StationId, Strength};
 
@@ -24,6 +24,8 @@ const WING_DEPTH: f64 = 2.0 * OFFICE_DEPTH + CORRIDOR_DEPTH;
 /// Devices on one floor of one wing, about.
 const DEVICES_PER_WING: usize = 13;
 const FLOORS_PER_BUILDING_MAX: usize = 8;
+/// A larger building has more floors: its wings have letters, and its floors a bounded number of rooms.
+const WINGS_MAX: usize = 16;
 /// Nothing hangs nearer to a wall than that, in metres.
 const WALL_CLEARANCE: f64 = 0.5;
 /// Places tried for one device before its wing is given up.
@@ -85,19 +87,24 @@ impl fmt::Display for NotGenerated {
 impl std::error::Error for NotGenerated {}
 
 pub(super) fn building(devices: usize, seed: u64) -> Result<Generated, NotGenerated> {
+    part(devices, seed, 0)
+}
+
+/// One of several buildings; each has serial numbers of its own.
+pub(super) fn part(devices: usize, seed: u64, nth: u64) -> Result<Generated, NotGenerated> {
     if !(1..=DEVICES_MAX).contains(&devices) {
         return Err(NotGenerated { devices });
     }
-    let dice = Prng::new(seed).fork(devices as u64);
-    let mut drafts = (0..DRAFTS_MAX).map(|nth| draft(devices, dice.fork(nth)));
-    let building = drafts.find(sound).unwrap_or_else(|| draft(devices, dice.fork(DRAFTS_MAX)));
+    let dice = Prng::new(seed.wrapping_add(nth)).fork(devices as u64);
+    let mut drafts = (0..DRAFTS_MAX).map(|draft_nth| draft(devices, nth, dice.fork(draft_nth)));
+    let building = drafts.find(sound).unwrap_or_else(|| draft(devices, nth, dice.fork(DRAFTS_MAX)));
     let inventory = inventory(&building);
     Ok(Generated { building, inventory })
 }
 
-fn draft(devices: usize, mut dice: Prng) -> Building {
+fn draft(devices: usize, nth: u64, mut dice: Prng) -> Building {
     let plan = Plan::new(devices);
-    let mut serials = Serials { next: (dice.next_u64() & 0x00ff_0000) | 1 };
+    let mut serials = Serials { next: nth << 24 | (dice.next_u64() & 0x00ff_0000) | 1 };
     let y = plan.centre() as f64 * WING_DEPTH + OFFICE_DEPTH + 1.2;
     let border_router = Device { eui64: serials.draw(), level: 0, x: 2.0, y };
     let propagation = Propagation::default();
@@ -106,11 +113,13 @@ fn draft(devices: usize, mut dice: Prng) -> Building {
         walls: Walls::new(&floors, &propagation),
         propagation,
         wanted: wanted(&MediumConfig::default()),
-        placed: vec![border_router],
+        placed: Vec::new(),
+        places: Places::default(),
     };
+    site.hang(border_router);
     for index in 0..devices {
         let device = site.place(plan.slot(index), &mut serials, &mut dice);
-        site.placed.push(device);
+        site.hang(device);
     }
     Building {
         name: format!("Office for {devices} devices"),
@@ -120,7 +129,7 @@ fn draft(devices: usize, mut dice: Prng) -> Building {
             Group { id: 2, name: "Upper lights".into() },
         ],
         floors,
-        border_router,
+        border_routers: vec![border_router],
         devices: site.placed.split_off(1),
     }
 }
@@ -174,6 +183,7 @@ impl Plan {
         let parts = devices.div_ceil(DEVICES_PER_WING);
         let floors = ((parts as f64).sqrt().ceil() as usize).clamp(1, FLOORS_PER_BUILDING_MAX);
         let floors = if parts > 1 { floors.max(2) } else { floors };
+        let floors = floors.max(parts.div_ceil(WINGS_MAX));
         Self { floors, wings: parts.div_ceil(floors), devices }
     }
 
@@ -215,7 +225,7 @@ impl Plan {
 /// The rooms of one wing: offices south, corridor, offices north.
 fn rooms(level: usize, wing: usize) -> Vec<Room> {
     let y = wing as f64 * WING_DEPTH;
-    // Wings beyond Z do not occur: DEVICES_MAX needs ten.
+    // Wings beyond Z do not occur: there are at most WINGS_MAX.
     let letter = char::from(b'A' + wing as u8);
     let office = |number: usize, x: f64, y: f64| Room {
         name: format!("{letter}{level}.{number:02}"),
@@ -248,9 +258,15 @@ struct Site {
     propagation: Propagation,
     wanted: Strength,
     placed: Vec<Device>,
+    places: Places,
 }
 
 impl Site {
+    fn hang(&mut self, device: Device) {
+        self.places.add(self.placed.len(), &device);
+        self.placed.push(device);
+    }
+
     /// A device near `slot` with enough neighbours among those that hang already. Its number is drawn
     /// anew with every try, because the shadowing belongs to it.
     fn place(&self, slot: Slot, serials: &mut Serials, dice: &mut Prng) -> Device {
@@ -271,9 +287,13 @@ impl Site {
     }
 
     fn neighbours(&self, device: &Device) -> usize {
-        let strong =
-            |other: &&Device| self.propagation.strength(&self.walls, device, other) >= self.wanted;
-        self.placed.iter().filter(strong).count()
+        let mut count = 0;
+        self.places.near(device, &self.propagation, self.wanted, |index| {
+            let pair = (device, &self.placed[index]);
+            let heard = self.propagation.strength(&self.walls, pair, self.wanted);
+            count += usize::from(heard.is_some());
+        });
+        count
     }
 }
 
@@ -337,13 +357,13 @@ fn inventory(building: &Building) -> Vec<InventoryRow> {
         InventoryRow { eui64: device.eui64, kind, room: room_name(building, device), groups }
     };
     let devices: Vec<_> = building.devices.iter().enumerate().map(&mut row).collect();
-    let router = InventoryRow {
-        eui64: building.border_router.eui64,
+    let router = |router: &Device| InventoryRow {
+        eui64: router.eui64,
         kind: "border-router",
-        room: room_name(building, &building.border_router),
+        room: room_name(building, router),
         groups: String::new(),
     };
-    std::iter::once(router).chain(devices).collect()
+    building.border_routers.iter().map(router).chain(devices).collect()
 }
 
 fn room_name(building: &Building, device: &Device) -> String {

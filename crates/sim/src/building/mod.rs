@@ -3,6 +3,7 @@
 //! **Invariant:** how loud two devices are to each other is a property of the building alone, shadowing
 //! included: it is frozen per pair of EUI-64s and does not depend on the seed of a run.
 
+mod campus;
 mod emit;
 mod generate;
 mod parse;
@@ -11,18 +12,20 @@ mod propagation;
 use lowgate_units::Eui64;
 
 use crate::medium::{Links, MediumConfig, StationId, Strength};
+pub use crate::reading::Fault;
+use crate::reading::{Reading, Table};
 pub use generate::{Generated, InventoryRow, NotGenerated};
-pub use parse::Fault;
 pub use propagation::Propagation;
-use propagation::Walls;
+use propagation::{Places, Walls};
 
-/// Most devices in a building, the border router not counted: with it they are as many as an inventory may
-/// have.
-pub const DEVICES_MAX: usize = 1023;
+/// Most devices in a building, the border router not counted. One domain's inventory may be smaller.
+pub const DEVICES_MAX: usize = 10_000;
+/// Most border routers.
+pub const BORDER_ROUTERS_MAX: usize = 256;
 /// Most floors.
 pub const FLOORS_MAX: usize = 64;
 /// Most rooms on one floor.
-pub const ROOMS_PER_FLOOR_MAX: usize = 512;
+pub const ROOMS_PER_FLOOR_MAX: usize = 16_384;
 /// Most groups.
 pub const GROUPS_MAX: usize = 64;
 
@@ -37,9 +40,9 @@ pub struct Building {
     pub groups: Vec<Group>,
     /// From the lowest to the highest.
     pub floors: Vec<Floor>,
-    /// The root of the mesh: station 0.
-    pub border_router: Device,
-    /// Stations 1 and on, in this order.
+    /// At least one, each the root of a mesh: stations 0 and on, in this order.
+    pub border_routers: Vec<Device>,
+    /// The stations after them, in this order.
     pub devices: Vec<Device>,
 }
 
@@ -115,12 +118,36 @@ impl Building {
     /// # Errors
     /// Everything that is wrong with the text, in the order of its lines.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Fault>> {
-        parse::building(file, text)
+        Self::parse_with_lines(file, text).map(|(building, _)| building)
+    }
+
+    /// Likewise, with the line on which each of its devices begins.
+    ///
+    /// # Errors
+    /// As [`Building::parse`].
+    pub fn parse_with_lines(file: &str, text: &str) -> Result<(Self, Vec<usize>), Vec<Fault>> {
+        Reading::document(file, text, |reading, root| reading.building(root, &[]))
+    }
+
+    /// Likewise, where the building is a table of a larger file: `path` with a dot is in front of its
+    /// fields in faults, and it may hold `besides` too.
+    pub fn read(
+        reading: &mut Reading,
+        table: &Table<'_>,
+        path: &'static str,
+        besides: &[&str],
+    ) -> Option<(Self, Vec<usize>)> {
+        reading.within(path, |reading| reading.building(&Table { path: "", ..*table }, besides))
     }
 
     /// The text of a file that [`Building::parse`] reads back.
     pub fn emit(&self) -> String {
-        emit::building(self)
+        emit::building(self, "")
+    }
+
+    /// The text of a table `path` within a larger file, which [`Building::read`] reads back.
+    pub fn emit_within(&self, path: &str) -> String {
+        format!("[{path}]\n{}", emit::building(self, &format!("{path}.")))
     }
 
     /// A building of the same style for `devices` devices, with its inventory. Equal arguments give
@@ -132,15 +159,24 @@ impl Building {
         generate::building(devices, seed)
     }
 
-    /// How many stations there are: the border router and the devices.
+    /// So many buildings side by side for `devices` devices each, every one with a border router, and the
+    /// inventory, border routers first. Equal arguments give equal places.
+    ///
+    /// # Errors
+    /// Unless there is at least one building and one device, and no more than [`DEVICES_MAX`] in all.
+    pub fn campus(buildings: usize, devices: usize, seed: u64) -> Result<Generated, NotGenerated> {
+        campus::campus(buildings, devices, seed)
+    }
+
+    /// How many stations there are: the border routers and the devices.
     pub fn stations(&self) -> usize {
-        1 + self.devices.len()
+        self.border_routers.len() + self.devices.len()
     }
 
     /// The device that is `station`.
     pub fn device(&self, station: StationId) -> Option<&Device> {
-        match station.index().checked_sub(1) {
-            None => Some(&self.border_router),
+        match station.index().checked_sub(self.border_routers.len()) {
+            None => self.border_routers.get(station.index()),
             Some(index) => self.devices.get(index),
         }
     }
@@ -159,21 +195,26 @@ impl Building {
     /// Who hears or disturbs whom under `config`, over the air, walls and floors between them.
     pub fn links(&self, config: &MediumConfig) -> Links {
         let walls = Walls::new(&self.floors, &self.propagation);
-        let mut links = Links::new(self.stations());
         let cut_off = config.cut_off();
-        for (a, device_a) in self.all().enumerate() {
-            for (b, device_b) in self.all().enumerate().skip(a + 1) {
-                let strength = self.propagation.strength(&walls, device_a, device_b);
-                if strength >= cut_off {
-                    links.connect(StationId(a as u32), StationId(b as u32), strength);
+        let devices: Vec<&Device> = self.all().collect();
+        let mut places = Places::default();
+        let mut pairs = Vec::new();
+        for (b, device_b) in devices.iter().enumerate() {
+            places.near(device_b, &self.propagation, cut_off, |a| {
+                let pair = (devices[a], *device_b);
+                if let Some(strength) = self.propagation.strength(&walls, pair, cut_off) {
+                    pairs.push((StationId(a as u32), StationId(b as u32), strength));
                 }
-            }
+            });
+            places.add(b, device_b);
         }
-        links
+        let names = devices.iter().map(|device| u64::from_be_bytes(device.eui64.0));
+        Links::new(devices.len(), &pairs).named(names.collect())
     }
 
-    fn all(&self) -> impl Iterator<Item = &Device> {
-        std::iter::once(&self.border_router).chain(&self.devices)
+    /// Everybody, in the order of the stations.
+    pub fn all(&self) -> impl Iterator<Item = &Device> {
+        self.border_routers.iter().chain(&self.devices)
     }
 }
 

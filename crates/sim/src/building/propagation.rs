@@ -6,6 +6,8 @@ use lowgate_units::{Eui64, Prng};
 
 use super::{Device, Floor};
 use crate::medium::Strength;
+use crate::medium::elementary::{exp10, log10};
+use crate::medium::grid::Grid;
 
 /// From one floor to the next, in metres.
 const STOREY_HEIGHT: f64 = 3.2;
@@ -13,6 +15,12 @@ const STOREY_HEIGHT: f64 = 3.2;
 const LOSS_AT_ONE_METRE_DB: f64 = 40.2;
 /// Nearer than this the formula for distance means nothing.
 const DISTANCE_MIN: f64 = 0.3;
+/// The most that [`shadow`] says, in standard deviations.
+const SHADOW_MAX: f64 = 6.0;
+/// What rounding may add to a strength, and more.
+const ROUNDING_DB: f64 = 0.01;
+/// Side of the cells by which devices are found, in metres.
+const CELL: f64 = 16.0;
 
 /// How radio waves fare in a building.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,15 +51,78 @@ impl Default for Propagation {
 }
 
 impl Propagation {
-    /// How loud `a` and `b` are to each other.
-    pub(super) fn strength(&self, walls: &Walls, a: &Device, b: &Device) -> Strength {
-        let storeys = f64::from((i16::from(a.level) - i16::from(b.level)).abs());
-        let distance = (a.x - b.x).hypot(a.y - b.y).hypot(storeys * STOREY_HEIGHT);
-        let loss = LOSS_AT_ONE_METRE_DB
-            + 10.0 * self.path_loss_exponent * distance.max(DISTANCE_MIN).log10()
-            + self.floor_db * storeys
-            + walls.loss(a, b);
-        Strength::from_dbm(self.tx_dbm - loss + self.shadowing_db * shadow(a.eui64, b.eui64))
+    /// How loud `a` and `b` are to each other, if that is at least `least`.
+    pub(super) fn strength(
+        &self,
+        walls: &Walls,
+        (a, b): (&Device, &Device),
+        least: Strength,
+    ) -> Option<Strength> {
+        let storeys = storeys(a, b);
+        let (x, y, z) = (a.x - b.x, a.y - b.y, storeys * STOREY_HEIGHT);
+        let distance = (x * x + y * y + z * z).sqrt();
+        let open_dbm = self.tx_dbm
+            - LOSS_AT_ONE_METRE_DB
+            - 10.0 * self.path_loss_exponent * log10(distance.max(DISTANCE_MIN))
+            - self.floor_db * storeys;
+        // What costs more to compute is left out where it cannot matter.
+        let hopeless = |dbm| Strength::from_dbm(dbm) < least;
+        if hopeless(open_dbm + self.shadowing_db * SHADOW_MAX) {
+            return None;
+        }
+        let shadowed_dbm = open_dbm + self.shadowing_db * shadow(a.eui64, b.eui64);
+        if hopeless(shadowed_dbm) {
+            return None;
+        }
+        let strength = Strength::from_dbm(shadowed_dbm - walls.loss(a, b));
+        (strength >= least).then_some(strength)
+    }
+
+    /// How far apart, in metres along the ground, two devices with `storeys` floors between them may be
+    /// and still hear each other at `least`; `None` when they never do.
+    fn reach(&self, storeys: f64, least: Strength) -> Option<f64> {
+        let budget = self.tx_dbm - LOSS_AT_ONE_METRE_DB - self.floor_db * storeys
+            + self.shadowing_db * SHADOW_MAX
+            - least.dbm()
+            + ROUNDING_DB;
+        let distance = exp10(budget / (10.0 * self.path_loss_exponent));
+        let height = storeys * STOREY_HEIGHT;
+        let along = distance * distance - height * height;
+        (distance >= DISTANCE_MIN && along >= 0.0).then(|| along.sqrt())
+    }
+}
+
+fn storeys(a: &Device, b: &Device) -> f64 {
+    f64::from((i16::from(a.level) - i16::from(b.level)).abs())
+}
+
+/// Devices by where they hang, to find who may hear whom without looking at every pair.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    floors: BTreeMap<i8, Grid>,
+}
+
+impl Places {
+    /// One more device, which is called `index`.
+    pub(super) fn add(&mut self, index: usize, device: &Device) {
+        let floor = self.floors.entry(device.level).or_insert_with(|| Grid::new(&[], CELL));
+        floor.add(index, (device.x, device.y));
+    }
+
+    /// Tells `visit` the index of every device that `device` may hear at `least`, and of some others.
+    pub(super) fn near(
+        &self,
+        device: &Device,
+        propagation: &Propagation,
+        least: Strength,
+        mut visit: impl FnMut(usize),
+    ) {
+        for (level, grid) in &self.floors {
+            let storeys = f64::from((i16::from(device.level) - i16::from(*level)).abs());
+            if let Some(reach) = propagation.reach(storeys, least) {
+                grid.near((device.x, device.y), reach, &mut visit);
+            }
+        }
     }
 }
 
@@ -237,10 +308,14 @@ mod tests {
     fn distance_costs_thirty_decibels_per_decade() {
         let propagation = Propagation { shadowing_db: 0.0, ..Propagation::default() };
         let walls = Walls::new(&[], &propagation);
-        let strength =
-            |x| propagation.strength(&walls, &device(1, 0, 0.0, 0.0), &device(2, 0, x, 0.0));
-        assert_eq!(strength(1.0).dbm(), -40.2);
-        assert_eq!(strength(10.0).dbm(), -70.2);
+        let least = Strength::from_dbm(-100.0);
+        let strength = |x| {
+            let pair = (&device(1, 0, 0.0, 0.0), &device(2, 0, x, 0.0));
+            propagation.strength(&walls, pair, least).map(Strength::dbm)
+        };
+        assert_eq!(strength(1.0), Some(-40.2));
+        assert_eq!(strength(10.0), Some(-70.2));
+        assert_eq!((strength(98.0).is_some(), strength(99.0)), (true, None));
     }
 
     #[test]

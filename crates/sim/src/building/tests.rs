@@ -202,6 +202,83 @@ fn generation_repeats_and_has_its_limits() {
     assert!(Building::generate(1, 1).is_ok() && Building::generate(2, 1).is_ok());
 }
 
+/// Looks at every pair.
+fn pair_by_pair(building: &Building, config: &MediumConfig) -> Vec<(u32, u32, Strength)> {
+    let walls = Walls::new(&building.floors, &building.propagation);
+    let devices: Vec<_> = building.all().collect();
+    let mut found = Vec::new();
+    for (a, device_a) in devices.iter().enumerate() {
+        for (b, device_b) in devices.iter().enumerate().skip(a + 1) {
+            let pair = (*device_b, *device_a);
+            if let Some(strength) = building.propagation.strength(&walls, pair, config.cut_off()) {
+                found.push((a as u32, b as u32, strength));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_link_is_overlooked() {
+    for (devices, propagation) in [
+        (300, Propagation::default()),
+        (60, Propagation { wall_db: 0.0, path_loss_exponent: 2.0, ..Propagation::default() }),
+        (60, Propagation { tx_dbm: 20.0, floor_db: 0.0, ..Propagation::default() }),
+        (60, Propagation { tx_dbm: -40.0, shadowing_db: 20.0, ..Propagation::default() }),
+    ] {
+        let mut building = Building::generate(devices, 3).expect("allowed").building;
+        building.propagation = propagation;
+        let config = MediumConfig::default();
+        let links = building.links(&config);
+        let mut found = Vec::new();
+        for a in (0..building.stations() as u32).map(StationId) {
+            for &(b, strength) in links.neighbours(a) {
+                assert_eq!(links.strength(b, a), Some(strength), "both ways");
+                assert!(strength >= config.cut_off());
+                if a < b {
+                    found.push((a.0, b.0, strength));
+                }
+            }
+        }
+        assert_eq!(found, pair_by_pair(&building, &config));
+    }
+}
+
+#[test]
+fn links_do_not_change_when_a_device_is_added() {
+    let building = Building::generate(60, 3).expect("allowed").building;
+    let mut larger = building.clone();
+    let Device { x, y, level, .. } = building.devices[0];
+    larger.devices.insert(0, Device { eui64: Eui64([9; 8]), level, x: x + 0.5, y });
+    let links = [&building, &larger].map(|building| building.links(&MediumConfig::default()));
+    let moved = |station: StationId| StationId(station.0 + u32::from(station.0 > 0));
+    for a in (0..building.stations() as u32).map(StationId) {
+        assert_eq!(links[0].name(a), links[1].name(moved(a)));
+        let newcomer = StationId(1);
+        let same = links[1].neighbours(moved(a)).iter().filter(|(b, _)| *b != newcomer);
+        let before = links[0].neighbours(a).iter().map(|(b, strength)| (moved(*b), *strength));
+        assert!(same.copied().eq(before));
+    }
+}
+
+/// How many pairs are looked at grows with the devices, not with their square.
+#[test]
+fn looking_for_neighbours_stays_local() {
+    let looks_per_device = |devices: usize| {
+        let building = Building::generate(devices, 1).expect("allowed").building;
+        let least = MediumConfig::default().cut_off();
+        let mut places = Places::default();
+        let mut looks = 0;
+        for (index, device) in building.all().enumerate() {
+            places.near(device, &building.propagation, least, |_| looks += 1);
+            places.add(index, device);
+        }
+        looks / devices
+    };
+    let (few, many) = (looks_per_device(1000), looks_per_device(4000));
+    assert!(many < 2 * few, "{few} of 1000, {many} of 4000");
+}
+
 const OFFICE: &str = include_str!("../../../../tests/data/office.toml");
 const OFFICE_INVENTORY: &str = include_str!("../../../../tests/data/office.csv");
 

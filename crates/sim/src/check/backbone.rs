@@ -1,36 +1,80 @@
-//! What the backbone shows: to whom packets go, and the numbers of DTLS records.
+//! What the backbone shows: to whom packets go, the numbers of DTLS records, and who is answered.
+//!
+//! **Bounds:** [`PATHS_MAX`] paths and as many connection IDs, the ones heard last; of each path the last
+//! [`COOKIES_MAX`] cookies; a window of numbers in each direction.
 
+use super::numbers::{Numbers, Use};
 use super::{Fault, hash};
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_router::datagram;
-use lowgate_units::Ipv6Addr;
-use std::collections::BTreeMap;
+use lowgate_units::{Instant, Ipv6Addr};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Paths remembered.
+const PATHS_MAX: usize = 4096;
+/// Cookies remembered of each path.
+const COOKIES_MAX: usize = 8;
+
+/// RFC 8200 section 4.
+const HOP_BY_HOP: u8 = 0;
+const UDP: u8 = 17;
 
 const HEADER_OCTETS: usize = 13;
+const ALERT: u8 = 21;
 const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
 const WITH_CONNECTION_ID: u8 = 25;
+/// RFC 6347 section 4.3.2.
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+const HELLO_VERIFY_REQUEST: u8 = 3;
+const MESSAGE_HEADER_OCTETS: usize = 12;
 
-/// The destination of a packet between neither of the ends nor the mesh behind one of them.
-pub(super) fn stray(packet: &[u8], ends: [Ipv6Addr; 2]) -> Option<Ipv6Addr> {
+/// The destination of a packet that is neither between the manager and a border router nor for a mesh.
+pub(super) fn stray(
+    packet: &[u8],
+    manager: Ipv6Addr,
+    is_router: impl Fn(Ipv6Addr) -> bool,
+) -> Option<Ipv6Addr> {
     let dst: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
     let src: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
     let (src, dst) = (Ipv6Addr::from(src), Ipv6Addr::from(dst));
     // What the manager sends, the border router takes for the mesh; what comes from the mesh can only be
     // for the manager.
-    (src != ends[0] && !ends.contains(&dst)).then_some(dst)
+    (src != manager && dst != manager && !is_router(dst)).then_some(dst)
 }
 
-/// The numbers of the records between the manager and everybody.
+/// Whether a packet of the mesh should be a UDP datagram and is none.
+pub(super) fn malformed(packet: &[u8]) -> bool {
+    let next_header = match packet.get(6) {
+        Some(&HOP_BY_HOP) => packet.get(40),
+        next_header => next_header,
+    };
+    next_header == Some(&UDP) && datagram(packet).is_none()
+}
+
+/// Which way a record goes, and its epoch.
+type Way = (bool, u16);
+
+#[derive(Default)]
+struct Path {
+    /// Of records without a connection ID, since the manager took other keys into use or a session moved there.
+    numbers: BTreeMap<Way, Numbers>,
+    cookies: VecDeque<Vec<u8>>,
+    /// A ClientHello showed one of them.
+    shown: bool,
+}
+
+/// The records between the manager and everybody.
 #[derive(Default)]
 pub(super) struct Records {
-    /// Keys that the manager began to use on a path, and sessions that moved there.
-    sessions: BTreeMap<Vec<u8>, u32>,
-    /// What a number was used for, on a path or under a connection ID.
-    used: BTreeMap<(Vec<u8>, u32, bool, u16, u64), u64>,
+    paths: Latest<Path>,
+    /// A connection ID is one session's, wherever that goes on.
+    sessions: Latest<BTreeMap<Way, Numbers>>,
 }
 
 impl Records {
-    pub(super) fn packet(&mut self, packet: &[u8], manager: Ipv6Addr) -> Vec<Fault> {
+    pub(super) fn packet(&mut self, now: Instant, packet: &[u8], manager: Ipv6Addr) -> Vec<Fault> {
         let Some(datagram) = datagram(packet) else { return Vec::new() };
         let upward = datagram.dst == manager;
         let (peer, peer_port, port) = if upward {
@@ -38,8 +82,7 @@ impl Records {
         } else {
             (datagram.dst, datagram.dst_port, datagram.src_port)
         };
-        let mut path = peer.octets().to_vec();
-        path.extend(peer_port.to_be_bytes());
+        let mut path = path_of(peer, peer_port);
         let content = match port {
             MANAGER_PORT => datagram.payload,
             MANAGER_RELAY_PORT => match jpy::parse(datagram.payload) {
@@ -51,44 +94,120 @@ impl Records {
             },
             _ => return Vec::new(),
         };
-        self.datagram(&path, upward, content)
+        self.datagram(now, &path, upward, content)
     }
 
     /// A session goes on at `peer`, and another one may have been there before it.
-    pub(super) fn moved(&mut self, peer: Ipv6Addr, port: u16) {
-        let mut path = peer.octets().to_vec();
-        path.extend(port.to_be_bytes());
-        *self.sessions.entry(path).or_default() += 1;
+    pub(super) fn moved(&mut self, now: Instant, peer: Ipv6Addr, port: u16) {
+        self.paths.entry(now, &path_of(peer, port)).numbers.clear();
     }
 
-    fn datagram(&mut self, path: &[u8], upward: bool, mut octets: &[u8]) -> Vec<Fault> {
+    fn datagram(
+        &mut self,
+        now: Instant,
+        path: &[u8],
+        upward: bool,
+        mut octets: &[u8],
+    ) -> Vec<Fault> {
         let mut faults = Vec::new();
+        let peer = || path.iter().map(|octet| format!("{octet:02x}")).collect();
         while let Some(Header { kind, epoch, number, cid, len }) = Header::parse(octets) {
             let Some((record, rest)) = octets.split_at_checked(len) else { break };
             octets = rest;
-            // RFC 5246 section 7.1: from here on the sender uses the keys that were agreed upon. Until then
-            // the session before may still be in use, however many handshakes were begun.
+            let known = self.paths.entry(now, path);
+            // RFC 5246 section 7.1: from here on the sender uses the keys that were agreed upon. Until then the
+            // session before may still be in use, however many handshakes were begun.
             if (kind, epoch, upward) == (CHANGE_CIPHER_SPEC, 0, false) {
-                *self.sessions.entry(path.to_vec()).or_default() += 1;
+                known.numbers.clear();
             }
-            // Upward the session is named by its connection ID, wherever it goes on. A device that did not
-            // agree to one cannot be told from the one before it.
-            let key = match (upward, cid) {
-                _ if epoch == 0 => continue,
-                (true, []) => continue,
-                (_, []) => {
-                    let session = self.sessions.get(path).copied().unwrap_or(0);
-                    (path.to_vec(), session, upward, epoch, number)
+            if epoch == 0 {
+                if kind == HANDSHAKE && !known.hello(&record[HEADER_OCTETS..]) {
+                    faults.push(Fault::HelloAnswered { peer: peer() });
                 }
-                (_, cid) => (cid.to_vec(), 0, upward, epoch, number),
+                continue;
+            }
+            let numbers = match cid {
+                // The last record of the session before comes when the next one has begun.
+                [] if kind == ALERT => continue,
+                // Upward the session is named by its connection ID. A device that did not agree to one cannot be
+                // told from the one before it.
+                [] if upward => continue,
+                [] => &mut known.numbers,
+                cid => self.sessions.entry(now, cid),
             };
-            let value = hash(record);
-            if self.used.insert(key, value).is_some_and(|before| before != value) {
-                let peer = path.iter().map(|octet| format!("{octet:02x}")).collect();
-                faults.push(Fault::RecordNumberReused { peer, epoch, number });
+            match numbers.entry((upward, epoch)).or_default().note(number, hash(&[record])) {
+                Use::First | Use::Again => {}
+                Use::Otherwise | Use::Older => {
+                    faults.push(Fault::RecordNumberReused { peer: peer(), epoch, number });
+                }
             }
         }
         faults
+    }
+}
+
+impl Path {
+    /// Takes a handshake record in clear; false if it answers somebody who did not show a cookie.
+    fn hello(&mut self, message: &[u8]) -> bool {
+        let first = message.get(6..9) == Some(&[0; 3]);
+        let body = message.get(MESSAGE_HEADER_OCTETS..).unwrap_or_default();
+        match message.first() {
+            Some(&CLIENT_HELLO) if first => {
+                let cookie = cookie_shown(body).unwrap_or_default();
+                self.shown |= self.cookies.iter().any(|given| given == cookie);
+            }
+            Some(&HELLO_VERIFY_REQUEST) if first => {
+                if self.cookies.len() >= COOKIES_MAX {
+                    self.cookies.pop_front();
+                }
+                // Version, length, cookie.
+                self.cookies.push_back(body.get(3..).unwrap_or_default().to_vec());
+            }
+            Some(&SERVER_HELLO) => return self.shown,
+            _ => {}
+        }
+        true
+    }
+}
+
+/// The cookie of a ClientHello: behind version, random and session ID.
+fn cookie_shown(body: &[u8]) -> Option<&[u8]> {
+    let rest = body.get(2 + 32..)?;
+    let (session_id, rest) = rest.split_first()?;
+    let (len, rest) = rest.get(usize::from(*session_id)..)?.split_first()?;
+    rest.get(..usize::from(*len))
+}
+
+fn path_of(peer: Ipv6Addr, port: u16) -> Vec<u8> {
+    [&peer.octets()[..], &port.to_be_bytes()].concat()
+}
+
+/// The entries that were used last.
+struct Latest<V> {
+    entries: BTreeMap<Vec<u8>, (Instant, V)>,
+}
+
+impl<V> Default for Latest<V> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new() }
+    }
+}
+
+impl<V: Default> Latest<V> {
+    fn entry(&mut self, now: Instant, key: &[u8]) -> &mut V {
+        if self.entries.len() >= PATHS_MAX && !self.entries.contains_key(key) {
+            self.forget_half();
+        }
+        let entry = self.entries.entry(key.to_vec()).or_default();
+        entry.0 = now;
+        &mut entry.1
+    }
+
+    fn forget_half(&mut self) {
+        let mut times: Vec<Instant> = self.entries.values().map(|(at, _)| *at).collect();
+        times.sort_unstable();
+        let middle = times[times.len() / 2];
+        self.entries.retain(|_, (at, _)| *at > middle);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What becomes of a revoked device: from the manager's decision to the moment it took effect everywhere,
 //! and what it could do from then on.
 
-use super::Fault;
+use super::{Fault, LinkKeyName};
 use crate::medium::{FrameId, StationId};
-use lowgate_units::{Duration, Eui64, Instant};
+use lowgate_units::{Duration, Eui64, Instant, PanId};
 use std::collections::BTreeSet;
 
 /// A frame that was sealed before its sender switched is repeated on the air for no longer than this.
@@ -20,6 +20,8 @@ pub struct Revocation {
     pub eui64: Eui64,
     /// Where it is.
     pub station: StationId,
+    /// The PAN it was in.
+    pub pan: PanId,
     /// When the store had the decision.
     pub decided_at: Instant,
     /// When the border router was told to switch.
@@ -43,11 +45,13 @@ pub struct Revocation {
     /// Of these, those that a member opened.
     pub group_records_accepted_after: u64,
     /// The index of the new key, once it is known.
-    pub key: Option<u8>,
+    pub key: Option<LinkKeyName>,
     /// That the border router routes to it was found.
     pub(super) routed: bool,
+    /// Its group keys were tried on the members.
+    pub(super) forged: bool,
     waiting: BTreeSet<StationId>,
-    switched: BTreeSet<(StationId, u8)>,
+    switched: BTreeSet<(StationId, LinkKeyName)>,
     gave_up: bool,
     heard: BTreeSet<FrameId>,
     opened: BTreeSet<FrameId>,
@@ -56,13 +60,14 @@ pub struct Revocation {
 impl Revocation {
     pub(super) fn new(
         now: Instant,
-        station: StationId,
+        (station, pan): (StationId, PanId),
         eui64: Eui64,
         members: BTreeSet<StationId>,
     ) -> Self {
         Self {
             eui64,
             station,
+            pan,
             decided_at: now,
             commanded_at: None,
             effective_at: None,
@@ -75,6 +80,7 @@ impl Revocation {
             group_records_accepted_after: 0,
             key: None,
             routed: false,
+            forged: false,
             waiting: members,
             switched: BTreeSet::new(),
             gave_up: false,
@@ -93,7 +99,10 @@ impl Revocation {
         !self.gave_up
     }
 
-    pub(super) fn commanded(&mut self, now: Instant, key: u8) {
+    pub(super) fn commanded(&mut self, now: Instant, key: LinkKeyName) {
+        if key.0 != self.pan {
+            return; // nothing of what it held changes there
+        }
         self.commanded_at = Some(now);
         self.key = Some(key);
         let switched = std::mem::take(&mut self.switched);
@@ -101,12 +110,20 @@ impl Revocation {
         self.settle(now);
     }
 
-    pub(super) fn switched(&mut self, now: Instant, station: StationId, key: u8) {
+    pub(super) fn switched(&mut self, now: Instant, station: StationId, key: LinkKeyName) {
         // Which key it is about, the manager's command tells.
         self.switched.insert((station, key));
         if self.key == Some(key) {
             self.waiting.remove(&station);
             self.settle(now);
+        }
+    }
+
+    /// A station that had switched forgot it: it takes effect when this one has switched again.
+    pub(super) fn fell_back(&mut self, station: StationId) {
+        if self.commanded_at.is_some() && station != self.station {
+            self.waiting.insert(station);
+            self.effective_at = None;
         }
     }
 
@@ -130,7 +147,7 @@ impl Revocation {
         now: Instant,
         station: StationId,
         frame: FrameId,
-        key: Option<u8>,
+        key: Option<LinkKeyName>,
     ) {
         let after = self.effective_at.is_some_and(|at| now >= at);
         if station == self.station && !self.gave_up && after && key == self.key {

@@ -9,13 +9,17 @@ use lowgate_units::PanId;
 const A: StationId = StationId(0);
 const B: StationId = StationId(1);
 
+fn pan() -> PanId {
+    PanId::new(0x1a43).expect("not broadcast")
+}
+
 fn eui64(station: StationId) -> Eui64 {
     Eui64([2, 0, 0, 0, 0, 0, 0, station.0 as u8])
 }
 
 /// A frame for everybody under a key; its contents do not matter.
 fn psdu(src: StationId, key: u8, counter: u32) -> Psdu {
-    let pan = PanId::new(1).expect("not reserved");
+    let pan = pan();
     let aux = AuxSecurityHeader {
         level: LinkSecurity::EncMic64.level(),
         key_id: KeyId::Index(LinkKeyIndex::new(key).expect("not 0")),
@@ -39,18 +43,19 @@ fn psdu(src: StationId, key: u8, counter: u32) -> Psdu {
 /// Two members, of whom A has switched and B hears it.
 fn switched() -> Checkers {
     let mut checkers = Checkers::new(2, Decisions::Told);
+    let pan = pan();
     let changes = [A, B].map(|station| {
         checkers.know(station, eui64(station));
         let short = ShortAddr::new(station.0 as u16).expect("not reserved");
-        Change::Admitted { eui64: eui64(station), short }
+        Change::Admitted { eui64: eui64(station), pan, short }
     });
-    checkers.committed(&Batch { revision: 1, changes: changes.to_vec() });
+    checkers.committed(Instant::ZERO, &Batch { revision: 1, changes: changes.to_vec() });
     let index = KeyIndex::new(2).expect("not 0");
-    checkers.manager(Instant::ZERO, &ManagerEvent::KeySwitched { index });
-    for frame in 0..KEY_HEARD_MIN {
-        let frame_id = FrameId(u64::from(frame));
-        checkers.aired(Instant::ZERO, frame_id, A, &psdu(A, 2, frame));
-        checkers.heard(Instant::ZERO, B, Some(frame_id));
+    checkers.manager(Instant::ZERO, &ManagerEvent::KeySwitched { pan, index });
+    for counter in 0..KEY_HEARD_MIN {
+        let frame = FrameId(u64::from(counter));
+        checkers.aired(Instant::ZERO, frame, A, &psdu(A, 2, counter), &Flash::new());
+        checkers.heard(Instant::ZERO, B, Some(frame));
     }
     checkers
 }
@@ -59,7 +64,7 @@ fn check(times: &[(u64, u8)], expected: usize) {
     let mut checkers = switched();
     for (counter, (seconds, key)) in times.iter().enumerate() {
         let (now, frame) = (Instant::from_secs(*seconds), FrameId(10 + counter as u64));
-        checkers.aired(now, frame, B, &psdu(B, *key, counter as u32));
+        checkers.aired(now, frame, B, &psdu(B, *key, counter as u32), &Flash::new());
     }
     let missed = Fault::KeyNotCurrent { station: B };
     let found = checkers.findings().iter().filter(|finding| finding.fault == missed);

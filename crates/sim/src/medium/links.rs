@@ -3,48 +3,83 @@
 //! **Invariant:** strengths are symmetric and hundredths of a dB, so that no platform's `log10` can tip a
 //! run; a pair below the cut-off is not here at all and costs nothing.
 
-use super::StationId;
-
-/// A strength in dBm, rounded to hundredths of a dB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Strength(i32);
-
-impl Strength {
-    /// The strength of `dbm`, rounded.
-    pub fn from_dbm(dbm: f64) -> Self {
-        Self((dbm * 100.0).round() as i32)
-    }
-
-    /// In dBm.
-    pub fn dbm(self) -> f64 {
-        f64::from(self.0) / 100.0
-    }
-
-    /// In milliwatts.
-    pub fn milliwatts(self) -> f64 {
-        10f64.powf(self.dbm() / 10.0)
-    }
-}
+use super::grid::Grid;
+use super::{StationId, Strength};
 
 /// The strength of every pair of stations that can hear or disturb each other.
 #[derive(Clone, Debug)]
 pub struct Links {
-    neighbours: Vec<Vec<(StationId, Strength)>>,
+    /// Where the neighbours of each station begin, and where the last one's end.
+    first: Vec<u32>,
+    /// Those of one station together, in the order of the stations.
+    neighbours: Vec<(StationId, Strength)>,
+    /// What each station's streams of chance are named after.
+    names: Vec<u64>,
 }
 
 impl Links {
-    /// Stations `0..stations`, all out of each other's reach.
-    pub fn new(stations: usize) -> Self {
-        Self { neighbours: vec![Vec::new(); stations] }
+    /// Stations `0..stations`, and for each pair in reach, given once, how loud the two hear each other.
+    ///
+    /// # Panics
+    /// When a station of a pair does not exist, is its own neighbour, or a pair is given twice.
+    pub fn new(stations: usize, pairs: &[(StationId, StationId, Strength)]) -> Self {
+        let mut first = vec![0; stations + 1];
+        for (a, b, _) in pairs {
+            assert_ne!(a, b, "a station is no neighbour of itself");
+            first[a.index() + 1] += 1;
+            first[b.index() + 1] += 1;
+        }
+        for station in 0..stations {
+            first[station + 1] += first[station];
+        }
+        let mut next = first.clone();
+        let mut neighbours = vec![(StationId(0), Strength::from_dbm(0.0)); 2 * pairs.len()];
+        for &(a, b, strength) in pairs {
+            for (from, to) in [(a, b), (b, a)] {
+                neighbours[next[from.index()] as usize] = (to, strength);
+                next[from.index()] += 1;
+            }
+        }
+        for station in 0..stations {
+            let of_one = &mut neighbours[first[station] as usize..first[station + 1] as usize];
+            of_one.sort_unstable_by_key(|(to, _)| *to);
+            assert!(of_one.windows(2).all(|two| two[0].0 != two[1].0), "a pair given twice");
+        }
+        Self { first, neighbours, names: (0..stations as u64).collect() }
+    }
+
+    /// The same links between stations whose streams of chance are named after `names`, one a station: a
+    /// station keeps its streams when its index changes because another one was added.
+    ///
+    /// # Panics
+    /// Unless there is a name for each station.
+    #[must_use]
+    pub fn named(mut self, names: Vec<u64>) -> Self {
+        assert_eq!(names.len(), self.stations(), "a name for each station");
+        self.names = names;
+        self
     }
 
     /// A table of pairs and the strength in dBm at which the two hear each other; all else is silence.
     pub fn table(stations: usize, pairs: &[(u32, u32, f64)]) -> Self {
-        let mut links = Self::new(stations);
-        for &(a, b, dbm) in pairs {
-            links.connect(StationId(a), StationId(b), Strength::from_dbm(dbm));
+        let pair = |&(a, b, dbm): &_| (StationId(a), StationId(b), Strength::from_dbm(dbm));
+        Self::new(stations, &pairs.iter().map(pair).collect::<Vec<_>>())
+    }
+
+    /// Stations at `places`, in metres: who is at most `radius` away is heard at `dbm`, nobody else is.
+    pub fn unit_disk(places: &[(f64, f64)], radius: f64, dbm: f64) -> Self {
+        let grid = Grid::new(places, radius);
+        let strength = Strength::from_dbm(dbm);
+        let mut pairs = Vec::new();
+        for (a, &(ax, ay)) in places.iter().enumerate() {
+            grid.near((ax, ay), radius, |b| {
+                let (dx, dy) = (places[b].0 - ax, places[b].1 - ay);
+                if a < b && dx * dx + dy * dy <= radius * radius {
+                    pairs.push((StationId(a as u32), StationId(b as u32), strength));
+                }
+            });
         }
-        links
+        Self::new(places.len(), &pairs)
     }
 
     /// A line of stations, each of which hears only the one before and the one after, loud and clear.
@@ -61,37 +96,44 @@ impl Links {
         Self::table(stations, &pairs)
     }
 
-    /// Says at which strength `a` and `b` hear each other. Call once for a pair.
-    ///
-    /// # Panics
-    /// When `a` is `b`, or one of them does not exist.
-    pub fn connect(&mut self, a: StationId, b: StationId, strength: Strength) {
-        assert_ne!(a, b, "a station is no neighbour of itself");
-        self.neighbours[a.index()].push((b, strength));
-        self.neighbours[b.index()].push((a, strength));
-    }
-
     /// How many stations there are.
     pub fn stations(&self) -> usize {
-        self.neighbours.len()
+        self.names.len()
     }
 
-    /// Whom `station` hears or disturbs, and how loud, in the order in which they were connected.
+    /// What a station's streams of chance are named after; its index, unless [`Links::named`] said otherwise.
+    pub fn name(&self, station: StationId) -> u64 {
+        self.names[station.index()]
+    }
+
+    /// Whom `station` hears or disturbs, and how loud, in the order of the stations.
     pub fn neighbours(&self, station: StationId) -> &[(StationId, Strength)] {
-        &self.neighbours[station.index()]
+        let index = station.index();
+        &self.neighbours[self.first[index] as usize..self.first[index + 1] as usize]
     }
 
     /// How loud `a` and `b` are to each other; `None` when they are out of reach.
     pub fn strength(&self, a: StationId, b: StationId) -> Option<Strength> {
-        self.neighbours(a).iter().find(|(to, _)| *to == b).map(|(_, strength)| *strength)
+        let neighbours = self.neighbours(a);
+        let at = neighbours.binary_search_by_key(&b, |(to, _)| *to).ok()?;
+        Some(neighbours[at].1)
     }
 
     /// Per station its distance in hops from `root` over links that `usable` accepts; `None` for the
     /// unreachable.
     pub fn hops(&self, root: StationId, usable: impl Fn(Strength) -> bool) -> Vec<Option<u32>> {
+        self.hops_of_many([root], usable)
+    }
+
+    /// The same from the nearest of several roots.
+    pub fn hops_of_many(
+        &self,
+        roots: impl IntoIterator<Item = StationId>,
+        usable: impl Fn(Strength) -> bool,
+    ) -> Vec<Option<u32>> {
         let mut hops = vec![None; self.stations()];
-        hops[root.index()] = Some(0);
-        let mut reached = vec![root];
+        let mut reached: Vec<StationId> = roots.into_iter().collect();
+        reached.iter().for_each(|root| hops[root.index()] = Some(0));
         let mut next = 0;
         while let Some(&station) = reached.get(next) {
             next += 1;
@@ -109,6 +151,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_line_is_as_deep_as_it_is_long() {
@@ -123,5 +166,29 @@ mod tests {
         assert_eq!(links.strength(StationId(0), StationId(1)), Some(Strength::from_dbm(-63.0)));
         assert_eq!(links.strength(StationId(1), StationId(0)), Some(Strength::from_dbm(-63.0)));
         assert_eq!(Links::clique(3, -50.0).neighbours(StationId(2)).len(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "a pair given twice")]
+    fn a_pair_is_given_once() {
+        Links::table(2, &[(0, 1, -50.0), (1, 0, -60.0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_unit_disk_is_what_looking_at_every_pair_finds(
+            places in prop::collection::vec((-50.0..50.0f64, -50.0..50.0f64), 1..60),
+            radius in 0.1..40.0f64,
+        ) {
+            let links = Links::unit_disk(&places, radius, -60.0);
+            for (a, (ax, ay)) in places.iter().enumerate() {
+                for (b, (bx, by)) in places.iter().enumerate() {
+                    let (dx, dy) = (bx - ax, by - ay);
+                    let near = a != b && dx * dx + dy * dy <= radius * radius;
+                    let strength = links.strength(StationId(a as u32), StationId(b as u32));
+                    prop_assert_eq!(strength.is_some(), near);
+                }
+            }
+        }
     }
 }

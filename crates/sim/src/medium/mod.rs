@@ -9,15 +9,30 @@
 //! that happens on one link moves the dice of another.
 
 mod bit_error;
+pub(crate) mod elementary;
+mod energy;
+pub(crate) mod grid;
+pub mod known;
 mod links;
+mod power;
+mod quality;
+mod radio;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use lowgate_mac::{PhyCommand, PhyEvent, Psdu};
 use lowgate_units::{Channel, Duration, Instant, Lqi, Prng, Rssi};
 
 use crate::queue::Queue;
-pub use links::{Links, Strength};
+pub use bit_error::bit_error_rate;
+use elementary::exp;
+pub use energy::{Currents, RadioTime};
+use energy::{Meter, RadioState};
+pub use links::Links;
+use power::Power;
+pub use power::Strength;
+use radio::{Assessment, BIT_MICROS, LOCK_SINR_MIN, Radio, Sending};
 
 /// Octets on the air in front of every PSDU: preamble, start of frame, length.
 pub const SHR_PHR_OCTETS: usize = 6;
@@ -31,18 +46,6 @@ pub const TURNAROUND: Duration = Duration::from_micros(192);
 pub const CCA_TIME: Duration = Duration::from_micros(128);
 
 const OCTET_MICROS: u64 = 32;
-const BIT_MICROS: f64 = 4.0;
-/// The preamble and the delimiter: as long as they last, a louder frame takes the receiver over.
-const SHR_TIME: Duration = Duration::from_micros(160);
-/// A carrier has been recognised after half the preamble.
-const CARRIER_SENSE_TIME: Duration = Duration::from_micros(64);
-/// A receiver does not notice a preamble at less than this ratio of powers (-2 dB).
-const LOCK_SINR_MIN: f64 = 0.63;
-/// Another frame, spread by the same chips, harms more than noise of its power: data sheets of receivers
-/// ask for 3 dB over an interferer on the same channel, where the formula for noise is content with 0.
-const INTERFERENCE_WEIGHT: f64 = 2.0;
-/// How much louder a frame must be to take a receiver over (3 dB).
-const TAKEOVER_RATIO: f64 = 2.0;
 
 /// A radio in the medium: an index below the number of stations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,16 +67,19 @@ pub struct FrameId(pub u64);
 pub struct MediumConfig {
     /// Noise in the receiver's bandwidth, its own and that of the band, in dBm.
     pub noise_dbm: f64,
-    /// Mean energy over 8 symbols from which on the channel is busy, in dBm.
+    /// A receiver does not notice a frame below this strength, in dBm, however quiet the band.
+    pub sensitivity_dbm: f64,
+    /// Mean energy over 8 symbols, noise included, from which on the channel is busy, in dBm.
     pub cca_threshold_dbm: f64,
     /// Probability that a frame is lost on a link although it arrived, 0 to 1.
     pub loss: f64,
 }
 
 impl Default for MediumConfig {
-    /// An office in which Wi-Fi shares the band: noise of -90 dBm, where a good receiver alone has -98 dBm.
+    /// An office in which Wi-Fi shares the band: noise of -90 dBm, where a good receiver alone has -98 dBm
+    /// and a sensitivity of -100 dBm (nRF52840 product specification, 802.15.4 at 250 kbit/s).
     fn default() -> Self {
-        Self { noise_dbm: -90.0, cca_threshold_dbm: -80.0, loss: 0.0 }
+        Self { noise_dbm: -90.0, sensitivity_dbm: -100.0, cca_threshold_dbm: -80.0, loss: 0.0 }
     }
 }
 
@@ -81,12 +87,38 @@ impl MediumConfig {
     /// The probability that a frame of `psdu_len` octets (without FCS) at `strength` arrives when nobody
     /// else sends.
     pub fn reception(&self, strength: Strength, psdu_len: usize) -> f64 {
-        let sinr = strength.milliwatts() / Strength::from_dbm(self.noise_dbm).milliwatts();
-        if sinr < LOCK_SINR_MIN {
+        let receiver = Receiver::new(self);
+        if strength.power() < receiver.noticed {
             return 0.0;
         }
+        let sinr = strength.power().attowatts() / receiver.noise;
         let bits = air_time(psdu_len).as_micros() as f64 / BIT_MICROS;
-        (bits * bit_error::ln_bit_intact(sinr)).exp() * (1.0 - self.loss)
+        exp(bits * bit_error::ln_bit_intact(sinr)) * (1.0 - self.loss)
+    }
+}
+
+/// What all receivers have in common, in attowatts.
+#[derive(Clone, Copy, Debug)]
+struct Receiver {
+    noise: f64,
+    /// The least that is noticed when nobody else sends.
+    noticed: Power,
+    /// Over 8 symbols, less the noise: attowatts times microseconds.
+    busy: u64,
+}
+
+impl Receiver {
+    fn new(config: &MediumConfig) -> Self {
+        let power = |dbm| Strength::from_dbm(dbm).power();
+        let noise = power(config.noise_dbm);
+        let quietest = Power::ceil(noise.attowatts() * LOCK_SINR_MIN);
+        let cca_micros = CCA_TIME.as_micros() as u64;
+        let threshold = power(config.cca_threshold_dbm).over(cca_micros);
+        Self {
+            noise: noise.attowatts(),
+            noticed: quietest.max(power(config.sensitivity_dbm)),
+            busy: threshold.saturating_sub(noise.over(cca_micros)),
+        }
     }
 }
 
@@ -150,71 +182,43 @@ pub struct MediumCounters {
 /// The medium: fed by the radios, polled to [`MediumOutput::Wait`].
 #[derive(Debug)]
 pub struct Medium {
-    noise_mw: f64,
-    cca_threshold_mw: f64,
+    receiver: Receiver,
     loss: f64,
-    paths: Vec<Vec<Path>>,
+    paths: Paths,
     radios: Vec<Radio>,
+    meters: Vec<Meter>,
+    /// Frames on the air or about to be, and places of former ones.
     flights: Vec<Flight>,
     free: Vec<usize>,
     steps: Queue<Step>,
-    outputs: VecDeque<MediumOutput>,
+    sayings: VecDeque<Saying>,
     counters: MediumCounters,
     now: Instant,
 }
 
-/// The way from one station to another.
-#[derive(Clone, Debug)]
+/// All ways from one station to another: those out of one station lie together, in the order of their ends.
+#[derive(Debug)]
+struct Paths {
+    first: Vec<u32>,
+    /// What every frame needs.
+    paths: Vec<Path>,
+    /// What only a reception needs.
+    fates: Vec<Fate>,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Path {
     to: StationId,
-    strength: Strength,
-    milliwatts: f64,
+    rssi: Rssi,
+    power: Power,
+}
+
+/// What may happen to a frame on a path that is not the interference's doing.
+#[derive(Clone, Debug)]
+struct Fate {
     /// On top of the medium's.
     loss: f64,
     dice: Prng,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Radio {
-    /// `None`: switched off.
-    channel: Option<Channel>,
-    /// The power of all frames on its channel, its own excepted, and how many these are.
-    incident_mw: f64,
-    incident: u32,
-    sending: Sending,
-    lock: Option<Lock>,
-    cca: Option<Assessment>,
-    /// The radio listened at least until then, and turns around from there.
-    listened_until: Instant,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Sending {
-    #[default]
-    No,
-    /// Turning around; deaf to what it cannot follow to its end.
-    Soon(usize),
-    Now(usize),
-}
-
-/// The frame a receiver follows.
-#[derive(Clone, Debug)]
-struct Lock {
-    flight: usize,
-    milliwatts: f64,
-    since: Instant,
-    settled: Instant,
-    ln_intact: f64,
-    /// The worst so far; makes the LQI.
-    sinr_min: f64,
-}
-
-#[derive(Clone, Debug)]
-struct Assessment {
-    ends: Instant,
-    settled: Instant,
-    /// Milliwatts times microseconds.
-    energy: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -223,6 +227,7 @@ struct Flight {
     channel: Channel,
     psdu: Psdu,
     frame: FrameId,
+    ends: Instant,
     /// The sender was switched off or retuned: its steps still come, to no effect.
     aborted: bool,
 }
@@ -234,21 +239,37 @@ enum Step {
     CcaEnd(StationId),
 }
 
+/// A [`MediumOutput`] to come; octets are copied when it is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Saying {
+    Aired(usize),
+    Sent(usize),
+    Received {
+        slot: usize,
+        path: u32,
+        lqi: Lqi,
+    },
+    Assessed {
+        station: StationId,
+        idle: bool,
+    },
+    /// Everything about a flight was said.
+    Over(usize),
+}
+
 impl Medium {
     /// A medium over `links` in which all radios are off. `seed` decides the dice.
     pub fn new(config: MediumConfig, links: &Links, seed: u64) -> Self {
-        let dice = Prng::new(seed);
-        let stations = (0..links.stations() as u32).map(StationId);
         Self {
-            noise_mw: Strength::from_dbm(config.noise_dbm).milliwatts(),
-            cca_threshold_mw: Strength::from_dbm(config.cca_threshold_dbm).milliwatts(),
+            receiver: Receiver::new(&config),
             loss: config.loss,
-            paths: stations.map(|from| paths(links, from, &dice)).collect(),
+            paths: Paths::new(links, &Prng::new(seed)),
             radios: vec![Radio::default(); links.stations()],
+            meters: vec![Meter::default(); links.stations()],
             flights: Vec::new(),
             free: Vec::new(),
             steps: Queue::new(),
-            outputs: VecDeque::new(),
+            sayings: VecDeque::new(),
             counters: MediumCounters::default(),
             now: Instant::ZERO,
         }
@@ -262,6 +283,12 @@ impl Medium {
     /// What became of all frames so far.
     pub fn counters(&self) -> MediumCounters {
         self.counters
+    }
+
+    /// How long the radio of `station` was in each of its states, from the beginning to the last command or
+    /// poll.
+    pub fn radio_time(&self, station: StationId) -> RadioTime {
+        self.meters[station.index()].read(self.now)
     }
 
     /// The probability that any frame on any link is lost although it arrived.
@@ -284,8 +311,8 @@ impl Medium {
 
     /// The same in one direction only.
     pub fn set_path_loss(&mut self, from: StationId, to: StationId, loss: f64) {
-        for path in self.paths[from.index()].iter_mut().filter(|path| path.to == to) {
-            path.loss = loss;
+        if let Some(path) = self.paths.find(from, to) {
+            self.paths.fates[path].loss = loss;
         }
     }
 
@@ -310,23 +337,30 @@ impl Medium {
             return;
         }
         self.abort(now, station);
-        self.outputs.retain(
-            |output| !matches!(output, MediumOutput::Phy { station: to, .. } if *to == station),
-        );
-        let mut incident_mw = 0.0;
-        let mut incident = 0;
-        for radio in &self.radios {
-            let Sending::Now(flight) = radio.sending else { continue };
-            let flight = &self.flights[flight];
-            let path = self.paths[flight.station.index()].iter().find(|path| path.to == station);
-            if let Some(path) = path.filter(|_| Some(flight.channel) == channel) {
-                incident_mw += path.milliwatts;
-                incident += 1;
+        self.forget_sayings(station);
+        let mut incident = Power::default();
+        for path in self.paths.of(station) {
+            // Who hears us is heard by us.
+            let Sending::Now(slot) = self.radios[path.to.index()].sending else { continue };
+            if Some(self.flights[slot].channel) == channel {
+                incident += path.power;
             }
         }
         let radio = &mut self.radios[station.index()];
         self.counters.abandoned += u64::from(radio.lock.is_some());
-        *radio = Radio { channel, incident_mw, incident, ..Radio::default() };
+        *radio = Radio { channel, incident, ..Radio::default() };
+        let state = if channel.is_some() { RadioState::Listen } else { RadioState::Off };
+        self.meters[station.index()].enter(now, state);
+    }
+
+    fn forget_sayings(&mut self, station: StationId) {
+        let (flights, paths) = (&self.flights, &self.paths);
+        self.sayings.retain(|saying| match *saying {
+            Saying::Aired(_) | Saying::Over(_) => true,
+            Saying::Sent(slot) => flights[slot].station != station,
+            Saying::Received { path, .. } => paths.paths[path as usize].to != station,
+            Saying::Assessed { station: to, .. } => to != station,
+        });
     }
 
     /// Senses the channel for 8 symbols; [`PhyEvent::CcaDone`] answers.
@@ -335,7 +369,7 @@ impl Medium {
         let radio = &mut self.radios[station.index()];
         assert!(radio.channel.is_some() && radio.cca.is_none(), "{station:?} cannot sense now");
         let ends = now + CCA_TIME;
-        radio.cca = Some(Assessment { ends, settled: now, energy: 0.0 });
+        radio.cca = Some(Assessment { ends, settled: now, energy: 0 });
         self.steps.push(ends, Step::CcaEnd(station));
     }
 
@@ -347,7 +381,9 @@ impl Medium {
         assert_eq!(radio.sending, Sending::No, "{station:?} already sends");
         let channel = radio.channel.expect("a radio that is off is given nothing to send");
         let begins = now.max(radio.listened_until + TURNAROUND);
-        let flight = Flight { station, channel, psdu, frame: FrameId(u64::MAX), aborted: false };
+        let ends = begins + air_time(psdu.len());
+        let frame = FrameId(u64::MAX);
+        let flight = Flight { station, channel, psdu, frame, ends, aborted: false };
         let slot = if let Some(slot) = self.free.pop() {
             self.flights[slot] = flight;
             slot
@@ -366,8 +402,21 @@ impl Medium {
     pub fn poll(&mut self, now: Instant) -> MediumOutput {
         self.advance(now);
         loop {
-            if let Some(output) = self.outputs.pop_front() {
-                return output;
+            while let Some(saying) = self.sayings.pop_front() {
+                match saying {
+                    Saying::Aired(slot) => return self.aired(slot),
+                    Saying::Sent(slot) => {
+                        let Flight { station, frame, .. } = self.flights[slot];
+                        let event = PhyEvent::TransmitDone;
+                        return MediumOutput::Phy { station, frame: Some(frame), event };
+                    }
+                    Saying::Received { slot, path, lqi } => return self.received(slot, path, lqi),
+                    Saying::Assessed { station, idle } => {
+                        let event = PhyEvent::CcaDone { idle };
+                        return MediumOutput::Phy { station, frame: None, event };
+                    }
+                    Saying::Over(slot) => self.free.push(slot),
+                }
             }
             match self.steps.pop(now) {
                 Some((at, Step::Begin(slot))) => self.begin(at, slot),
@@ -378,9 +427,20 @@ impl Medium {
         }
     }
 
+    fn aired(&self, slot: usize) -> MediumOutput {
+        let Flight { station, channel, frame, ends, ref psdu, .. } = self.flights[slot];
+        MediumOutput::Aired { frame, station, channel, psdu: psdu.clone(), ends }
+    }
+
+    fn received(&self, slot: usize, path: u32, lqi: Lqi) -> MediumOutput {
+        let (flight, path) = (&self.flights[slot], &self.paths.paths[path as usize]);
+        let event = PhyEvent::Received { psdu: flight.psdu.clone(), rssi: path.rssi, lqi };
+        MediumOutput::Phy { station: path.to, frame: Some(flight.frame), event }
+    }
+
     /// When to poll next, as the last [`MediumOutput::Wait`] said or sooner after new commands.
     pub fn next_at(&self) -> Instant {
-        if self.outputs.is_empty() { self.steps.next_at() } else { self.now }
+        if self.sayings.is_empty() { self.steps.next_at() } else { self.now }
     }
 
     fn advance(&mut self, now: Instant) {
@@ -400,75 +460,64 @@ impl Medium {
         let sender = &mut self.radios[flight.station.index()];
         sender.sending = Sending::Now(slot);
         self.counters.abandoned += u64::from(sender.lock.take().is_some());
-        for path in &self.paths[flight.station.index()] {
+        self.meters[flight.station.index()].enter(now, RadioState::Transmit);
+        for path in self.paths.of(flight.station) {
             let radio = &mut self.radios[path.to.index()];
             if radio.channel == Some(flight.channel) {
-                radio.settle(now, self.noise_mw);
-                radio.incident_mw += path.milliwatts;
-                radio.incident += 1;
-                radio.notice(now, slot, path.milliwatts, self.noise_mw, &mut self.counters);
+                radio.settle(now, &self.receiver);
+                radio.incident += path.power;
+                radio.notice(now, slot, path.power, &self.receiver, &mut self.counters);
             }
         }
-        let ends = now + air_time(flight.psdu.len());
-        self.steps.push(ends, Step::End(slot));
-        self.outputs.push_back(MediumOutput::Aired {
-            frame: flight.frame,
-            station: flight.station,
-            channel: flight.channel,
-            psdu: flight.psdu.clone(),
-            ends,
-        });
+        self.steps.push(flight.ends, Step::End(slot));
+        self.sayings.push_back(Saying::Aired(slot));
     }
 
     fn end(&mut self, now: Instant, slot: usize) {
-        self.free.push(slot);
-        let flight = &self.flights[slot];
-        if flight.aborted {
+        let Flight { station, channel, aborted, .. } = self.flights[slot];
+        if aborted {
+            self.sayings.push_back(Saying::Over(slot));
             return;
         }
-        let (station, frame) = (flight.station, flight.frame);
         self.radios[station.index()].sending = Sending::No;
-        let event = PhyEvent::TransmitDone;
-        self.outputs.push_back(MediumOutput::Phy { station, frame: Some(frame), event });
-        for path in &mut self.paths[station.index()] {
+        self.meters[station.index()].enter(now, RadioState::Listen);
+        self.sayings.push_back(Saying::Sent(slot));
+        for index in self.paths.range(station) {
+            let path = &self.paths.paths[index];
             let radio = &mut self.radios[path.to.index()];
-            if radio.channel != Some(flight.channel) {
+            if radio.channel != Some(channel) {
                 continue;
             }
-            radio.settle(now, self.noise_mw);
-            radio.fade(path.milliwatts);
+            radio.settle(now, &self.receiver);
+            radio.incident -= path.power;
             let Some(lock) = radio.lock.take_if(|lock| lock.flight == slot) else { continue };
             radio.listened_until = now;
-            if path.dice.unit_f64() >= lock.ln_intact.exp() {
+            let Fate { loss, dice } = &mut self.paths.fates[index];
+            let (noise, chance) = (dice.unit_f64(), dice.unit_f64());
+            if !lock.survives(noise) {
                 self.counters.corrupted += 1;
-            } else if path.dice.unit_f64() >= (1.0 - self.loss) * (1.0 - path.loss) {
+            } else if chance >= (1.0 - self.loss) * (1.0 - *loss) {
                 self.counters.lost += 1;
             } else {
                 self.counters.received += 1;
-                let event = PhyEvent::Received {
-                    psdu: flight.psdu.clone(),
-                    rssi: rssi(path.strength),
-                    lqi: lqi(lock.sinr_min),
-                };
-                let (station, frame) = (path.to, Some(frame));
-                self.outputs.push_back(MediumOutput::Phy { station, frame, event });
+                let lqi = quality::lqi(lock.sinr_min());
+                self.sayings.push_back(Saying::Received { slot, path: index as u32, lqi });
             }
         }
+        self.sayings.push_back(Saying::Over(slot));
     }
 
     fn assess(&mut self, now: Instant, station: StationId) {
         let radio = &mut self.radios[station.index()];
-        radio.settle(now, self.noise_mw);
+        radio.settle(now, &self.receiver);
         // An assessment that a retuning broke off left its step behind.
         let Some(cca) = radio.cca.take_if(|cca| cca.ends == now) else { return };
         radio.listened_until = now;
-        let mean_mw = cca.energy / CCA_TIME.as_micros() as f64;
-        let carrier =
-            radio.lock.as_ref().is_some_and(|lock| lock.since + CARRIER_SENSE_TIME <= now);
-        let idle = radio.sending == Sending::No && !carrier && mean_mw < self.cca_threshold_mw;
-        self.counters.busy += u64::from(!idle);
-        let event = PhyEvent::CcaDone { idle };
-        self.outputs.push_back(MediumOutput::Phy { station, frame: None, event });
+        let busy = radio.sending != Sending::No
+            || radio.senses_carrier(now)
+            || cca.energy >= self.receiver.busy;
+        self.counters.busy += u64::from(busy);
+        self.sayings.push_back(Saying::Assessed { station, idle: !busy });
     }
 
     /// Takes what `station` sends off the air.
@@ -481,11 +530,11 @@ impl Medium {
         self.radios[station.index()].sending = Sending::No;
         self.flights[slot].aborted = true;
         let channel = self.flights[slot].channel;
-        for path in self.paths[station.index()].iter().filter(|_| begun) {
+        for path in self.paths.of(station).iter().filter(|_| begun) {
             let radio = &mut self.radios[path.to.index()];
             if radio.channel == Some(channel) {
-                radio.settle(now, self.noise_mw);
-                radio.fade(path.milliwatts);
+                radio.settle(now, &self.receiver);
+                radio.incident -= path.power;
                 let broken = radio.lock.take_if(|lock| lock.flight == slot);
                 self.counters.corrupted += u64::from(broken.is_some());
             }
@@ -493,91 +542,37 @@ impl Medium {
     }
 }
 
-impl Radio {
-    /// Accounts for the time since the last change, during which the powers around were constant.
-    fn settle(&mut self, now: Instant, noise_mw: f64) {
-        if let Some(lock) = &mut self.lock {
-            let micros = now.since(lock.settled).as_micros() as f64;
-            let sinr = sinr(lock.milliwatts, self.incident_mw, noise_mw);
-            lock.settled = now;
-            if micros > 0.0 {
-                lock.ln_intact += micros / BIT_MICROS * bit_error::ln_bit_intact(sinr);
-                lock.sinr_min = lock.sinr_min.min(sinr);
+impl Paths {
+    fn new(links: &Links, dice: &Prng) -> Self {
+        let stations = || (0..links.stations() as u32).map(StationId);
+        let mut paths = Self { first: vec![0], paths: Vec::new(), fates: Vec::new() };
+        for from in stations() {
+            let of_sender = dice.fork(links.name(from));
+            for &(to, strength) in links.neighbours(from) {
+                paths.paths.push(Path { to, rssi: rssi(strength), power: strength.power() });
+                paths.fates.push(Fate { loss: 0.0, dice: of_sender.fork(links.name(to)) });
             }
+            paths.first.push(paths.paths.len() as u32);
         }
-        if let Some(cca) = &mut self.cca {
-            cca.energy += self.incident_mw * now.since(cca.settled).as_micros() as f64;
-            cca.settled = now;
-        }
+        paths
     }
 
-    /// A frame of this power ended. Sums of powers must come back to nothing when the air is silent.
-    fn fade(&mut self, milliwatts: f64) {
-        self.incident -= 1;
-        self.incident_mw = if self.incident == 0 { 0.0 } else { self.incident_mw - milliwatts };
+    fn range(&self, from: StationId) -> Range<usize> {
+        self.first[from.index()] as usize..self.first[from.index() + 1] as usize
     }
 
-    /// A frame begins and already counts among the incident ones: does this radio follow it?
-    fn notice(
-        &mut self,
-        now: Instant,
-        flight: usize,
-        milliwatts: f64,
-        noise_mw: f64,
-        counters: &mut MediumCounters,
-    ) {
-        let alone = milliwatts / noise_mw;
-        if alone < LOCK_SINR_MIN {
-            return;
-        }
-        let sinr = sinr(milliwatts, self.incident_mw, noise_mw);
-        let taken = self.lock.as_ref().is_some_and(|lock| {
-            now > lock.since + SHR_TIME || milliwatts < lock.milliwatts * TAKEOVER_RATIO
-        });
-        if matches!(self.sending, Sending::Now(_)) || taken || sinr < LOCK_SINR_MIN {
-            counters.unheard += 1;
-            return;
-        }
-        counters.abandoned += u64::from(self.lock.is_some());
-        self.lock = Some(Lock {
-            flight,
-            milliwatts,
-            since: now,
-            settled: now,
-            ln_intact: 0.0,
-            sinr_min: sinr,
-        });
+    fn of(&self, from: StationId) -> &[Path] {
+        &self.paths[self.range(from)]
     }
-}
 
-/// The ways out of `from`, in the order of the stations, each with dice of its own.
-fn paths(links: &Links, from: StationId, dice: &Prng) -> Vec<Path> {
-    let mut paths: Vec<_> = links
-        .neighbours(from)
-        .iter()
-        .map(|&(to, strength)| Path {
-            to,
-            strength,
-            milliwatts: strength.milliwatts(),
-            loss: 0.0,
-            dice: dice.fork(u64::from(from.0) << 32 | u64::from(to.0)),
-        })
-        .collect();
-    paths.sort_by_key(|path| path.to);
-    paths
-}
-
-/// The ratio of one of the incident frames to all else.
-fn sinr(milliwatts: f64, incident_mw: f64, noise_mw: f64) -> f64 {
-    milliwatts / (noise_mw + INTERFERENCE_WEIGHT * (incident_mw - milliwatts).max(0.0))
+    fn find(&self, from: StationId, to: StationId) -> Option<usize> {
+        let found = self.of(from).binary_search_by_key(&to, |path| path.to).ok()?;
+        Some(self.range(from).start + found)
+    }
 }
 
 fn rssi(strength: Strength) -> Rssi {
     Rssi(strength.dbm().round().clamp(-128.0, 127.0) as i8)
-}
-
-fn lqi(sinr: f64) -> Lqi {
-    Lqi((10.0 * sinr.log10() * 255.0 / 30.0).clamp(0.0, 255.0) as u8)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The medium alone, driven by hand.
 
 use super::*;
+use proptest::prelude::*;
 
 fn us(micros: u64) -> Instant {
     Instant::from_micros(micros)
@@ -270,4 +271,99 @@ fn an_owner_that_skips_what_is_due_is_told() {
     let mut air = Air::new(&Links::clique(2, -50.0), 0.0, 1);
     air.medium.transmit(us(1000), A, psdu(5, 1));
     air.medium.transmit(us(1001), B, psdu(5, 1));
+}
+
+#[test]
+fn a_station_keeps_its_dice_when_others_are_added() {
+    let run = |links: &Links, from: u32| {
+        let mut air = Air::new(links, 0.5, 11);
+        for frame in 0..200 {
+            air.transmit(frame * 5000, StationId(from), psdu(20, frame as u8));
+        }
+        let received = air.received(1_000_000).into_iter();
+        received.filter(|(to, _)| to.0 == from + 1).map(|(_, frame)| frame).collect::<Vec<_>>()
+    };
+    let two = Links::table(2, &[(0, 1, -50.0)]).named(vec![70, 80]);
+    let crowd = [(1, 2, -50.0), (0, 1, -50.0), (0, 2, -60.0), (1, 3, -70.0)];
+    let four = Links::table(4, &crowd).named(vec![90, 70, 80, 60]);
+    assert_eq!(run(&two, 0), run(&four, 1));
+    let renamed = Links::table(2, &[(0, 1, -50.0)]).named(vec![70, 81]);
+    assert_ne!(run(&two, 0), run(&renamed, 0));
+}
+
+#[test]
+fn every_microsecond_of_a_radio_is_accounted_for() {
+    let mut air = Air::new(&Links::clique(2, -50.0), 0.0, 1);
+    air.tune(1000, B, None).transmit(2000, A, psdu(20, 1)).tune(10_000, B, channel());
+    air.transmit(20_000, B, psdu(100, 1)).tune(20_500, B, None).run_to(us(30_000));
+    air.tune(30_000, A, None);
+    let micros = |off, listen, transmit| {
+        let [off, listen, transmit] = [off, listen, transmit].map(Duration::from_micros);
+        RadioTime { off, listen, transmit }
+    };
+    let on_air = 28 * 32;
+    assert_eq!(air.medium.radio_time(A), micros(0, 30_000 - on_air, on_air));
+    assert_eq!(air.medium.radio_time(B), micros(18_500, 11_000, 500));
+    let hour = RadioTime { listen: Duration::from_secs(3600), ..RadioTime::default() };
+    assert!((hour.charge_mc(&Currents::CC2420) - 67_680.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_quiet_band_does_not_make_a_receiver_more_sensitive() {
+    let heard = |sensitivity_dbm| {
+        let quiet = MediumConfig { noise_dbm: -110.0, sensitivity_dbm, ..MediumConfig::default() };
+        let strength = Strength::from_dbm(-99.0);
+        let mut medium = Medium::new(quiet, &Links::table(2, &[(0, 1, strength.dbm())]), 1);
+        medium.tune(Instant::ZERO, A, channel());
+        medium.tune(Instant::ZERO, B, channel());
+        let mut air = Air { medium, said: Vec::new() };
+        let heard = air.transmit(0, A, psdu(20, 7)).received(10_000) == [(B, 7)];
+        assert_eq!(quiet.reception(strength, 20), f64::from(u8::from(heard)));
+        heard
+    };
+    assert!(heard(-100.0) && !heard(-98.0));
+}
+
+#[test]
+fn noise_above_the_threshold_keeps_the_channel_busy() {
+    let idle = |noise_dbm| {
+        let config = MediumConfig { noise_dbm, ..MediumConfig::default() };
+        let mut medium = Medium::new(config, &Links::new(1, &[]), 1);
+        medium.tune(Instant::ZERO, A, channel());
+        let mut air = Air { medium, said: Vec::new() };
+        air.sense(0, A).run_to(us(1000));
+        air.said == [(us(128), assessed(A, true))]
+    };
+    assert!(idle(-90.0) && idle(-80.5) && !idle(-79.5));
+}
+
+proptest! {
+    /// Whatever is sent when, and by whom: afterwards the air is as silent as before.
+    #[test]
+    fn the_air_is_silent_in_the_end(
+        strengths in prop::collection::vec(-105.0..20.0f64, 10),
+        sends in prop::collection::vec((0..5_u32, 0..20_000_u64, 0..100_usize), 1..40),
+    ) {
+        let pairs = (0..5_u32).flat_map(|a| (a + 1..5).map(move |b| (a, b)));
+        let pairs: Vec<_> = pairs.zip(&strengths).map(|((a, b), dbm)| (a, b, *dbm)).collect();
+        let mut air = Air::new(&Links::table(5, &pairs), 0.0, 1);
+        let mut sends = sends;
+        sends.sort_by_key(|(_, at, _)| *at);
+        let mut ready = [0; 5];
+        let mut aired = 0;
+        for (station, at, octets) in sends {
+            if ready[station as usize] <= at {
+                air.transmit(at, StationId(station), psdu(octets, 1));
+                ready[station as usize] = at + 6_000;
+                aired += 1;
+            }
+        }
+        let counters = air.counters(100_000);
+        prop_assert_eq!(counters.aired, aired);
+        for radio in &air.medium.radios {
+            prop_assert_eq!(radio.incident, Power::default());
+            prop_assert!(radio.lock.is_none() && radio.sending == Sending::No);
+        }
+        prop_assert_eq!(air.medium.free.len(), air.medium.flights.len());
+    }
 }

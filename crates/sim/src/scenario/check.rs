@@ -47,9 +47,11 @@ impl Checking<'_> {
         let scenario = self.scenario;
         let (building, medium) = (&scenario.building, &scenario.medium);
         let hears = |strength| counted_on(medium, strength);
-        let hops = building.links(medium).hops(StationId(0), hears);
+        let routers = building.border_routers.len();
+        let roots = (0..routers as u32).map(StationId);
+        let hops = building.links(medium).hops_of_many(roots, hears);
         for (index, device) in building.devices.iter().enumerate() {
-            if hops[index + 1].is_none() {
+            if hops[routers + index].is_none() {
                 let eui64 = device.eui64;
                 let what = format!(
                     "{eui64} is out of everybody's range: it hears nobody who hears the border router, \
@@ -83,8 +85,10 @@ impl Checking<'_> {
 
     fn device(&mut self, part: Part, station: StationId) {
         let honest = self.scenario.honest();
-        if !(1..honest).contains(&station.0) {
-            let what = format!("station {} is no device; allowed: 1 to {}", station.0, honest - 1);
+        let first = self.scenario.building.border_routers.len() as u32;
+        if !(first..honest).contains(&station.0) {
+            let what =
+                format!("station {} is no device; allowed: {first} to {}", station.0, honest - 1);
             self.fault(part, what);
         }
     }

@@ -31,7 +31,8 @@ use lowgate_units::{Duration, Instant};
 pub struct Scenario {
     /// What people call it.
     pub name: String,
-    /// Where everything hangs. Station 0 is the border router, then the devices in the building's order.
+    /// Where everything hangs. The border routers are the first stations, then come the devices in the
+    /// building's order.
     pub building: Building,
     /// One line for each of them, in any order.
     pub inventory: Vec<DeviceRecord>,

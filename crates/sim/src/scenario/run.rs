@@ -8,11 +8,11 @@ use super::{Deed, Expectation, Scenario};
 use crate::medium::{Links, StationId};
 use crate::world::{Happening, What, World, WorldConfig};
 use lowgate_manager::{
-    BORDER_ROUTER_SHORT, DeviceState, GroupId, MemoryStore, Reply, Request, RequestId,
+    BORDER_ROUTER_SHORT, Device, DeviceState, GroupId, MemoryStore, Reply, Request, RequestId,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::Event;
-use lowgate_units::{Duration, Eui64, Iid, Instant};
+use lowgate_units::{Duration, Eui64, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A command that was not obeyed by then never will be.
@@ -177,7 +177,8 @@ impl<'s> Run<'s> {
             }
         }
         let joins = self.world.survey().joins();
-        let installed = self.installed.iter().filter(|station| station.0 > 0);
+        let routers = self.world.routers().count() as u32;
+        let installed = self.installed.iter().filter(|station| station.0 >= routers);
         let installed: Vec<_> = installed.filter_map(|it| joins.get(it.index())).collect();
         self.figures.joins = installed.iter().filter_map(|join| join.took()).collect();
         let done = self.figures.joins.len() as u64;
@@ -278,8 +279,10 @@ impl<'s> Run<'s> {
         let sequence = self.figures.pings.of as u16;
         self.figures.pings.of += 1;
         self.pings.insert((station, sequence));
-        let prefix = self.world.manager().domain().config().mesh_prefix;
-        let root = Iid::from(BORDER_ROUTER_SHORT).under(prefix);
+        let domain = self.world.manager().domain();
+        let device = domain.devices().get(&self.eui64(station));
+        let pan = device.and_then(Device::pan).and_then(|pan| domain.pans().get(&pan));
+        let root = pan.unwrap_or(domain.founding_pan()).config.addr(BORDER_ROUTER_SHORT);
         self.world.ping(station, root, sequence);
     }
 
@@ -401,17 +404,19 @@ impl<'s> Run<'s> {
             Some(Lag::Out)
         } else if !node.net().is_attached() {
             Some(Lag::Unattached)
-        } else if node.link_key() != Some(self.world.manager().domain().link_key().index) {
-            Some(Lag::OldKey)
         } else {
-            None
+            let domain = self.world.manager().domain();
+            let device = domain.devices().get(&self.eui64(station));
+            let pan = device.and_then(Device::pan).and_then(|pan| domain.pans().get(&pan));
+            (node.link_key() != pan.map(|pan| pan.link_key.index)).then_some(Lag::OldKey)
         }
     }
 
     /// Who does not answer the manager; time passes meanwhile. Who did not answer is asked again.
     fn silent(&mut self) -> Vec<(StationId, Eui64, Lag)> {
         let deadline = self.world.now() + READ_PATIENCE;
-        let stations = self.expected().into_iter().filter(|station| station.0 > 0);
+        let routers = self.world.routers().count() as u32;
+        let stations = self.expected().into_iter().filter(|station| station.0 >= routers);
         let mut open: BTreeMap<StationId, Eui64> =
             stations.map(|station| (station, self.eui64(station))).collect();
         let mut asked: BTreeMap<StationId, RequestId> = BTreeMap::new();

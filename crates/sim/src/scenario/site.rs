@@ -25,16 +25,27 @@ impl Scenario {
         duration: Duration,
     ) -> Result<Self, NotGenerated> {
         let generated = Building::generate(devices, seed)?;
+        Ok(Self::installed_in(generated, seed, gap, duration))
+    }
+
+    /// The same in a building, or several, that was generated.
+    pub fn installed_in(
+        generated: Generated,
+        seed: u64,
+        gap: Duration,
+        duration: Duration,
+    ) -> Self {
         let inventory = records(&generated, seed);
-        let mut deeds = vec![
-            Timed { at: Instant::ZERO, what: Deed::OpenWindow(duration) },
-            Timed { at: Instant::ZERO, what: Deed::Install(StationId(0)) },
-        ];
-        for device in 1..=devices as u32 {
-            let at = Instant::ZERO + ROUTER_FIRST + gap * (device - 1);
-            deeds.push(Timed { at, what: Deed::Install(StationId(device)) });
+        let mut deeds = vec![Timed { at: Instant::ZERO, what: Deed::OpenWindow(duration) }];
+        let routers = generated.building.border_routers.len() as u32;
+        for router in 0..routers {
+            deeds.push(Timed { at: Instant::ZERO, what: Deed::Install(StationId(router)) });
         }
-        Ok(Self {
+        for nth in 0..generated.building.devices.len() as u32 {
+            let at = Instant::ZERO + ROUTER_FIRST + gap * nth;
+            deeds.push(Timed { at, what: Deed::Install(StationId(routers + nth)) });
+        }
+        Self {
             name: generated.building.name.clone(),
             building: generated.building,
             inventory,
@@ -44,7 +55,7 @@ impl Scenario {
             deeds,
             disasters: Vec::new(),
             expectations: Vec::new(),
-        })
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 //! **Invariant:** what the backbone does to a packet is decided by dice of its own, which are thrown only
 //! when something can come of it.
 
-use super::{BACKBONE_DELAY, Due, MANAGER_ADDR, ROUTER_ADDR, World};
+use super::{BACKBONE_DELAY, Due, MANAGER_ADDR, World, router_addr};
 use crate::capture::unwrapped;
+use crate::medium::StationId;
 use lowgate_manager::ManagerInput;
 use lowgate_router::{Datagram, datagram, packet};
-use lowgate_units::{Duration, Ipv6Addr, Prng};
+use lowgate_units::{Duration, Iid, Ipv6Addr, Prng};
 
 /// How one direction of the backbone fares.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,9 +66,25 @@ impl World {
             return;
         }
         self.on_the_backbone(&packet);
+        let Some(router) = self.router_towards(dst) else { return };
         for delay in self.backbone.to_router.delays(&mut self.backbone.dice) {
-            self.due.push(self.now + delay, Due::ToRouter(packet.clone()));
+            self.due.push(self.now + delay, Due::ToRouter(router, packet.clone()));
         }
+    }
+
+    /// Whom the building's network hands a packet for `dst`: the border router that has the address, or that
+    /// of the mesh, or that of the mesh whose group it is (RFC 3306 section 4 names the prefix).
+    pub(super) fn router_towards(&self, dst: Ipv6Addr) -> Option<StationId> {
+        let own = self.routers().find(|router| router_addr(*router) == dst);
+        own.or_else(|| {
+            let domain = self.manager.domain();
+            let mesh = match dst.octets() {
+                [0xff, _, _, _, prefix @ .., _, _, _, _] => Iid([0; 8]).under(prefix),
+                _ => dst,
+            };
+            let pan = domain.pans().get(&domain.pan_of(mesh)?)?;
+            self.building.station(pan.border_router?)
+        })
     }
 
     pub(super) fn packet_from_router(&mut self, packet: Vec<u8>) {
@@ -103,7 +120,9 @@ impl World {
     }
 
     fn on_the_backbone(&mut self, packet: &[u8]) {
-        self.checkers.backbone(self.now, packet, [MANAGER_ADDR, ROUTER_ADDR]);
+        let [first, last] = [0, self.routers - 1].map(|router| router_addr(StationId(router)));
+        let is_router = |addr| (first..=last).contains(&addr);
+        self.checkers.backbone(self.now, packet, MANAGER_ADDR, is_router);
         if self.config.capture {
             self.capture.packet(self.now, packet, "");
             if let Some(packet) = unwrapped(packet).filter(|_| self.config.key_log) {

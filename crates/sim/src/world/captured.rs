@@ -12,14 +12,18 @@ use lowgate_ieee802154::{Frame, FrameCounter, SecurityLevel, nonce};
 use lowgate_mac::{LinkSecurity, Psdu};
 use lowgate_node::Event;
 use lowgate_node::flash::Record;
-use lowgate_units::Instant;
+use lowgate_units::{Duration, Instant};
 
 /// Where his forged records begin to count: far ahead of what any honest sender has used.
 const FORGED_SEQ: u64 = 1 << 30;
+/// Group records sealed since the revocation that are remembered.
+const SEALED_MAX: usize = 64;
+/// A member that the manager told to use another epoch of a group's keys may not have heard it for so long.
+const EPOCH_CURRENT_WITHIN: Duration = Duration::from_secs(180);
 /// Octets of a MIC of level 6.
 const MIC_OCTETS: usize = 8;
 
-/// A group record that somebody else sealed since the revocation was decided.
+/// A group record that somebody sealed since the revocation was decided.
 pub(super) struct Sealed {
     at: Instant,
     group: GroupId,
@@ -31,13 +35,31 @@ impl World {
     /// A station sent a group record. What those who were expelled say, they know.
     pub(super) fn group_sent(&mut self, station: StationId, event: &Event) {
         let Event::GroupSent { group, record } = event else { return };
-        if self.checkers.revocation().is_some()
-            && self.checkers.is_member(station)
-            && self.checkers.seals_currently(self.now, station, *group)
-        {
-            let (group, record) = (*group, record.clone());
-            let at = self.now;
+        let Some(revocation) = self.checkers.revocation() else { return };
+        if !self.checkers.is_member(station) {
+            return;
+        }
+        // Somebody may not have heard of the new epoch for a while.
+        let epoch = record.get(3..5).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+        let in_force = self.manager.domain().groups().get(group);
+        let in_force = in_force.map(|group| group.epoch.tek_id.raw());
+        let over = |at| self.now >= at + EPOCH_CURRENT_WITHIN;
+        if epoch == in_force || revocation.effective_at.is_some_and(over) {
+            let (at, group, record) = (self.now, *group, record.clone());
+            if self.sealed_after.len() >= SEALED_MAX {
+                self.sealed_after.remove(0);
+            }
             self.sealed_after.push(Sealed { at, group, record, heard: false });
+        }
+    }
+
+    /// A group record that a member opened is given to it once more, past the link layer and MPL: it knows it,
+    /// and nothing comes of it.
+    pub(super) fn repeat_group_record(&mut self) {
+        let Some(opened) = self.checkers.take_opened_record() else { return };
+        let station = &mut self.stations[opened.station.index()];
+        if station.try_group_record(opened.group, &opened.record) == Some(true) {
+            self.checkers.repeated(self.now, &opened);
         }
     }
 
@@ -46,14 +68,15 @@ impl World {
     pub(super) fn overheard(&mut self, station: StationId, psdu: &Psdu) {
         let Some(revocation) = self.checkers.revocation() else { return };
         // What was sealed after the revocation before this one, this device could still open.
-        self.sealed_after.retain(|sealed| sealed.at >= revocation.decided_at && !sealed.heard);
+        let decided_at = revocation.decided_at;
+        self.sealed_after.retain(|sealed| sealed.at >= decided_at && !sealed.heard);
         let unheard = !self.sealed_after.is_empty();
         if revocation.station != station || !revocation.holds_old_keys() || !unheard {
             return;
         }
         let Some(payload) = self.open_frame(psdu) else { return };
         let mut opened = Vec::new();
-        for sealed in &mut self.sealed_after {
+        for sealed in self.sealed_after.iter_mut().filter(|sealed| !sealed.heard) {
             let len = sealed.record.len();
             if payload.windows(len).any(|window| window == sealed.record) {
                 sealed.heard = true;
@@ -69,18 +92,20 @@ impl World {
     /// The payload of a secured frame, by the domain's keys.
     fn open_frame(&self, psdu: &Psdu) -> Option<Vec<u8>> {
         let Ok(Frame::Addressed(frame)) = Frame::parse(psdu) else { return None };
-        let (src, index, counter) = secured(&frame)?;
-        let domain = self.manager.domain();
-        let keys = [Some(domain.link_key()), domain.staged_key()];
-        let key = keys.into_iter().flatten().find(|key| key.index.raw() == index)?;
+        let (src, (pan, index), counter) = secured(&frame)?;
+        let pan = self.manager.domain().pans().get(&pan)?;
+        let keys = pan.staged_key.iter().chain([&pan.link_key]);
+        let keys = keys.filter(|key| key.index.raw() == index);
         let level: SecurityLevel = LinkSecurity::EncMic64.level();
         let nonce = nonce(src, FrameCounter(counter), level);
         let (sealed, mic) =
             frame.payload.split_at_checked(frame.payload.len().checked_sub(MIC_OCTETS)?)?;
-        let mut payload = sealed.to_vec();
         let header = &psdu[..frame.head_len()];
-        self.config.ccm.open(&key.key, &nonce, header, &mut payload, mic).ok()?;
-        Some(payload)
+        keys.into_iter().find_map(|key| {
+            let mut payload = sealed.to_vec();
+            self.config.ccm.open(&key.key, &nonce, header, &mut payload, mic).ok()?;
+            Some(payload)
+        })
     }
 
     /// The keys of a group as the flash of a station holds them.

@@ -98,7 +98,7 @@ impl World {
         let input = match self.store.commit(batch) {
             Ok(()) => {
                 self.committed.insert(batch.revision);
-                self.checkers.committed(batch);
+                self.checkers.committed(self.now, batch);
                 if let Some(book) = &mut self.key_book {
                     batch.changes.iter().for_each(|change| book.note(change));
                 }

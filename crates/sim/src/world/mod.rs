@@ -33,9 +33,10 @@ use backbone::Backbones;
 use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply, Request, RequestId,
-    Store,
+    Batch, ChannelSet, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply,
+    Request, RequestId, Store,
 };
+use lowgate_net::NetEvent;
 use lowgate_node::Event;
 use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
 use manager::Power;
@@ -44,8 +45,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The domain manager's address on the backbone.
 pub const MANAGER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 1);
-/// The border router's address on the backbone.
-pub const ROUTER_ADDR: Ipv6Addr = Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 2);
+/// The first border router's address on the backbone; the others follow.
+pub const ROUTER_ADDR: Ipv6Addr = router_addr(StationId(0));
+/// A border router's address on the backbone.
+const fn router_addr(router: StationId) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 2 + router.0 as u16)
+}
+
 /// From one end of the backbone to the other: a building's Ethernet and two operating systems.
 const BACKBONE_DELAY: Duration = Duration::from_micros(700);
 /// How long the manager's store takes for a batch, unless told otherwise: a flush of a good disk.
@@ -72,8 +78,10 @@ pub struct WorldConfig {
     pub seed: u64,
     /// How radios fare.
     pub medium: MediumConfig,
-    /// The channel of the PAN.
+    /// The channel of the first PAN.
     pub channel: Channel,
+    /// Where further PANs may be besides.
+    pub further_channels: ChannelSet,
     /// Keep a capture, with the sessions' secrets if `key_log` says so.
     pub capture: bool,
     /// Report the sessions' secrets.
@@ -93,7 +101,14 @@ impl WorldConfig {
         let medium = MediumConfig::default();
         let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
         let (ccm, root) = (&SoftCcm, Root::Router);
-        Self { seed, medium, channel, capture, key_log, ccm, commit_delay, root }
+        let further_channels = ChannelSet::NONE;
+        Self { seed, medium, channel, further_channels, capture, key_log, ccm, commit_delay, root }
+    }
+
+    /// Where devices look for a network.
+    fn channels(&self) -> heapless::Vec<Channel, 16> {
+        let further = self.further_channels.iter().filter(|channel| *channel != self.channel);
+        std::iter::once(self.channel).chain(further).collect()
     }
 }
 
@@ -120,7 +135,7 @@ pub enum What {
 #[expect(clippy::large_enum_variant, reason = "the queue holds a few dozen of them")]
 enum Due {
     Stored { station: StationId, boot: u32, write: station::Write },
-    ToRouter(Vec<u8>),
+    ToRouter(StationId, Vec<u8>),
     ToManager(Vec<u8>),
     Commit { boot: u32, batch: Batch },
     Inspect,
@@ -143,7 +158,8 @@ pub struct World {
     store: Box<dyn Store>,
     store_broken: bool,
     committed: BTreeSet<u64>,
-    router: StationId,
+    /// The first stations.
+    routers: u32,
     capture: Capture,
     key_book: Option<KeyBook>,
     happenings: Vec<Happening>,
@@ -188,10 +204,13 @@ impl World {
         }
         let mut entropy = SeededEntropy::new(root.fork(2).next_u64());
         let manager_config = manager::config(&config);
-        let new =
-            NewDomain { channel: config.channel, mesh_prefix: None, manager_addr: MANAGER_ADDR };
+        let new = NewDomain {
+            further_channels: config.further_channels,
+            ..NewDomain::new(config.channel, MANAGER_ADDR)
+        };
         let manager = Manager::found(manager_config, new, root.fork(3), &mut entropy);
-        let router = stations.iter().position(Station::is_router).expect("a border router");
+        let routers = building.border_routers.len() as u32;
+        assert!(routers > 0, "a border router");
         let decisions = match config.root {
             Root::Router => Decisions::Told,
             Root::CoProcessor => Decisions::Elsewhere,
@@ -214,7 +233,7 @@ impl World {
             store,
             store_broken: false,
             committed: BTreeSet::new(),
-            router: StationId(router as u32),
+            routers,
             capture: Capture::new(),
             key_book: config.key_log.then(KeyBook::new),
             happenings: Vec::new(),
@@ -268,9 +287,14 @@ impl World {
         &self.stations[id.index()]
     }
 
-    /// All stations that are no intruders, the border router first.
+    /// All stations that are no intruders, the border routers first.
     pub fn honest(&self) -> impl Iterator<Item = StationId> + use<> {
         (0..self.checkers.honest() as u32).map(StationId)
+    }
+
+    /// The border routers: the first stations.
+    pub fn routers(&self) -> impl Iterator<Item = StationId> + use<> {
+        (0..self.routers).map(StationId)
     }
 
     /// What the checkers found.
@@ -314,7 +338,7 @@ impl World {
     /// Takes a station's power away, between two events: what was not written is lost.
     pub fn power_off(&mut self, id: StationId) {
         self.stations[id.index()].power_off();
-        self.checkers.powered_off(id);
+        self.checkers.powered_off(id, self.stations[id.index()].flash());
         self.medium.tune(self.now, id, None);
         self.wakes.set(id.index(), Instant::FAR_FUTURE);
     }
@@ -427,9 +451,9 @@ impl World {
                     self.pump(station, None);
                 }
             }
-            Due::ToRouter(packet) => {
-                self.stations[self.router.index()].backbone(self.now, packet);
-                self.pump(self.router, None);
+            Due::ToRouter(router, packet) => {
+                self.stations[router.index()].backbone(self.now, packet);
+                self.pump(router, None);
             }
             Due::ToManager(packet) => self.packet_to_manager(&packet),
             Due::Commit { boot, batch } => self.commit(boot, &batch),
@@ -440,9 +464,16 @@ impl World {
     /// What no frame and no event tells.
     fn inspect(&mut self) {
         self.due.push(self.now + INSPECTION, Due::Inspect);
-        if let Some(router) = self.stations[self.router.index()].node() {
-            self.checkers.routed(self.now, router.net().routes().map(|route| route.device));
+        for id in self.routers() {
+            if let Some(router) = self.stations[id.index()].node() {
+                let devices = router.net().routes().map(|route| route.device);
+                self.checkers.routed(self.now, id, devices);
+            }
         }
+        if self.checkers.take_forging_due(self.now) {
+            self.forge_group_records();
+        }
+        self.repeat_group_record();
     }
 
     fn medium_output(&mut self, output: MediumOutput) {
@@ -464,7 +495,8 @@ impl World {
     }
 
     fn aired(&mut self, frame: FrameId, station: StationId, channel: Channel, psdu: &Psdu) {
-        self.checkers.aired(self.now, frame, station, psdu);
+        let flash = self.stations[station.index()].flash();
+        self.checkers.aired(self.now, frame, station, psdu, flash);
         self.survey.aired(station, psdu);
         if self.config.capture {
             let air = AirFrame { channel: Some(channel), rssi: None, lqi: None, psdu };
@@ -491,7 +523,14 @@ impl World {
     }
 
     fn node_event(&mut self, id: StationId, frame: Option<FrameId>, event: Event) {
-        self.checkers.node(self.now, id, frame, &event);
+        let station = &self.stations[id.index()];
+        self.checkers.node(self.now, id, frame, &event, station.flash());
+        if let (Event::Net(NetEvent::DeviceRegistered { eui64, .. }), Some(router)) =
+            (&event, station.router())
+        {
+            let named = router.members().contains_key(eui64);
+            self.checkers.registered(self.now, *eui64, named);
+        }
         self.survey.node(self.now, id, &event);
         self.group_sent(id, &event);
         match event {

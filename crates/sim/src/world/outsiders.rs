@@ -12,7 +12,11 @@ pub const OUTSIDERS: [u8; 8] = [0xfd, 0x5a, 0x10, 0xf2, 0x9a, 0x3b, 0xee, 0xee];
 impl World {
     /// An outsider's packet, for the mesh.
     pub fn from_building(&mut self, packet: Vec<u8>) {
-        self.due.push(self.now + BACKBONE_DELAY, Due::ToRouter(packet));
+        self.checkers.outsiders_spoke();
+        let dst = packet.get(24..40).and_then(|dst| <[u8; 16]>::try_from(dst).ok());
+        if let Some(router) = dst.and_then(|dst| self.router_towards(dst.into())) {
+            self.due.push(self.now + BACKBONE_DELAY, Due::ToRouter(router, packet));
+        }
     }
 
     /// An outsider's packet, for the manager.

@@ -5,7 +5,7 @@
 //! backbone, if it is a co-processor, a serial line; a power cut leaves the flash and nothing else.
 
 use super::clock::Clock;
-use super::{MANAGER_ADDR, ROUTER_ADDR, Root, WorldConfig};
+use super::{MANAGER_ADDR, Root, WorldConfig, router_addr};
 use crate::building::Device;
 use crate::intruder::{Eavesdropper, Trick};
 use crate::medium::StationId;
@@ -39,7 +39,7 @@ pub enum StationKind {
 }
 
 /// Somebody whom the installer did not invite.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Intruder {
     /// A device with our code that poses as one of the inventory, and has another key.
     Stranger {
@@ -65,7 +65,8 @@ pub enum Intruder {
 }
 
 impl Intruder {
-    pub(super) const fn place(&self) -> Device {
+    /// Where it hangs.
+    pub const fn place(&self) -> Device {
         match self {
             Self::Stranger { place, .. }
             | Self::Eavesdropper { place, .. }
@@ -161,7 +162,7 @@ impl Station {
             psk: Psk::new(record.psk.expose()).expect("an inventory's key has 16 to 64 octets"),
             kind,
             groups: groups.map(|(group, role)| Membership { group: *group, role: *role }).collect(),
-            channels: [world.channel].into_iter().collect(),
+            channels: world.channels(),
             ccm: world.ccm,
             key_log: world.key_log,
         };
@@ -183,7 +184,7 @@ impl Station {
                     psk,
                     kind: Kind::Light,
                     groups: [].into_iter().collect(),
-                    channels: [world.channel].into_iter().collect(),
+                    channels: world.channels(),
                     ccm: world.ccm,
                     key_log: false,
                 };
@@ -318,7 +319,7 @@ impl Station {
             }
             (StationKind::Sniffer, _) => self.co_processor(own),
             (StationKind::Device(Kind::BorderRouter), Some(node)) => {
-                let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);
+                let (backbone_addr, manager_addr) = (router_addr(self.id), MANAGER_ADDR);
                 let inward = Inward::ALL;
                 let config = RouterConfig { node, backbone_addr, manager_addr, inward };
                 let mut router = Router::new(own, config, records, &mut entropy, prng);

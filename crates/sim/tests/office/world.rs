@@ -48,7 +48,7 @@ pub(crate) fn row(seed: u64, devices: &[Kind]) -> World {
     let mut building = Building::generate(1, 1).expect("one device").building;
     building.floors.clear();
     building.groups.clear();
-    building.border_router = place(0);
+    building.border_routers = vec![place(0)];
     building.devices = (1..).map(place).take(devices.len()).collect();
     let kinds = std::iter::once(Kind::BorderRouter).chain(devices.iter().copied());
     let inventory: Vec<_> = (0..).zip(kinds).map(|(n, kind)| record(n, kind)).collect();

@@ -47,7 +47,7 @@ impl Line {
         let mut building = Building::generate(1, 1).expect("one device").building;
         building.floors.clear();
         building.propagation.shadowing_db = 0.0;
-        building.border_router = place(0);
+        building.border_routers = vec![place(0)];
         building.devices = (1..=DEVICES).map(place).collect();
         let inventory: Vec<_> = (0..=DEVICES).map(record).collect();
         let config = WorldConfig { capture: true, ..WorldConfig::new(7) };

@@ -1,23 +1,27 @@
 //! What must hold whatever happens: looked at from outside, over all lives of the manager.
 
+use lowgate_amikey::Spd;
 use lowgate_manager::{
-    Batch, Change, DeviceRecord, DeviceState, Domain, GroupId, Kind, Request, Role, SenderId, TekId,
+    Batch, Change, CsbId, DeviceRecord, DeviceState, Domain, GroupEpoch, GroupId, Kind, LinkKey,
+    PanConfig, Request, SenderId, TekId, csb_id_in,
 };
-use lowgate_units::{Eui64, ShortAddr};
+use lowgate_units::{Eui64, PanId, ShortAddr};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub(crate) struct Checker {
     /// Who was given a short address, by the store.
-    shorts: BTreeMap<ShortAddr, Eui64>,
+    shorts: BTreeMap<(PanId, ShortAddr), Eui64>,
     /// Link-layer keys by index, by the store.
-    link_keys: BTreeMap<u8, [u8; 16]>,
+    link_keys: BTreeMap<(PanId, u8), [u8; 16]>,
+    /// PANs, the founding one first, by the store.
+    pans: Vec<PanConfig>,
     /// Epochs of groups, by the store.
-    epochs: BTreeMap<(GroupId, TekId), u32>,
+    epochs: BTreeMap<(GroupId, TekId), GroupEpoch>,
     /// Who was given a SenderID in an epoch, by the store.
-    sender_ids: BTreeMap<(GroupId, TekId, SenderId), Eui64>,
+    sender_ids: BTreeMap<(CsbId, TekId, SenderId), Eui64>,
     /// In which handshake a device heard of a SenderID.
-    heard: BTreeMap<(u32, TekId, SenderId), (Eui64, u64)>,
+    heard: BTreeMap<(CsbId, TekId, SenderId), (Eui64, u64)>,
     acknowledged: Vec<Request>,
     /// Changes of membership, by the store.
     moves: Vec<Change>,
@@ -30,21 +34,22 @@ impl Checker {
     pub(crate) fn committed(&mut self, batch: &Batch) {
         for change in &batch.changes {
             match change {
-                Change::Admitted { eui64, short } => {
-                    let earlier = self.shorts.insert(*short, *eui64);
-                    let router = short.raw() == 0;
-                    assert!(earlier.is_none() || router, "{short:?} was {earlier:?}'s");
+                Change::Admitted { eui64, pan, short } | Change::Moved { eui64, pan, short } => {
+                    let earlier = self.shorts.insert((*pan, *short), *eui64);
+                    let free = earlier.is_none_or(|earlier| earlier == *eui64) || short.raw() == 0;
+                    assert!(free, "{short:?} was {earlier:?}'s");
                 }
-                Change::DomainCreated { link_key, .. } | Change::LinkKeyStaged(link_key) => {
-                    let index = link_key.index.raw();
-                    let earlier = self.link_keys.insert(index, *link_key.key.expose());
-                    assert!(earlier.is_none(), "key index {index} is used again");
+                Change::DomainCreated { config, link_key } => {
+                    self.pan(config.founding_pan(), link_key);
                 }
+                Change::PanCreated { config, link_key } => self.pan(*config, link_key),
+                Change::LinkKeyStaged { pan, key } => self.link_key(*pan, key),
                 Change::GroupCreated { record, epoch } => self.epoch(record.id, epoch),
                 Change::GroupEpochStarted { group, epoch } => self.epoch(*group, epoch),
-                Change::SenderIdGiven { group, eui64, sender_id } => {
-                    let epoch = self.current[group];
-                    let earlier = self.sender_ids.insert((*group, epoch, *sender_id), *eui64);
+                Change::SenderIdGiven { group, pan, eui64, sender_id } => {
+                    let epoch = &self.epochs[&(*group, self.current[group])];
+                    let id = (self.bundle(epoch, *pan), epoch.tek_id, *sender_id);
+                    let earlier = self.sender_ids.insert(id, *eui64);
                     assert!(earlier.is_none(), "{sender_id:?} was {earlier:?}'s");
                 }
                 Change::MemberAdded { .. } | Change::MemberRemoved { .. } => {
@@ -55,8 +60,29 @@ impl Checker {
         }
     }
 
-    fn epoch(&mut self, group: GroupId, epoch: &lowgate_manager::GroupEpoch) {
-        let earlier = self.epochs.insert((group, epoch.tek_id), epoch.csb_id.0);
+    fn pan(&mut self, config: PanConfig, link_key: &LinkKey) {
+        let other = |known: &PanConfig| {
+            known.pan_id != config.pan_id && known.mesh_prefix != config.mesh_prefix
+        };
+        assert!(self.pans.iter().all(other), "{config:?} is a PAN of its own");
+        self.pans.push(config);
+        self.link_key(config.pan_id, link_key);
+    }
+
+    fn link_key(&mut self, pan: PanId, key: &LinkKey) {
+        let index = key.index.raw();
+        assert!(self.link_keys.values().all(|known| known != key.key.expose()), "keys differ");
+        let earlier = self.link_keys.insert((pan, index), *key.key.expose());
+        assert!(earlier.is_none(), "key index {index} of {pan:?} is used again");
+    }
+
+    fn bundle(&self, epoch: &GroupEpoch, pan: PanId) -> CsbId {
+        let config = self.pans.iter().find(|config| config.pan_id == pan).expect("it exists");
+        csb_id_in(epoch, config, &self.pans[0])
+    }
+
+    fn epoch(&mut self, group: GroupId, epoch: &GroupEpoch) {
+        let earlier = self.epochs.insert((group, epoch.tek_id), epoch.clone());
         assert!(earlier.is_none(), "epoch {:?} of {group:?} is used again", epoch.tek_id);
         let rand = (epoch.csb_id.0, *epoch.rand.0.expose());
         let earlier = self.rands.insert(rand, epoch.tek_id);
@@ -86,8 +112,6 @@ impl Checker {
                         self.moves.iter().for_each(|change| moved(&mut expected, change));
                         let mut stored = domain.devices()[&record.eui64].record.clone();
                         if stored.kind == Kind::BorderRouter {
-                            let all = domain.groups().keys().map(|id| (*id, Role::Sender));
-                            assert!(stored.groups.is_empty() || stored.groups == all.collect());
                             stored.groups.clear();
                         }
                         assert_eq!(stored, expected);
@@ -104,36 +128,29 @@ impl Checker {
     }
 
     /// A device was told its address.
-    pub(crate) fn heard_short(&self, eui64: Eui64, kind: Kind, short: ShortAddr) {
-        assert_eq!(self.shorts.get(&short), Some(&eui64), "{short:?} is stored for its bearer");
+    pub(crate) fn heard_short(&self, eui64: Eui64, kind: Kind, pan: PanId, short: ShortAddr) {
+        let owner = self.shorts.get(&(pan, short));
+        assert_eq!(owner, Some(&eui64), "{short:?} is stored for its bearer");
         assert_eq!(short.raw() == 0, kind == Kind::BorderRouter);
     }
 
     /// A device was told a link-layer key.
-    pub(crate) fn heard_key(&self, index: u8, key: &[u8; 16]) {
-        assert_eq!(
-            self.link_keys.get(&index),
-            Some(key),
-            "key {index} is stored before it is sent"
-        );
+    pub(crate) fn heard_key(&self, pan: PanId, index: u8, key: &[u8; 16]) {
+        let stored = self.link_keys.get(&(pan, index));
+        assert_eq!(stored, Some(key), "key {index} is stored before it is sent");
     }
 
-    /// A device was told its SenderID, or none.
-    pub(crate) fn heard_epoch(
-        &mut self,
-        eui64: Eui64,
-        handshake: u64,
-        group: GroupId,
-        spd: &lowgate_amikey::Spd,
-    ) {
-        let csb = spd.csb_id.0;
-        assert_eq!(self.epochs.get(&(group, spd.tek_id)), Some(&csb), "stored before it is sent");
+    /// A device was told its SenderID, or none, in a handshake.
+    pub(crate) fn heard_epoch(&mut self, device: (Eui64, u64), group: GroupId, spd: &Spd) {
+        let epoch = self.epochs.get(&(group, spd.tek_id)).expect("stored before it is sent");
+        let bundles = self.pans.iter().map(|pan| csb_id_in(epoch, pan, &self.pans[0]));
+        assert!(bundles.into_iter().any(|csb_id| csb_id == spd.csb_id), "a bundle of the epoch");
         if let Some(sender_id) = spd.sender_id {
-            assert_eq!(self.sender_ids.get(&(group, spd.tek_id, sender_id)), Some(&eui64));
-            let id = (csb, spd.tek_id, sender_id);
-            let earlier = self.heard.insert(id, (eui64, handshake));
-            let same = earlier.is_none_or(|earlier| earlier == (eui64, handshake));
-            assert!(same, "{sender_id:?} of {eui64} outlived its handshake: {earlier:?}");
+            let id = (spd.csb_id, spd.tek_id, sender_id);
+            assert_eq!(self.sender_ids.get(&id), Some(&device.0));
+            let earlier = self.heard.insert(id, device);
+            let same = earlier.is_none_or(|earlier| earlier == device);
+            assert!(same, "{sender_id:?} of {} outlived its handshake: {earlier:?}", device.0);
         }
     }
 }

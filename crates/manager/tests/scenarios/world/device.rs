@@ -3,6 +3,7 @@
 
 use super::checker::Checker;
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
+use lowgate_access::group_command::GROUP_PATH;
 use lowgate_access::{JOIN_DATAGRAM_OCTETS_MAX, MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_amikey::{
     Activation, Cfg, GroupRequest, KeyError, Membership, Message, Messages, MsgId, RequestFlags,
@@ -15,13 +16,12 @@ use lowgate_dtls::{
 };
 use lowgate_manager::{DeviceRecord, GroupId, Kind};
 use lowgate_units::{
-    Duration, Entropy, Eui64, Iid, Instant, Ipv6Addr, Prng, SeededEntropy, ShortAddr,
+    Duration, Entropy, Eui64, Iid, Instant, Ipv6Addr, PanId, Prng, SeededEntropy, ShortAddr,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 const KEYS_PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(5);
-const RELAY: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 0x99);
 
 /// How the device reaches the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,14 @@ pub(crate) struct Device {
     pub(crate) identity: Vec<u8>,
     pub(crate) kind: Kind,
     pub(crate) path: Path,
+    /// Who hears it before it has an address.
+    pub(crate) relay: Ipv6Addr,
     /// It hears nothing and says nothing.
     pub(crate) mute: bool,
     /// It does not begin anew by itself.
     pub(crate) once: bool,
     pub(crate) request: Option<GroupRequest>,
+    pub(crate) pan: Option<PanId>,
     pub(crate) short: Option<ShortAddr>,
     pub(crate) link_keys: BTreeMap<u8, [u8; 16]>,
     pub(crate) sends_with: Option<u8>,
@@ -56,6 +59,9 @@ pub(crate) struct Device {
     /// A border router's: whom the manager named in this session.
     named: BTreeSet<Eui64>,
     pub(crate) admitted_revision: u64,
+    /// The border router's: what it was told to send to the group, and what it answers.
+    pub(crate) commands: Vec<Vec<u8>>,
+    pub(crate) obeys: Code,
     client: Option<Client>,
     coap: Endpoint<u8>,
     newest: Option<MsgId>,
@@ -70,9 +76,10 @@ pub(crate) struct Device {
 type Sent = (Ipv6Addr, u16, u16, Vec<u8>);
 
 impl Device {
-    pub(crate) fn new(record: &DeviceRecord, seed: u64) -> Self {
+    pub(crate) fn new(record: &DeviceRecord, relay: Ipv6Addr, seed: u64) -> Self {
         let router = record.kind == Kind::BorderRouter;
-        let backbone = Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, 2);
+        let host = u16::from(record.eui64.0[7]) + 2;
+        let backbone = Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, host);
         let prng = Prng::new(seed);
         let groups = record.groups.iter();
         let groups = groups.map(|(group, role)| Membership { group: *group, role: *role });
@@ -87,9 +94,11 @@ impl Device {
             identity: record.identity.octets().to_vec(),
             kind: record.kind,
             path: if router { Path::Direct(backbone) } else { Path::Relay },
+            relay,
             mute: false,
             once: false,
             request: Some(request),
+            pan: None,
             short: None,
             link_keys: BTreeMap::new(),
             sends_with: None,
@@ -102,6 +111,8 @@ impl Device {
             admitted: BTreeMap::new(),
             named: BTreeSet::new(),
             admitted_revision: 0,
+            commands: Vec::new(),
+            obeys: Code::CHANGED,
             client: None,
             coap: Endpoint::new(Config::default(), prng.fork(1)),
             newest: None,
@@ -187,35 +198,22 @@ impl Device {
                 let envelope = jpy::Envelope { header: &header, content: &octets };
                 let mut out = [0; 512];
                 let len = envelope.emit(&mut out).expect("room");
-                (RELAY, 61630, MANAGER_RELAY_PORT, out[..len].to_vec())
+                (self.relay, 61630, MANAGER_RELAY_PORT, out[..len].to_vec())
             }
         }
     }
 
     /// Lets the device do all it can now; what it sends.
-    pub(crate) fn drain(
-        &mut self,
-        now: Instant,
-        prefix: [u8; 8],
-        checker: &mut Checker,
-    ) -> Vec<Sent> {
+    pub(crate) fn drain(&mut self, now: Instant, checker: &mut Checker) -> Vec<Sent> {
         let mut sent = Vec::new();
-        while self.drain_client(now, prefix, checker, &mut sent) || self.drain_coap(now, &mut sent)
-        {
-        }
+        while self.drain_client(now, checker, &mut sent) || self.drain_coap(now, &mut sent) {}
         if self.mute {
             sent.clear();
         }
         sent
     }
 
-    fn drain_client(
-        &mut self,
-        now: Instant,
-        prefix: [u8; 8],
-        checker: &mut Checker,
-        sent: &mut Vec<Sent>,
-    ) -> bool {
+    fn drain_client(&mut self, now: Instant, checker: &mut Checker, sent: &mut Vec<Sent>) -> bool {
         let mut octets = [0; 1280];
         let Some(client) = self.client.as_mut() else { return false };
         match client.poll(now, &mut octets) {
@@ -228,7 +226,7 @@ impl Device {
                 }
                 ContentType::KeyData | ContentType::KeyParameters => {
                     assert!(content_type == ContentType::KeyData || octets[0] != 0xa1);
-                    self.key_record(now, &octets[..len], prefix, checker, sent);
+                    self.key_record(now, &octets[..len], checker, sent);
                 }
             },
             ClientOutput::Closed { reason } => {
@@ -256,6 +254,9 @@ impl Device {
                 let response = if request.path.is(ADMITTED_PATH) {
                     self.admit(&AdmittedSet::parse(&request.payload).expect("the manager's own"));
                     Response::new(Code::CHANGED)
+                } else if request.path.is(&format!("{GROUP_PATH}/7/light")) {
+                    self.commands.push(request.payload.clone());
+                    Response::new(self.obeys)
                 } else if request.path.is("temperature") {
                     let payload = b"21.5".to_vec();
                     Response::new(Code::CONTENT).with_payload(ContentFormat::TEXT, payload)
@@ -292,7 +293,6 @@ impl Device {
         &mut self,
         now: Instant,
         octets: &[u8],
-        prefix: [u8; 8],
         checker: &mut Checker,
         sent: &mut Vec<Sent>,
     ) {
@@ -322,6 +322,7 @@ impl Device {
             sent.extend(self.send(ContentType::KeyParameters, &content[..len]));
         }
         if let (Path::Relay, Some(short)) = (self.path, self.short.filter(|_| len > 0)) {
+            let prefix = self.relay.octets().first_chunk().copied().expect("16 octets");
             self.path = Path::Direct(Iid::from(short).under(prefix));
             self.coap.ping(now, 0).expect("room for one");
         }
@@ -334,7 +335,7 @@ impl Device {
             }
             Message::Spd(spd) => {
                 let group = *self.csb_groups.get(&spd.csb_id.0).expect("its MKD came before");
-                checker.heard_epoch(self.eui64, self.handshakes, group, spd);
+                checker.heard_epoch((self.eui64, self.handshakes), group, spd);
                 self.groups.insert(group, spd.clone());
             }
             Message::Cfg { cfg, .. } => self.configure(cfg, checker),
@@ -351,15 +352,21 @@ impl Device {
     }
 
     fn configure(&mut self, cfg: &Cfg, checker: &Checker) {
+        if cfg.pan_id.is_some_and(|pan| self.pan.is_some_and(|before| before != pan)) {
+            self.link_keys.clear();
+            self.short = None;
+        }
+        self.pan = cfg.pan_id.or(self.pan);
+        let pan = self.pan.expect("the first configuration names it");
         for key in &cfg.keys {
-            checker.heard_key(key.index.raw(), key.key.expose());
+            checker.heard_key(pan, key.index.raw(), key.key.expose());
             self.link_keys.insert(key.index.raw(), *key.key.expose());
         }
         if let (Activation::Switch { .. }, Some(key)) = (cfg.activation, cfg.keys.first()) {
             self.sends_with = Some(key.index.raw());
         }
         if let Some(short) = cfg.short {
-            checker.heard_short(self.eui64, self.kind, short);
+            checker.heard_short(self.eui64, self.kind, pan, short);
             assert!(self.short.is_none_or(|earlier| earlier == short), "an address is for good");
             self.short = Some(short);
         }

@@ -15,7 +15,9 @@ use lowgate_manager::{
     ManagerInput, ManagerOutput, MemoryStore, NewDomain, Reply, Request, RequestId, Role, Status,
     Store,
 };
-use lowgate_units::{Channel, Duration, Eui64, Instant, Ipv6Addr, Prng, SeededEntropy};
+use lowgate_units::{
+    Channel, Duration, Eui64, Instant, Ipv6Addr, PanId, Prng, SeededEntropy, ShortAddr,
+};
 use std::collections::BTreeMap;
 
 pub(crate) const MANAGER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xb, 0, 0, 0, 0, 0, 1);
@@ -92,7 +94,7 @@ impl World {
     pub(crate) fn crashing(seed: u64, crash_at: Option<u64>) -> Self {
         let mut entropy = SeededEntropy::new(seed);
         let channel = Channel::new(15).expect("in the band");
-        let new = NewDomain { channel, mesh_prefix: None, manager_addr: MANAGER };
+        let new = NewDomain::new(channel, MANAGER);
         let prng = Prng::new(seed);
         let manager = Manager::found(config(), new, prng.fork(1), &mut entropy);
         let mut world = Self {
@@ -156,6 +158,12 @@ impl World {
         self.replies.remove(&id).expect("a reply in time")
     }
 
+    /// The only PAN's key in force and the one to come.
+    pub(crate) fn key_indices(&mut self) -> (u8, Option<u8>) {
+        let [pan] = self.status().pans[..] else { panic!("several PANs") };
+        (pan.key_index, pan.staged_key_index)
+    }
+
     pub(crate) fn status(&mut self) -> Status {
         match self.reply(Request::Status, secs(1)) {
             Reply::Status(status) => status,
@@ -164,10 +172,30 @@ impl World {
     }
 
     pub(crate) fn import(&mut self, records: Vec<DeviceRecord>) {
+        let relay = self.relay_in(self.manager.domain().config().pan_id);
         for record in &records {
-            self.devices.insert(record.eui64, Device::new(record, self.prng.next_u64()));
+            self.devices.insert(record.eui64, Device::new(record, relay, self.prng.next_u64()));
         }
         self.must(Request::Import(records));
+    }
+
+    /// A relay in that PAN.
+    pub(crate) fn relay_in(&self, pan: PanId) -> Ipv6Addr {
+        let short = ShortAddr::new(0x99).expect("not reserved");
+        self.manager.domain().pans()[&pan].config.addr(short)
+    }
+
+    /// The PAN of a member.
+    pub(crate) fn pan_of(&self, eui64: Eui64) -> PanId {
+        self.manager.domain().devices()[&eui64].pan().expect("a member")
+    }
+
+    /// A device is heard by a relay of that PAN, and begins anew.
+    pub(crate) fn carry(&mut self, eui64: Eui64, pan: PanId) {
+        let relay = self.relay_in(pan);
+        let device = self.device(eui64);
+        (device.path, device.relay) = (Path::Relay, relay);
+        self.start(eui64);
     }
 
     /// A border router, `lights` listeners from 1 on and one switch, 100, all in the group.
@@ -329,7 +357,7 @@ impl World {
         let prng = self.prng.fork(u64::from(self.life));
         self.manager = if snapshot.changes.is_empty() {
             let channel = Channel::new(15).expect("in the band");
-            let new = NewDomain { channel, mesh_prefix: None, manager_addr: MANAGER };
+            let new = NewDomain::new(channel, MANAGER);
             Manager::found(config(), new, prng, &mut self.entropy)
         } else {
             Manager::restore(self.now, config(), &snapshot, prng, &mut self.entropy)
@@ -368,9 +396,8 @@ impl World {
 
     fn drain_device(&mut self, eui64: Eui64) {
         let now = self.now;
-        let prefix = self.manager.domain().config().mesh_prefix;
         let device = self.devices.get_mut(&eui64).expect("imported");
-        let sent = device.drain(now, prefix, &mut self.checker);
+        let sent = device.drain(now, &mut self.checker);
         for (src, src_port, dst_port, octets) in sent {
             for copy in 0..self.copies() {
                 let octets = octets.clone();
