@@ -44,6 +44,8 @@ const ATTACKER_LISTENS: Duration = Duration::from_secs(20);
 const FLOODED_BEFORE: Duration = Duration::from_secs(5);
 /// Handshakes that the manager has under way at most.
 const HALF_OPEN_MAX: usize = 256;
+/// In the mesh, and nobody's: the manager hears no relay from elsewhere.
+const CROWD_RELAY: Iid = Iid([0, 0, 0, 0xff, 0xfe, 0, 0x7a, 0x7a]);
 /// A slice of a flood of 10 000 a second.
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -152,7 +154,7 @@ impl Figures {
     }
 
     fn note(&mut self, happenings: &[Happening]) {
-        let is_outsider = |peer: &Peer| peer.addr.octets()[..8] == OUTSIDERS;
+        let is_outsider = |peer: &Peer| Iid::of(peer.addr) == CROWD_RELAY;
         for happening in happenings {
             match &happening.what {
                 What::Manager(ManagerEvent::HelloReceived { peer }) if is_outsider(peer) => {
@@ -297,7 +299,9 @@ impl Crowd {
     fn say(&mut self, world: &mut World) {
         let mut header = [0; 20];
         header.iter_mut().for_each(|octet| *octet = self.prng.next_u64() as u8);
-        world.to_manager(relayed(&header, &client_hello(&header, &[])));
+        let relay = CROWD_RELAY.under(world.manager().domain().founding_pan().config.mesh_prefix);
+        world.take_over(relay);
+        world.to_manager(relayed(relay, &header, &client_hello(&header, &[])));
         for answer in world.take_for_outsiders() {
             let Some(answer) = datagram(&answer) else { continue };
             let Ok(Envelope { header, content }) = jpy::parse(answer.payload) else { continue };
@@ -305,17 +309,17 @@ impl Crowd {
             if header[0] % 2 == 0
                 && let Some(cookie) = cookie(content)
             {
-                world.to_manager(relayed(header, &client_hello(header, cookie)));
+                world.to_manager(relayed(relay, header, &client_hello(header, cookie)));
             }
         }
     }
 }
 
-fn relayed(header: &[u8], content: &[u8]) -> Vec<u8> {
+fn relayed(relay: Ipv6Addr, header: &[u8], content: &[u8]) -> Vec<u8> {
     let mut envelope = [0; 300];
     let len = Envelope { header, content }.emit(&mut envelope).expect("room for it");
     packet(&Datagram {
-        src: outsider(1),
+        src: relay,
         dst: MANAGER_ADDR,
         src_port: JOIN_PORT,
         dst_port: MANAGER_RELAY_PORT,

@@ -18,7 +18,7 @@ use lowgate_amikey::{KeyError, Message, Messages, MsgId, emit_all};
 use lowgate_crypto::{Ccm, Secret, hmac_sha256};
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, KeyLog, Psk,
-    RecordDrop, Retransmission, SendRefused,
+    RecordDrop, Retransmission, SendRefused, is_hello_request,
 };
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, List, Prng};
@@ -28,7 +28,7 @@ pub const SCAN: Duration = Duration::from_millis(350);
 /// A relay through which nothing at all came back in this time is given up for the next.
 pub const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// A handshake that takes longer than this is given up.
-pub const HANDSHAKE_MAX: Duration = Duration::from_secs(40);
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 /// From Finished to the configuration; covers the manager's commit and its retransmissions.
 pub const KEYS_MAX: Duration = Duration::from_secs(30);
 /// The first pause when no relay was heard or all have failed; doubles up to [`REST_MAX`].
@@ -536,7 +536,7 @@ impl Joiner {
             (None, _) => false,
         };
         let Some(client) = self.client.as_mut().filter(|_| expected) else {
-            return self.roused(now, path);
+            return self.roused(now, path, octets);
         };
         client.handle(now, ClientInput::Datagram(octets));
         if let State::Handshaking { silent_at, .. } = &mut self.state {
@@ -545,10 +545,12 @@ impl Joiner {
         }
     }
 
-    /// The manager is heard, by a member that waits to make its session anew: it waits no longer. Anybody in
-    /// the building's network can pose as the manager, and no more often than he can make a member doubt.
-    fn roused(&mut self, now: Instant, path: Path) {
-        if let (State::MemberAlone { retry_at }, Path::Direct) = (&mut self.state, path) {
+    /// The manager asks a member that waits to make its session anew: it waits no longer. Anybody in the
+    /// building's network can pose as the manager, and no more often than he can make a member doubt.
+    fn roused(&mut self, now: Instant, path: Path, octets: &[u8]) {
+        if let (State::MemberAlone { retry_at }, Path::Direct) = (&mut self.state, path)
+            && is_hello_request(octets)
+        {
             *retry_at = (*retry_at).min(self.doubt_allowed_at.max(now));
             self.doubt_allowed_at = *retry_at + DOUBT_INTERVAL;
         }

@@ -236,9 +236,14 @@ pub(crate) fn plain_alert(alert: [u8; 2], seq: u64, out: &mut [u8]) -> usize {
     }
 }
 
+/// Whether a datagram is a HelloRequest in the clear and nothing else: [`crate::Server::request_hello`] says it.
+/// Anybody can.
+pub fn is_hello_request(datagram: &[u8]) -> bool {
+    datagram == hello_request()
+}
+
 /// A HelloRequest (RFC 5246 section 7.4.1.1) in a datagram of its own. It belongs to no handshake: all its
 /// numbers are zero.
-#[cfg(feature = "server")]
 pub(crate) fn hello_request() -> [u8; record::HEADER_OCTETS + HEADER_OCTETS] {
     let mut octets = [0; record::HEADER_OCTETS + HEADER_OCTETS];
     let body = emit_header(MessageType::HelloRequest, 0, 0, (0, 0));

@@ -38,6 +38,7 @@ mod server;
 pub use alert::{AlertDescription, CloseReason};
 pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused};
 pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
+pub use flight::is_hello_request;
 pub use noise::RecordDrop;
 pub use psk::Psk;
 pub use retransmission::{Retransmission, RetransmissionTimer};

@@ -169,6 +169,7 @@ pub struct World {
     survey: Survey,
     sealed_after: Vec<captured::Sealed>,
     for_outsiders: Vec<Vec<u8>>,
+    taken_over: Option<Ipv6Addr>,
     steps_at_now: u32,
 }
 
@@ -243,6 +244,7 @@ impl World {
             survey: Survey::new(honest),
             sealed_after: Vec::new(),
             for_outsiders: Vec::new(),
+            taken_over: None,
             steps_at_now: 0,
             building,
             config,
