@@ -105,6 +105,11 @@ impl WorldConfig {
         Self { seed, medium, channel, further_channels, capture, key_log, ccm, commit_delay, root }
     }
 
+    fn domain(&self) -> NewDomain {
+        let further_channels = self.further_channels;
+        NewDomain { further_channels, ..NewDomain::new(self.channel, MANAGER_ADDR) }
+    }
+
     /// Where devices look for a network.
     fn channels(&self) -> heapless::Vec<Channel, 16> {
         let further = self.further_channels.iter().filter(|channel| *channel != self.channel);
@@ -205,11 +210,7 @@ impl World {
         }
         let mut entropy = SeededEntropy::new(root.fork(2).next_u64());
         let manager_config = manager::config(&config);
-        let new = NewDomain {
-            further_channels: config.further_channels,
-            ..NewDomain::new(config.channel, MANAGER_ADDR)
-        };
-        let manager = Manager::found(manager_config, new, root.fork(3), &mut entropy);
+        let manager = Manager::found(manager_config, config.domain(), root.fork(3), &mut entropy);
         let routers = building.border_routers.len() as u32;
         assert!(routers > 0, "a border router");
         let decisions = match config.root {
