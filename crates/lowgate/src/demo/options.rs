@@ -167,8 +167,12 @@ pub(crate) fn mismatches(
 }
 
 fn generated(devices: usize, seed: u64) -> Result<Site, Vec<String>> {
-    let generated = Building::generate(devices, seed)
-        .map_err(|_| vec![format!("--nodes {devices}: 1 to 1024 are allowed")])?;
+    // With the border router they are what a PAN has room for.
+    let most = lowgate_manager::PAN_MEMBERS_MAX - 1;
+    let generated = Some(devices).filter(|devices| *devices <= most);
+    let generated = generated.and_then(|devices| Building::generate(devices, seed).ok());
+    let refused = || vec![format!("--nodes {devices}: 1 to {most} are allowed")];
+    let generated = generated.ok_or_else(refused)?;
     let mut entropy = SeededEntropy::new(seed ^ 0x70_73_6b);
     let mut text = inventory::COLUMNS.join(",");
     for row in &generated.inventory {

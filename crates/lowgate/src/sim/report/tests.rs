@@ -40,7 +40,7 @@ fn every_point_is_drawn_and_every_text_escaped() {
     assert_eq!(page.matches("<circle").count(), 2);
     assert_eq!(page.matches("class=\"known\"").count(), 1);
     assert!(page.contains("Frames &lt;lost&gt;") && page.contains("2 &quot;stations&quot;"));
-    for absent in ["NaN", "inf", "http", "url(", "<script", "Frames <lost>"] {
+    for absent in ["NaN", "inf", "http:", "https:", "url(", "<script", "Frames <lost>"] {
         assert!(!page.contains(absent), "{absent}");
     }
 }
