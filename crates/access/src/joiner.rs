@@ -440,7 +440,7 @@ impl Joiner {
         let failed = core::mem::take(&mut self.failed_since_rest);
         self.candidates.forget_failures();
         let pause = self.pause(if failed { REST_REFUSED_MAX } else { REST_MAX });
-        if !failed {
+        if !failed && !planted(Fault::PausesUnbounded) {
             // That nobody was heard, however often, is no reason to be patient with who is heard then.
             self.vain = self.vain.min(UNHEARD_VAIN_MAX);
         }
