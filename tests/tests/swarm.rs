@@ -46,6 +46,7 @@ const ASKED_TOO_MUCH: &[(u64, &str)] = &[
     (37, "two expelled devices open each other's frames"),
     (693, "an expelled device opens what was sealed before its revocation, after that of another"),
     (944, "a member seals under the epoch before while the word of the next is on its way to it"),
+    (307, "a device that is expelled while it joins takes the keys that were sent before"),
     (
         972,
         "a session is in use until another takes its place, however many handshakes are begun meanwhile",

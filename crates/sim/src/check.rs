@@ -369,7 +369,8 @@ impl Checkers {
     /// A device took its keys.
     fn member(&mut self, now: Instant, id: StationId, flash: &Flash) {
         let eui64 = self.eui64s.get(id.index()).copied().flatten();
-        let admitted = eui64.is_some_and(|eui64| self.domain.admitted.contains(&eui64));
+        // Who is expelled now may have been sent its keys before.
+        let admitted = eui64.is_some_and(|eui64| self.domain.ever_admitted.contains(&eui64));
         if self.decisions == Decisions::Told && !admitted {
             self.find(now, Fault::MemberNotAdmitted { station: id });
         }
