@@ -43,7 +43,7 @@ const ATTACKER_LISTENS: Duration = Duration::from_secs(20);
 /// On the air, before anything is measured.
 const FLOODED_BEFORE: Duration = Duration::from_secs(5);
 /// Handshakes that the manager has under way at most.
-const HALF_OPEN_MAX: usize = 512;
+const HALF_OPEN_MAX: usize = 256;
 /// In the mesh, and nobody's: the manager hears no relay from elsewhere.
 const CROWD_RELAY: Iid = Iid([0, 0, 0, 0xff, 0xfe, 0, 0x7a, 0x7a]);
 /// A slice of a flood of 10 000 a second.

@@ -25,9 +25,6 @@ use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Entropy, Eui64, Instant, PanId, Prng, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Handshakes under way: some for each border router of a large building.
-const HALF_OPEN_MAX: usize = 512;
-
 /// The domain manager of one domain.
 pub struct Manager {
     pub(crate) config: ManagerConfig,
@@ -157,7 +154,6 @@ impl Manager {
             key_log: config.key_log,
             datagram_len_max: lowgate_access::JOIN_DATAGRAM_OCTETS_MAX,
             sessions_max: DEVICES_MAX,
-            half_open_max: HALF_OPEN_MAX,
             ..ServerConfig::new(config.ccm)
         };
         Self {

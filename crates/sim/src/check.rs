@@ -42,7 +42,7 @@ const FRAME_MEMORY: Duration = Duration::from_secs(1);
 const FINDINGS_MAX: usize = 100;
 /// Who hears the key in force uses it after this time: what is left of a hop's queue, or the time in which
 /// a node notices that a change passed it by, and a join.
-const KEY_CURRENT_WITHIN: Duration = Duration::from_secs(150);
+const KEY_CURRENT_WITHIN: Duration = Duration::from_secs(120);
 /// One frame from afar is not to hear the network: so many are.
 const KEY_HEARD_MIN: u32 = 3;
 /// When the whole mesh is told to switch, the border router was told long ago whom it must not route to.
@@ -99,6 +99,8 @@ pub struct Checkers {
     keys: BTreeMap<PanId, u8>,
     /// How often each station heard it since it sent under it itself, and since when often enough.
     heard_key: BTreeMap<StationId, (u32, Instant)>,
+    /// When devices of the domain were expelled: as many entries as it has devices.
+    expelled: BTreeMap<Eui64, Instant>,
     records: backbone::Records,
     revocation: Option<Revocation>,
     findings: Vec<Finding>,
@@ -121,6 +123,7 @@ impl Checkers {
             outsiders_spoke: false,
             keys: BTreeMap::new(),
             heard_key: BTreeMap::new(),
+            expelled: BTreeMap::new(),
             records: backbone::Records::default(),
             revocation: None,
             findings: Vec::new(),
@@ -369,8 +372,12 @@ impl Checkers {
     /// A device took its keys.
     fn member(&mut self, now: Instant, id: StationId, flash: &Flash) {
         let eui64 = self.eui64s.get(id.index()).copied().flatten();
-        // Who is expelled now may have been sent its keys before.
-        let admitted = eui64.is_some_and(|eui64| self.domain.ever_admitted.contains(&eui64));
+        // Who was expelled a moment ago may have been sent its keys before.
+        let admitted = eui64.is_some_and(|eui64| {
+            let expelled = self.expelled.get(&eui64);
+            self.domain.admitted.contains(&eui64)
+                || expelled.is_some_and(|at| now - *at <= lowgate_access::joiner::KEYS_MAX)
+        });
         if self.decisions == Decisions::Told && !admitted {
             self.find(now, Fault::MemberNotAdmitted { station: id });
         }
@@ -460,6 +467,7 @@ impl Checkers {
         }
         match event {
             ManagerEvent::Revoked { eui64 } => {
+                self.expelled.insert(*eui64, now);
                 let pan = self.domain.pan_of(*eui64);
                 let others = self.domain.admitted.iter().filter(|member| *member != eui64);
                 let others = others.filter(|member| self.domain.pan_of(**member) == pan);

@@ -194,3 +194,27 @@ fn sequence(hop_by_hop: &[u8]) -> Option<u8> {
         options = rest;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Intruders' octets come here too. What is read of a packet lies within it.
+        #[test]
+        fn any_octets_are_read_or_are_no_packet(
+            mut octets in proptest::collection::vec(any::<u8>(), 0..120),
+            kind in prop_oneof![Just(HOP_BY_HOP), Just(ROUTING), Just(DESTINATION_OPTIONS), any::<u8>()],
+        ) {
+            if let Some(next_header) = octets.get_mut(6) {
+                *next_header = kind;
+            }
+            if let Some(packet) = Packet::parse(&octets) {
+                prop_assert!(octets.ends_with(packet.upper.1));
+                prop_assert!(packet.upper.1.len() + HEADER_OCTETS <= octets.len());
+                packet.id();
+            }
+        }
+    }
+}

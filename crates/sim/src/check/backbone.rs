@@ -235,3 +235,61 @@ impl<'a> Header<'a> {
         Some(Self { kind: header[0], epoch, number, cid, len })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_router::{Datagram, packet};
+    use proptest::prelude::*;
+
+    const MANAGER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+    const PEER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+
+    /// Records that look like some, cut anywhere, and octets that are none.
+    fn records() -> impl Strategy<Value = Vec<u8>> {
+        let kind = prop_oneof![
+            Just(CHANGE_CIPHER_SPEC),
+            Just(HANDSHAKE),
+            Just(WITH_CONNECTION_ID),
+            any::<u8>()
+        ];
+        let record = (kind, 0..2u8, proptest::collection::vec(any::<u8>(), 0..60));
+        let record = record.prop_map(|(kind, epoch, body)| {
+            let head = [kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, 0, body.len() as u8];
+            [&head[..], &body].concat()
+        });
+        let cut = (proptest::collection::vec(record, 0..4), any::<prop::sample::Index>());
+        let cut = cut.prop_map(|(records, end)| {
+            let mut octets = records.concat();
+            octets.truncate(end.index(octets.len() + 1));
+            octets
+        });
+        prop_oneof![cut, proptest::collection::vec(any::<u8>(), 0..80)]
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_on_the_backbone_are_taken(
+            payload in records(),
+            upward in any::<bool>(),
+            relayed in any::<bool>(),
+        ) {
+            let port = if relayed { MANAGER_RELAY_PORT } else { MANAGER_PORT };
+            let (src, dst) = if upward { (PEER, MANAGER) } else { (MANAGER, PEER) };
+            let datagram =
+                Datagram { src, dst, src_port: port, dst_port: port, payload: &payload };
+            let octets = packet(&datagram);
+            let mut records = Records::default();
+            for _ in 0..2 {
+                // The same again is no second use of a number.
+                let faults = records.packet(Instant::ZERO, &octets, MANAGER);
+                let reused = |fault: &Fault| matches!(fault, Fault::RecordNumberReused { .. });
+                let single = payload.len() < 2 * HEADER_OCTETS;
+                prop_assert!(!(single && faults.iter().any(reused)));
+            }
+            for end in 0..octets.len() {
+                records.packet(Instant::ZERO, &octets[..end], MANAGER);
+            }
+        }
+    }
+}
