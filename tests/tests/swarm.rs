@@ -38,6 +38,12 @@ const MENDED: &[(u64, &str)] = &[
         "a key that made room for a newer one kept its place in the radio's ring, which refused the newer",
     ),
     (253, "a power cut right after a switch brought back the key that an expelled device has"),
+    (1485, "a child that missed the poison and its parent held each other for the way up for ever"),
+    (
+        2485,
+        "who was behind an expelled device noticed it after 100 s, when the network key had moved on",
+    ),
+    (2624, "the same, and a member kept the key before"),
 ];
 
 /// What checkers or expectations asked for though it cannot be, and the seed that showed it.
@@ -60,6 +66,11 @@ const ASKED_TOO_MUCH: &[(u64, &str)] = &[
         824,
         "the mesh follows the border router, which switched though the manager never heard that it did",
     ),
+    (
+        2337,
+        "a client that takes up a connection ID of its last attempt begins at 0 again, with other keys",
+    ),
+    (2472, "the same, where its first record was lost"),
 ];
 
 fn run(seed: u64) -> Outcome {

@@ -4,9 +4,6 @@
 //! **Invariant:** equal seeds draw equal scenarios. Each aspect is drawn from dice of its own, so that
 //! another way to draw one of them leaves all others as they were. Whole kinds of deeds and disasters are
 //! left out of a run by the toss of a coin: what would hide a fault is often not there.
-//!
-//! **Known gaps**, drawn all the same: in seed 52 members whose way led over expelled ones are not back in
-//! time, in seeds 347 and 629 some do not answer the manager.
 
 use super::{Deed, Disaster, Expectation, Scenario, Timed, Trouble};
 use crate::building::Device;
