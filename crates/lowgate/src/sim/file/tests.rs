@@ -5,7 +5,7 @@ use lowgate_dtls::Psk;
 use lowgate_manager::{GroupId, Identity};
 use lowgate_sim::building::Device;
 use lowgate_sim::scenario::{Deed, Disaster, Expectation, Timed, Trouble};
-use lowgate_sim::world::{Backbone, Intruder, Towards, Trick};
+use lowgate_sim::world::{Backbone, Intruder, Lie, Towards, Trick};
 use lowgate_units::{Duration, Instant};
 use proptest::prelude::*;
 
@@ -127,8 +127,15 @@ fn whatever_is_drawn_can_be_written() {
         y: -1.0 / 3.0,
     };
     let relay = scenario.building.devices[3].eui64;
-    for (low, trick) in (1..).zip([Trick::Repeat, Trick::Forge, Trick::Inject, Trick::Flood(relay)])
-    {
+    let tricks = [
+        Trick::Repeat,
+        Trick::Forge,
+        Trick::Inject,
+        Trick::Flood(relay),
+        Trick::Beacon,
+        Trick::Jam(40),
+    ];
+    for (low, trick) in (1..).zip(tricks) {
         scenario.intruders.push(Intruder::Eavesdropper { place: spot(low), trick });
     }
     scenario.intruders.push(Intruder::Sniffer { place: spot(8) });
@@ -138,6 +145,27 @@ fn whatever_is_drawn_can_be_written() {
         scenario.intruders.push(Intruder::Stranger { place: spot(low), identity, psk });
     }
     let (one, two) = (StationId(1), StationId(2));
+    let lies = [
+        Lie::Rank,
+        Lie::Crowd,
+        Lie::Version,
+        Lie::Route(relay),
+        Lie::Address(relay),
+        Lie::Removal(relay),
+        Lie::Fragments(relay),
+        Lie::Records(relay),
+        Lie::Command(relay),
+        Lie::Counter(relay),
+    ];
+    for (low, lie) in (20..).step_by(2).zip(lies) {
+        let (place, trick) = (spot(low), Trick::Tell(lie));
+        scenario.intruders.push(Intruder::Eavesdropper { place, trick });
+        let place = spot(low + 1);
+        scenario.intruders.push(Intruder::Insider { place, captured: relay, lie });
+    }
+    for (low, trick) in [(50, Trick::Tunnel(spot(51).eui64)), (51, Trick::Tamper(spot(50).eui64))] {
+        scenario.intruders.push(Intruder::Eavesdropper { place: spot(low), trick });
+    }
     let group = GroupId(scenario.building.groups[0].id);
     let deeds = [
         Deed::Press { switch: two, on: false },
