@@ -8,8 +8,9 @@
 //! group records that he seals as any sender. Once the lamp is expelled, nothing that he sends is opened and
 //! nothing that he hears he can open, on the link or in a group, and nine of ten commands of the others arrive;
 //! the group that the lamp was not in was never his.
-//! Out of reach: between the theft and the expulsion he is a member, and a group whose policy asks for no
-//! signatures does not tell its members apart. What the lamp heard before, he reads.
+//! Out of reach: between the theft and the expulsion he is a member: a light takes plain CoAP from any of them
+//! (over a hundred commands in ten seconds), and a group whose policy asks for no signatures does not tell its
+//! members apart. What the lamp heard before, he reads.
 
 use super::support::*;
 use lowgate_amikey::{Message, Messages};

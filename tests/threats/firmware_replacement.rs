@@ -5,9 +5,10 @@
 //! lamp or its sensor, and everything else is 4.04 (RFC 7252 section 5.9.2.5); what a device keeps it is told
 //! in the session with the manager alone.
 //! Criteria: what is sent to a device for an update is answered 4.04 if it is whole, 4.02 if it comes in blocks
-//! (RFC 7959), of which a device knows nothing, and changes no record of its flash, also if the manager itself asks; a command to its lamp by the same way is obeyed, so
-//! the way is open. A device whose firmware was replaced by hand does what it likes with the keys that it has,
-//! until it is expelled: then nobody obeys it any more, and nine of ten commands of the others arrive.
+//! (RFC 7959), of which a device knows nothing, and changes no record of its flash; 4.04 also if the manager
+//! itself asks. A command to its lamp by the same way is obeyed, so the way is open. A device whose firmware was
+//! replaced by hand does what it likes with the keys that it has, until it is expelled: then nobody obeys it any
+//! more, and nine of ten commands of the others arrive.
 //! Out of reach: who has a device in his hands replaces its firmware. Against that helps a boot loader that
 //! verifies, which is the board's; and nothing tells the manager what runs on a device (no attestation).
 

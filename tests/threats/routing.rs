@@ -8,13 +8,16 @@
 //! arrive. With the keys of a captured lamp the same messages
 //! - draw away who is three hops from the border router, not who is two: a rank is believed, a better one than
 //!   the border router's own is not. Commands to groups do not take that way: nine of ten arrive;
-//! - turn the ways down over, begin versions and silence names, until the lamp is expelled: a minute later
-//!   everybody is back;
+//! - turn the ways down over, begin versions and silence names until the lamp is expelled, which takes effect
+//!   within two minutes also while they are told; a minute later everybody is back;
 //! - do not move an address: the registry knows whose it is.
 //!
 //! A wormhole is believed while it is there, and left when it is gone.
-//! Out of reach: a member's word about its own rank, and with the network's one key about any other name. What
-//! a parent forwards nobody but the sender of a confirmable message can tell.
+//! Out of reach: a member's word about its own rank, about the DODAG's version, and with the network's one key
+//! about any other name: until it is expelled, one captured device can keep a mesh from being read (no read is
+//! answered while versions are told or the relay is silenced; commands to groups arrive). Names that it makes up
+//! fill the neighbours' tables of counters, in which nobody is forgotten: members go on, newcomers beside it wait
+//! for the next key. What a parent forwards nobody but the sender of a confirmable message can tell.
 
 use super::support::*;
 use lowgate_manager::BORDER_ROUTER_SHORT;

@@ -34,6 +34,8 @@ pub(crate) const OTHER_GROUP: GroupId = GroupId(8);
 
 const ROOM_METRES: f64 = 28.0;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The manager waits a minute for those who do not confirm the next key; who is left behind notices.
+const EFFECTIVE_WITHIN: Duration = Duration::from_secs(120);
 pub(crate) const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// An attacker that learns listens for so long first.
 pub(crate) const LEARNT: Duration = Duration::from_secs(21);
@@ -213,7 +215,7 @@ pub(crate) fn revoke(world: &mut World, station: StationId) {
         revocation.and_then(|it| it.effective_at).is_some_and(|at| world.now() >= at)
     };
     let at = world.now();
-    assert!(world.run_until(secs(900), effective), "the revocation takes no effect");
+    assert!(world.run_until(EFFECTIVE_WITHIN, effective), "the revocation takes no effect");
     println!("expelled after {:?}", world.now() - at);
 }
 
