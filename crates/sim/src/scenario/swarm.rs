@@ -4,10 +4,6 @@
 //! **Invariant:** equal seeds draw equal scenarios. Each aspect is drawn from dice of its own, so that
 //! another way to draw one of them leaves all others as they were. Whole kinds of deeds and disasters are
 //! left out of a run by the toss of a coin: what would hide a fault is often not there.
-//!
-//! **Known gaps**, drawn all the same, of the first thousand seeds: when the attackers of seeds 60, 618 and 961
-//! are gone, one member each does not answer the manager in time; in seed 880, after a jammer, two members are
-//! left behind under an old link key, each the other's way. Without the attackers all four are well.
 
 use super::{Deed, Disaster, Expectation, Scenario, Timed, Trouble};
 use crate::building::Device;
