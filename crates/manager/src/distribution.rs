@@ -166,9 +166,13 @@ impl Manager {
         let what = delivery.lacks();
         let awaited = self.rollover_awaits(pan, eui64);
         self.sessions.edit(session, |state| {
-            state.missed_groups.extend(delivery.epochs.iter().map(|(group, _)| *group));
+            let groups = delivery.epochs.iter().map(|(group, _)| *group);
             if what == Lacks::StagedKey && awaited {
+                // Whoever follows the network's key has the groups' keys that were changed with it.
                 state.owes_key = Owed::Key;
+                state.owes_groups.extend(groups);
+            } else {
+                state.missed_groups.extend(groups);
             }
         });
         // Laggards of a rekey are named when it ends; until then they are told again.

@@ -5,7 +5,7 @@ use lowgate_manager::{
     BORDER_ROUTER_SHORT, DevicePsk, Kind, Lacks, ManagerEvent, NotAuthorized, Refusal, Reply,
     Request, RevokeRefused, Role,
 };
-use lowgate_units::Eui64;
+use lowgate_units::{Duration, Eui64};
 
 fn office(lights: u8) -> World {
     let mut world = World::new(5);
@@ -76,6 +76,32 @@ fn one_of_five_never_answers() {
     assert!(world.count(refused) >= 1);
     assert_eq!(world.device(eui(2)).key_indices().len(), 1);
     assert_eq!(world.device(eui(4)).sends_with, Some(2), "it came back without an open window");
+}
+
+/// Topology: border router, a switch, five lights, one of which answers after half a minute, and one after more
+/// than one. Criteria: the last one is told again while others are waited for, and when it holds the
+/// network's new key it holds its group's too: the expelled could have sent to it under the old one.
+#[test]
+fn who_is_told_again_has_the_groups_keys_with_the_network_s() {
+    let mut world = office(5);
+    let before = world.device(eui(4)).groups[&GROUP].clone();
+    world.device(eui(3)).mute = true;
+    world.device(eui(4)).mute = true;
+    world.must(Request::Revoke { eui64: eui(2) });
+    world.run_for(secs(30));
+    world.device(eui(3)).mute = false;
+    world.run_for(secs(35));
+    assert!(gave_up(&world, Lacks::StagedKey).is_empty(), "it is still waited for");
+    assert_eq!(world.device(eui(4)).key_indices().len(), 1);
+    world.device(eui(4)).mute = false;
+    for _ in 0..600 {
+        world.run_for(Duration::from_millis(50));
+        if world.device(eui(4)).key_indices().len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(world.device(eui(4)).key_indices().len(), 2);
+    assert_eq!(world.device(eui(4)).groups[&GROUP].tek_id, before.tek_id.next());
 }
 
 /// Criteria: with everybody there the switch does not wait for the deadline; every key and epoch the
