@@ -216,7 +216,10 @@ impl Checkers {
         while self.recent.front().is_some_and(|(_, oldest)| now - oldest.at >= FRAME_MEMORY) {
             self.recent.pop_front();
         }
-        self.intruded |= !self.is_honest(station);
+        if !self.is_honest(station) {
+            self.intruded = true;
+            self.records.intruders_spoke();
+        }
         let Some(parsed) = parsed.filter(|_| self.is_honest(station)) else { return };
         if let Some(secured) = secured {
             self.sealed(now, station, secured, (&parsed, psdu, hash), flash);

@@ -71,6 +71,17 @@ pub(super) struct Records {
     paths: Latest<Path>,
     /// A connection ID is one session's, wherever that goes on.
     sessions: Latest<BTreeMap<Way, Numbers>>,
+    /// Whether an intruder was on the air.
+    intruded: bool,
+}
+
+/// What a record crossed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hops {
+    /// None without security.
+    Secured,
+    /// One without: between joiner and relay.
+    Relayed,
 }
 
 impl Records {
@@ -83,18 +94,23 @@ impl Records {
             (datagram.dst, datagram.dst_port, datagram.src_port)
         };
         let mut path = path_of(peer, peer_port);
-        let content = match port {
-            MANAGER_PORT => datagram.payload,
+        let (content, hops) = match port {
+            MANAGER_PORT => (datagram.payload, Hops::Secured),
             MANAGER_RELAY_PORT => match jpy::parse(datagram.payload) {
                 Ok(envelope) => {
                     path.extend(envelope.header);
-                    envelope.content
+                    (envelope.content, Hops::Relayed)
                 }
                 Err(_) => return Vec::new(),
             },
             _ => return Vec::new(),
         };
-        self.datagram(now, &path, upward, content)
+        self.datagram(now, &path, (upward, hops), content)
+    }
+
+    /// From now on not all that joiners hear is from their relays.
+    pub(super) const fn intruders_spoke(&mut self) {
+        self.intruded = true;
     }
 
     /// A session goes on at `peer`, and another one may have been there before it.
@@ -106,9 +122,12 @@ impl Records {
         &mut self,
         now: Instant,
         path: &[u8],
-        upward: bool,
+        (upward, hops): (bool, Hops),
         mut octets: &[u8],
     ) -> Vec<Fault> {
+        // A joiner to whom somebody repeats the ServerHello of its last attempt takes up that connection ID, with
+        // keys that are new nevertheless, for its own random is.
+        let may_be_misled = self.intruded && hops == Hops::Relayed;
         let mut faults = Vec::new();
         let peer = || path.iter().map(|octet| format!("{octet:02x}")).collect();
         while let Some(Header { kind, epoch, number, cid, len }) = Header::parse(octets) {
@@ -132,6 +151,7 @@ impl Records {
                 // Upward the session is named by its connection ID. A device that did not agree to one cannot be
                 // told from the one before it.
                 [] if upward => continue,
+                _ if upward && may_be_misled => continue,
                 [] => &mut known.numbers,
                 cid => self.sessions.entry(now, cid),
             };
@@ -265,6 +285,33 @@ mod tests {
             octets
         });
         prop_oneof![cut, proptest::collection::vec(any::<u8>(), 0..80)]
+    }
+
+    /// What is found when two records with one connection ID and one number come up, to `port`.
+    fn two_records_under_one_number(records: &mut Records, port: u16) -> usize {
+        let faults = [0xaa, 0xbb].map(|body| {
+            let head = [WITH_CONNECTION_ID, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 7];
+            let record = [&head[..], &[1; lowgate_dtls::CONNECTION_ID_OCTETS], &[0, 1, body]];
+            let mut payload = [0; 64];
+            let envelope = jpy::Envelope { header: &[0; 20], content: &record.concat() };
+            let len = envelope.emit(&mut payload).expect("room");
+            let relayed = &payload[..len];
+            let content = record.concat();
+            let payload = if port == MANAGER_PORT { &content } else { relayed };
+            let ports =
+                Datagram { src: PEER, dst: MANAGER, src_port: port, dst_port: port, payload };
+            records.packet(Instant::ZERO, &packet(&ports), MANAGER).len()
+        });
+        faults.iter().sum()
+    }
+
+    #[test]
+    fn a_joiner_may_be_misled_by_an_intruder_and_a_member_may_not() {
+        assert_eq!(two_records_under_one_number(&mut Records::default(), MANAGER_RELAY_PORT), 1);
+        let mut intruded = Records::default();
+        intruded.intruders_spoke();
+        assert_eq!(two_records_under_one_number(&mut intruded, MANAGER_RELAY_PORT), 0);
+        assert_eq!(two_records_under_one_number(&mut intruded, MANAGER_PORT), 1);
     }
 
     proptest! {
