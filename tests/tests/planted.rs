@@ -15,6 +15,7 @@
 //! | `FragmentsMixed` | sixlowpan | an honest frame that cannot be read | 12 |
 //! | `HopLimitKept` | net | air: passed on with the hop limit of its origin | 38 |
 //! | `MplSequenceRepeats` | net, node | air: one sequence number, two packets | 62 |
+//! | `ChecksumSkipped` | net | a datagram on the backbone that cannot be read | 1 |
 //! | `RegistrationUnchecked` | net | registered, and not named by the manager | 293 |
 //! | `RegistrationKept` | net | a route to a revoked device | 316 |
 //! | `CookieUnchecked` | dtls | backbone: ServerHello without a cookie shown | 36 |
@@ -449,6 +450,13 @@ fn fragments_of_two_datagrams_put_together() {
         .iter()
         .find(|it| matches!(it.fault, Found::HonestMalformed { .. } | Found::DatagramMalformed));
     println!("FragmentsMixed: {}", found.unwrap_or_else(|| panic!("{findings:?}")));
+}
+
+#[test]
+fn a_datagram_without_a_checksum() {
+    let findings = crowd(Some(Fault::ChecksumSkipped), Vec::new()).findings;
+    let found = findings.iter().find(|it| matches!(it.fault, Found::DatagramMalformed));
+    println!("ChecksumSkipped: {}", found.unwrap_or_else(|| panic!("{findings:?}")));
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn every_kind_of_deed_and_of_disaster_is_drawn() {
             }
         }
     }
-    assert_eq!((deeds.len(), troubles.len()), (9, 11));
+    assert_eq!((deeds.len(), troubles.len()), (9, 12));
     let sizes: BTreeSet<_> = scenarios.iter().map(Scenario::honest).collect();
     assert!(sizes.contains(&2) || sizes.contains(&3), "{sizes:?}");
     assert!(sizes.last() >= Some(&28), "{sizes:?}");

@@ -134,6 +134,50 @@ fn jobs_and_shards_change_nothing() {
     assert_eq!(together.len(), 7);
 }
 
+/// What a run of one seed writes, and what it prints; the report without the times of the machine.
+fn written(folder: &Path, seed: u64, jobs: u64) -> [Vec<u8>; 4] {
+    let place = folder.join(format!("{seed} on {jobs}"));
+    fs::create_dir(&place).expect("room for it");
+    fs::write(place.join("four.toml"), FOUR).expect("room for it");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lowgate"));
+    let (seed, jobs) = (seed.to_string(), jobs.to_string());
+    command.args(["sim", "run", "four.toml", "--seed", &seed, "--jobs", &jobs]);
+    command.args(["--pcap", "run.pcapng", "--json", "run.json", "--junit", "run.xml"]);
+    let output = command.current_dir(&place).output().expect("it was built for this test");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let read = |name: &str| fs::read(place.join(name)).expect("written");
+    // A capture tells the command line that made it.
+    let (mut capture, told) = (read("run.pcapng"), format!("--jobs {jobs} --pcap"));
+    let at = capture.windows(told.len()).position(|window| window == told.as_bytes());
+    let number = at.expect("the command line") + "--jobs ".len();
+    capture[number] = b'N';
+    let report = String::from_utf8(read("run.xml")).expect("text");
+    let mut pieces = report.split(" time=\"");
+    let mut report = pieces.next().expect("the beginning").to_owned();
+    pieces.for_each(|piece| report += piece.split_once('"').expect("the time ends").1);
+    [capture, read("run.json"), report.into_bytes(), output.stdout]
+}
+
+/// Criteria: one run after the other with one job each, and two runs at the same time with two each, write
+/// the same octets: capture, results, test report and what is printed. Another seed writes others.
+#[test]
+fn one_core_and_two_write_the_same_octets() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    let alone = [21, 22].map(|seed| written(folder, seed, 1));
+    let together = std::thread::scope(|scope| {
+        let runs = [21, 22].map(|seed| scope.spawn(move || written(folder, seed, 2)));
+        runs.map(|run| run.join().expect("it ran"))
+    });
+    for (alone, together) in alone.iter().zip(&together) {
+        let names = ["capture", "results", "report", "printed"];
+        for (name, (one, two)) in names.iter().zip(alone.iter().zip(together)) {
+            assert!(one == two, "{name}: {} and {} octets", one.len(), two.len());
+        }
+    }
+    assert!(alone[0][0].len() > 10_000 && alone[0][0] != alone[1][0]);
+}
+
 /// Criteria: exit code 1; the command that is printed, given to a shell, fails in the same words.
 #[test]
 fn a_failure_says_how_to_repeat_it() {

@@ -63,6 +63,12 @@ pub struct MemoryStore {
     changes: Vec<Change>,
 }
 
+impl From<Snapshot> for MemoryStore {
+    fn from(Snapshot { revision, changes }: Snapshot) -> Self {
+        Self { revision, changes }
+    }
+}
+
 impl Store for MemoryStore {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
         Ok(Snapshot { revision: self.revision, changes: self.changes.clone() })

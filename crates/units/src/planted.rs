@@ -64,6 +64,8 @@ pub enum Fault {
     EnvelopeUnchecked,
     /// The pauses between a joiner's attempts double without an end.
     PausesUnbounded,
+    /// UDP datagrams leave without a checksum.
+    ChecksumSkipped,
 }
 
 #[cfg(feature = "planted-faults")]

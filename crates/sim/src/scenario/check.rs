@@ -146,7 +146,11 @@ impl Checking<'_> {
                     self.fault(part, format!("station {} is no intruder", station.0));
                 }
             }
-            Trouble::NoManager | Trouble::StoreBroken | Trouble::StoreSlow(_) => {}
+            Trouble::NoManager
+            | Trouble::StoreBroken
+            | Trouble::OldBackup
+            | Trouble::StoreSlow(_)
+            | Trouble::Outsider => {}
         }
     }
 

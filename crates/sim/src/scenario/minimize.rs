@@ -158,9 +158,11 @@ impl Scenario {
             Trouble::PathLoss { from, to, .. } => moved(from) & moved(to),
             Trouble::NoManager
             | Trouble::StoreBroken
+            | Trouble::OldBackup
             | Trouble::StoreSlow(_)
             | Trouble::Loss(_)
-            | Trouble::Backbone(..) => true,
+            | Trouble::Backbone(..)
+            | Trouble::Outsider => true,
         });
     }
 }

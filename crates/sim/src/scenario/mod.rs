@@ -119,6 +119,9 @@ pub enum Trouble {
     NoManager,
     /// The store refuses every batch; the manager stops at the first, and begins again afterwards.
     StoreBroken,
+    /// A copy of the store is kept; when this is over, the manager begins again with the copy, and is not told
+    /// that it is one.
+    OldBackup,
     /// The store takes so long for a batch.
     StoreSlow(Duration),
     /// So many frames are lost everywhere, 0 to 1, on top of what the radio loses.
@@ -143,6 +146,8 @@ pub enum Trouble {
     WornFlash(StationId, u64),
     /// An intruder is at work.
     Intruder(StationId),
+    /// Somebody in the building's network poses as the manager and would have relays address whom he likes.
+    Outsider,
 }
 
 /// What must hold, besides that no checker finds anything.

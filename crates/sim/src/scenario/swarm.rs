@@ -4,6 +4,10 @@
 //! **Invariant:** equal seeds draw equal scenarios. Each aspect is drawn from dice of its own, so that
 //! another way to draw one of them leaves all others as they were. Whole kinds of deeds and disasters are
 //! left out of a run by the toss of a coin: what would hide a fault is often not there.
+//!
+//! **Not drawn** is [`Trouble::OldBackup`]: a manager cannot tell an old copy of its store from the store, and
+//! lets in whom it expelled since, gives addresses and SenderIDs again that it gave since, and numbers its
+//! next link-layer key as one that the mesh has.
 
 use super::{Deed, Disaster, Expectation, Scenario, Timed, Trouble};
 use crate::building::Device;
@@ -43,6 +47,8 @@ const JAM_PERCENT_MAX: u64 = 60;
 /// A store on a bad day, for one batch.
 const COMMIT_MILLIS_MAX: u64 = 2_000;
 const JITTER_MILLIS_MAX: u64 = 300;
+/// In one of so many runs somebody in the building's network poses as the manager.
+const OUTSIDER_ONE_IN: u64 = 4;
 /// A worn flash still takes so many writes, at most.
 const WRITES_MAX: u64 = 12;
 
@@ -59,6 +65,7 @@ enum Aspect {
     DisasterKinds,
     /// Intruders after those of [`Self::Intruders`], and when they are at work.
     Attackers,
+    Outsider,
 }
 
 impl Aspect {
@@ -75,11 +82,12 @@ impl Scenario {
     pub fn drawn(seed: u64) -> Self {
         let mut scenario = Self::drawn_unattacked(seed);
         scenario.draw_attackers(seed);
+        scenario.draw_outsider(seed);
         scenario.end_converged(CONVERGED_WITHIN);
         scenario
     }
 
-    /// The same without the attackers whose tricks came after all others: what most faults of ours were found
+    /// The same without the attackers and the outsider, who came after all others: what most faults of ours were found
     /// with.
     ///
     /// # Panics
@@ -242,6 +250,16 @@ impl Scenario {
             let kind = kinds.get(dice.below(kinds.len() as u64) as usize);
             let what = kind.and_then(|kind| draws[*kind](self, &mut dice));
             self.disasters.extend(what.map(|what| Disaster { at, lasts, what }));
+        }
+    }
+
+    /// Of few runs: what outsiders say is malformed for reasons of their own, which blinds some checkers.
+    fn draw_outsider(&mut self, seed: u64) {
+        let mut dice = Aspect::Outsider.dice(seed);
+        if dice.below(OUTSIDER_ONE_IN) == 0 {
+            let at = between(Instant::from_secs(1), DISASTERS_UNTIL, &mut dice);
+            let lasts = millis(DISASTER_MILLIS_MAX, &mut dice);
+            self.disasters.push(Disaster { at, lasts, what: Trouble::Outsider });
         }
     }
 

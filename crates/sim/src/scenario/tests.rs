@@ -1,6 +1,10 @@
 //! Small scenarios: what they promise holds, what does not is told, what cannot be is refused.
 
 use super::*;
+use crate::world::{Happening, What};
+use lowgate_access::relay::RelayDrop;
+use lowgate_manager::DeviceState;
+use lowgate_node::Event;
 
 const fn at(secs: u64) -> Instant {
     Instant::from_secs(secs)
@@ -78,6 +82,44 @@ fn what_goes_wrong_ends_and_everybody_is_back() {
         assert!(outcome.is_good(), "seed {seed}: {:?} {:?}", outcome.findings, outcome.failures);
         assert_eq!(outcome.figures.refused, [] as [String; 0]);
     }
+}
+
+#[test]
+fn an_old_backup_brings_back_what_the_store_held() {
+    let mut scenario = small();
+    scenario.disasters = vec![disaster(60, 60, Trouble::OldBackup)];
+    scenario.expectations = vec![Expectation::Converged { within: secs(120) }];
+    let outcome = run(&scenario, 1);
+    assert!(outcome.is_good(), "nothing was decided since: {outcome:?}");
+
+    scenario.deeds.push(Timed { at: at(70), what: Deed::Revoke(StationId(9)) });
+    let eui64 = scenario.building.device(StationId(9)).expect("a device").eui64;
+    let mut run = Run::new(&scenario, 1, RunOptions::default());
+    for (until, revoked) in [(at(65), false), (at(115), true), (at(121), false)] {
+        while run.world().now() < until {
+            run.go_on();
+        }
+        let state = &run.world().manager().domain().devices()[&eui64].state;
+        assert_eq!(matches!(state, DeviceState::Revoked { .. }), revoked, "{until}");
+    }
+}
+
+#[test]
+fn an_outsider_who_poses_as_the_manager_changes_nothing() {
+    let mut scenario = small();
+    scenario.disasters = vec![disaster(20, 60, Trouble::Outsider)];
+    scenario.expectations = vec![Expectation::Converged { within: secs(60) }];
+    let mut run = Run::new(&scenario, 1, RunOptions { tell: true, ..RunOptions::default() });
+    let mut refused = 0;
+    while run.go_on() {
+        let foreign = |it: &Happening| {
+            matches!(it.what, What::Node(_, Event::RelayDropped(RelayDrop::ForeignHeader)))
+        };
+        refused += run.take_told().iter().filter(|it| foreign(it)).count();
+    }
+    assert!(refused > 10, "{refused} envelopes came to relays");
+    let outcome = run.end();
+    assert!(outcome.is_good(), "{outcome:?}");
 }
 
 #[test]

@@ -5,12 +5,15 @@
 use super::{Disaster, Trouble};
 use crate::medium::StationId;
 use crate::world::{Backbone, Towards, World};
-use lowgate_units::Duration;
+use lowgate_manager::Snapshot;
+use lowgate_units::{Duration, Instant};
 use std::collections::BTreeSet;
 
 #[derive(Default)]
 pub(super) struct Troubles {
     active: Vec<Trouble>,
+    /// Copies of the store, and when they are put back.
+    backups: Vec<(Instant, Snapshot)>,
     /// Of a world without troubles.
     quiet: Option<Quiet>,
 }
@@ -34,8 +37,11 @@ impl Troubles {
         disaster: &Disaster,
     ) {
         self.active.push(disaster.what.clone());
-        if let Trouble::Jump(station) = disaster.what {
-            world.jump(station, disaster.lasts);
+        match disaster.what {
+            Trouble::Jump(station) => world.jump(station, disaster.lasts),
+            Trouble::Outsider => world.pose_as_manager(disaster.lasts),
+            Trouble::OldBackup => self.backups.push((disaster.ends(), world.backup())),
+            _ => {}
         }
         self.settle(world, installed, &disaster.what);
     }
@@ -48,8 +54,15 @@ impl Troubles {
     ) {
         let over = self.active.iter().position(|it| *it == disaster.what).expect("it began");
         self.active.remove(over);
-        if disaster.what == Trouble::StoreBroken {
-            world.manager_off();
+        match disaster.what {
+            Trouble::StoreBroken => world.manager_off(),
+            Trouble::OldBackup => {
+                let due = |(ends, _): &(Instant, Snapshot)| *ends == disaster.ends();
+                let kept = self.backups.iter().position(due).expect("it began");
+                let (_, backup) = self.backups.swap_remove(kept);
+                world.put_back(backup);
+            }
+            _ => {}
         }
         self.settle(world, installed, &disaster.what);
     }
@@ -62,7 +75,7 @@ impl Troubles {
         });
         match changed {
             Trouble::NoPower(station) => self.power(world, installed, *station),
-            Trouble::NoManager | Trouble::StoreBroken => self.manager(world),
+            Trouble::NoManager | Trouble::StoreBroken | Trouble::OldBackup => self.manager(world),
             Trouble::StoreSlow(_) => {
                 let slow = self.active.iter().filter_map(|it| match it {
                     Trouble::StoreSlow(delay) => Some(*delay),
@@ -110,7 +123,7 @@ impl Troubles {
                     world.power_off(*station);
                 }
             }
-            Trouble::Jump(_) => {}
+            Trouble::Jump(_) | Trouble::Outsider => {}
         }
     }
 

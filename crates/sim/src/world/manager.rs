@@ -5,7 +5,8 @@
 
 use super::{Due, What, World, WorldConfig};
 use lowgate_manager::{
-    Batch, Manager, ManagerConfig, ManagerInput, ManagerOutput, Reply, Request, RequestId,
+    Batch, Manager, ManagerConfig, ManagerInput, ManagerOutput, MemoryStore, Reply, Request,
+    RequestId, Snapshot,
 };
 use lowgate_units::{Duration, Instant, Prng};
 
@@ -42,6 +43,21 @@ impl World {
         let restored = Manager::restore(self.now, config, &snapshot, prng, entropy);
         self.manager = restored.expect("the store holds a domain");
         self.drain_manager();
+    }
+
+    /// A copy of all that the store holds.
+    ///
+    /// # Panics
+    /// When the store cannot be read.
+    pub fn backup(&mut self) -> Snapshot {
+        self.store.load().expect("the store is there")
+    }
+
+    /// The store holds what a copy of it did, and whatever the manager decided since is forgotten. The manager
+    /// is off.
+    pub fn put_back(&mut self, backup: Snapshot) {
+        self.manager_off();
+        self.store = Box::new(MemoryStore::from(backup));
     }
 
     /// Whether the manager has power.

@@ -127,6 +127,7 @@ impl Writer<'_> {
             Trouble::NoPower(station) => ("no power", vec![who(station)]),
             Trouble::NoManager => ("no manager", vec![]),
             Trouble::StoreBroken => ("store broken", vec![]),
+            Trouble::OldBackup => ("old backup", vec![]),
             Trouble::StoreSlow(delay) => {
                 ("store slow", vec![("delay", quoted(&time::emit(*delay)))])
             }
@@ -154,6 +155,7 @@ impl Writer<'_> {
                 ("worn flash", vec![who(station), ("writes", writes.to_string())])
             }
             Trouble::Intruder(station) => ("intruder", vec![who(station)]),
+            Trouble::Outsider => ("outsider", vec![]),
         };
         let lasts = quoted(&time::emit(disaster.lasts));
         let head = vec![("at", moment(disaster.at)), ("lasts", lasts), ("what", quoted(what))];

@@ -46,6 +46,7 @@ const DISASTERS: &Kinds = &[
     ("no power", &["who"]),
     ("no manager", &[]),
     ("store broken", &[]),
+    ("old backup", &[]),
     ("store slow", &["delay"]),
     ("loss", &["loss"]),
     ("path loss", &["from", "to", "loss"]),
@@ -54,6 +55,7 @@ const DISASTERS: &Kinds = &[
     ("jump", &["who"]),
     ("worn flash", &["who", "writes"]),
     ("intruder", &["who"]),
+    ("outsider", &[]),
 ];
 
 const EXPECTATIONS: &Kinds = &[
@@ -232,6 +234,7 @@ impl Reader<'_> {
             "no power" => self.station(table, "who", Whom::Honest).map(Trouble::NoPower),
             "no manager" => Some(Trouble::NoManager),
             "store broken" => Some(Trouble::StoreBroken),
+            "old backup" => Some(Trouble::OldBackup),
             "store slow" => self.time(table, "delay").map(Trouble::StoreSlow),
             "loss" => self.reading.required_number(table, "loss", SHARES).map(Trouble::Loss),
             "path loss" => {
@@ -261,6 +264,7 @@ impl Reader<'_> {
                 Some(Trouble::WornFlash(who?, writes? as u64))
             }
             "intruder" => self.station(table, "who", Whom::Intruders).map(Trouble::Intruder),
+            "outsider" => Some(Trouble::Outsider),
             other => unreachable!("{other} is in no table"),
         }
     }

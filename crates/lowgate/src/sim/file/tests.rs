@@ -193,6 +193,7 @@ fn whatever_is_drawn_can_be_written() {
         Trouble::NoPower(StationId(0)),
         Trouble::NoManager,
         Trouble::StoreBroken,
+        Trouble::OldBackup,
         Trouble::StoreSlow(Duration::from_millis(1)),
         Trouble::Loss(1.0 / 3.0),
         Trouble::PathLoss { from: one, to: StationId(13), loss: 1.0 },
@@ -202,6 +203,7 @@ fn whatever_is_drawn_can_be_written() {
         Trouble::Jump(two),
         Trouble::WornFlash(one, 17),
         Trouble::Intruder(StationId(19)),
+        Trouble::Outsider,
     ];
     scenario.disasters.extend(troubles.into_iter().map(|what| Disaster {
         at: at(61_500_000),
