@@ -124,7 +124,7 @@ impl Checkers {
             keys: BTreeMap::new(),
             heard_key: BTreeMap::new(),
             expelled: BTreeMap::new(),
-            records: backbone::Records::default(),
+            records: backbone::Records::new(honest),
             revocation: None,
             findings: Vec::new(),
         }
