@@ -33,11 +33,11 @@ fn adaptive_is_quick_while_young_and_patient_later() {
     let mut at = 0.0;
     for (i, gap) in gaps.iter().enumerate() {
         at += gap;
-        let max = if at < 30.0 { 1.5 } else { 1.6 * 2f64.powi(i as i32) };
+        let max = if at < 30.0 { 3.0 } else { 3.2 * 2f64.powi(i as i32) };
         assert!(*gap <= max, "{gaps:?}");
     }
-    let young = gaps.iter().filter(|gap| **gap <= 1.5).count();
-    assert!((18..=30).contains(&young), "{gaps:?}");
+    let young = gaps.iter().filter(|gap| **gap <= 3.0).count();
+    assert!((10..=16).contains(&young), "{gaps:?}");
     assert!(gaps.last().is_some_and(|gap| *gap > 4.0), "{gaps:?}");
 }
 
