@@ -116,7 +116,7 @@ impl Checkers {
             eui64s: vec![None; honest],
             recent: VecDeque::new(),
             frames: frames::Frames::new(honest),
-            air: air::Air::new(),
+            air: air::Air::new(honest),
             groups: groups::Groups::default(),
             domain: domain::Domain::default(),
             intruded: false,

@@ -14,7 +14,7 @@ use std::fmt;
 
 /// Border routers, and devices for each.
 const SIZES: [(usize, usize); 6] = [(1, 25), (1, 100), (3, 100), (10, 100), (25, 100), (100, 100)];
-/// The channels that Wi-Fi's usual ones leave free.
+/// The channels that Wi-Fi's usual ones leave free; no more of them than there are meshes.
 const CHANNELS: [u8; 4] = [15, 20, 25, 26];
 /// Devices of one border router that are all in within [`MESH_WITHIN`].
 const MESH_DEVICES: usize = 100;
@@ -85,8 +85,8 @@ impl Row {
         let (wall, processor) = (std::time::Instant::now(), processor_seconds());
         let generated = Building::campus(routers, each, seed).expect("so many are allowed");
         let channels = CHANNELS.map(|number| Channel::new(number).expect("in the band"));
-        let [channel, further @ ..] = channels;
-        let further_channels = further.into_iter().collect();
+        let (channel, further) = (channels[0], &channels[1..routers.min(CHANNELS.len())]);
+        let further_channels = further.iter().copied().collect();
         let config = WorldConfig { channel, further_channels, ..WorldConfig::new(seed) };
         let world = crowd::at_once(config, generated, PATIENCE);
         let joins = &world.survey().joins()[routers..];
