@@ -119,6 +119,11 @@ impl World {
         self.links.remove(&(b, a));
     }
 
+    /// Nothing that `from` sends reaches `to` any more.
+    pub(crate) fn deafen(&mut self, from: usize, to: usize) {
+        self.links.remove(&(from, to));
+    }
+
     pub(crate) fn start_root(&mut self) {
         let attach = AttachRoot { short: short(0), prefix: PREFIX, version: 240 };
         self.input(0, NetInput::AttachRoot(attach));
@@ -169,6 +174,9 @@ impl World {
                 NetOutput::Frame(frame) => self.transmit(n, frame),
                 NetOutput::Udp(datagram) => self.datagrams.push((self.now, n, datagram)),
                 NetOutput::ToBackbone(packet) => self.backbone.push((self.now, packet)),
+                NetOutput::StoreDodagVersion { version } => {
+                    self.stacks[n].handle(self.now, NetInput::DodagVersionStored { version });
+                }
                 NetOutput::StoreMplSequence { through } => {
                     self.stacks[n].handle(self.now, NetInput::MplSequenceStored { through });
                 }
