@@ -321,7 +321,7 @@ mod tests {
 
     /// What is found when these go up, one after the other.
     fn found(contents: &[Vec<u8>]) -> usize {
-        let mut records = Records::default();
+        let mut records = Records::new(1);
         let (src_port, dst_port) = (MANAGER_PORT, MANAGER_PORT);
         let found = contents.iter().map(|payload| {
             let datagram = Datagram { src: PEER, dst: MANAGER, src_port, dst_port, payload };
