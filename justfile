@@ -17,6 +17,8 @@ deb *arch:
     cargo xtask deb {{arch}}
 swarm *runs:
     cargo xtask swarm {{runs}}
+scale *devices:
+    cargo xtask scale {{devices}}
 package:
     cargo xtask package
 deny:

@@ -10,7 +10,7 @@ pub enum Retransmission {
     /// RFC 7925 section 11: nine seconds, doubling to 60.
     Rfc7925,
     /// From measured round trips, and before the first of them from the number of radio hops:
-    /// doubling, but at most 1.5 s during the first 30 s, then doubling to 60 s.
+    /// doubling, but at most 2 s or two measured round trips during the first 30 s, then doubling to 60 s.
     Adaptive {
         /// Radio hops to the peer, as far as known; 1 for a neighbour.
         hops: u8,
@@ -19,8 +19,10 @@ pub enum Retransmission {
 
 /// Doubling ends here (RFC 6347 section 4.2.4.1: no less than 60 s).
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// Adaptive: the longest wait while the exchange is young.
-const YOUNG_INTERVAL_MAX: Duration = Duration::from_millis(1500);
+/// Adaptive: the longest wait while the exchange is young, unless two round trips were measured to be longer. In a
+/// building where everybody joins at once they take seconds: a shorter wait repeats what still stands in queues,
+/// and the air has no room for both.
+const YOUNG_INTERVAL_MAX: Duration = Duration::from_secs(2);
 /// Adaptive: how long an exchange is young.
 const YOUNG: Duration = Duration::from_secs(30);
 /// Adaptive: the shortest wait. A datagram in four frames needs 20 ms on the air per hop.
@@ -92,7 +94,8 @@ impl RetransmissionTimer {
                 let round_trip = self.round_trip.unwrap_or(self.expected());
                 let first = (round_trip * 2).max(INTERVAL_MIN);
                 let patience = 1 << self.transmissions.min(8);
-                (first * patience).min(YOUNG_INTERVAL_MAX)
+                let measured = self.round_trip.map_or(Duration::ZERO, |it| it * 2);
+                (first * patience).min(YOUNG_INTERVAL_MAX.max(measured))
             }
             Retransmission::Adaptive { .. } => {
                 (self.wait.max(YOUNG_INTERVAL_MAX) * 2).min(INTERVAL_MAX)

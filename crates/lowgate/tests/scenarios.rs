@@ -56,7 +56,7 @@ fn json(path: &str) -> Value {
 /// Criteria: exit code 0, a line for each seed, and nothing on the standard error, which is no terminal.
 #[test]
 fn the_examples_hold() {
-    for name in ["quiet.toml", "bad-day.toml", "intruders.toml", "every-key.toml"] {
+    for name in ["quiet.toml", "bad-day.toml", "intruders.toml", "every-key.toml", "campus.toml"] {
         let path = scenarios().join(name).display().to_string();
         let output = run(&[&path, "--seed", "1..3"]);
         let told = text(&output.stdout);

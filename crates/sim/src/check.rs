@@ -118,7 +118,7 @@ impl Checkers {
             eui64s: vec![None; honest],
             recent: VecDeque::new(),
             frames: frames::Frames::new(honest),
-            air: air::Air::new(),
+            air: air::Air::new(honest),
             groups: groups::Groups::default(),
             domain: domain::Domain::default(),
             intruded: false,
@@ -127,7 +127,7 @@ impl Checkers {
             keys: BTreeMap::new(),
             heard_key: BTreeMap::new(),
             expelled: BTreeMap::new(),
-            records: backbone::Records::default(),
+            records: backbone::Records::new(honest),
             revocation: None,
             findings: Vec::new(),
         }

@@ -6,6 +6,7 @@
 pub mod building;
 pub mod capture;
 pub mod check;
+pub mod crowd;
 mod intruder;
 pub mod keybook;
 pub mod medium;

@@ -21,6 +21,8 @@ cargo xtask <task>
              daemon while devices join, 200 of them
   swarm [N]  N buildings of which chance decides all, disasters too (default 50): no checker finds
              anything, and everybody is back in the end
+  scale [N]  campuses of up to N devices (default 1000, at most 10000) switched on at once: what they
+             cost, and whether everybody is in in time
   bench forward --json FILE
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
   bench sim --json FILE
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         ["soak", "kills", rounds] => soak("e2e_kills", rounds),
         ["swarm"] => swarm("50"),
         ["swarm", runs] => swarm(runs),
+        ["scale"] => scale("1000"),
+        ["scale", devices] => scale(devices),
         ["bench", "forward", "--json", file] => bench_forward(file),
         ["bench", "sim", "--json", file] => bench_sim(file),
         ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
@@ -163,6 +167,12 @@ fn on_a_kernel(test: &str, rounds: Option<&str>) -> Result<(), String> {
 fn swarm(runs: &str) -> Result<(), String> {
     cargo(&["build", "--release", "-p", "lowgate"]).run()?;
     Step::new(&release_binary(), &["sim", "swarm", "--runs", runs]).run()
+}
+
+fn scale(devices: &str) -> Result<(), String> {
+    cargo(&["build", "--release", "-p", "lowgate"]).run()?;
+    let report = ["sim", "report", "scale", "--devices-max", devices];
+    Step::new(&release_binary(), &report).run()
 }
 
 fn bench_forward(file: &str) -> Result<(), String> {

@@ -1,15 +1,19 @@
 //! Several buildings of one style beside each other, each with a border router of its own.
 //!
 //! **Invariant:** equal arguments give equal places. Neighbours in two buildings hear each other where these
-//! are near, as they do in a street; each building's own devices hang together without them.
+//! are near, as they do in a street; each building's own devices hang together without them. A building's
+//! groups are its own as far as the groups of a domain go round; then few buildings share them, so that no
+//! group has more switches than it may have senders.
 
-use super::generate::{self, Generated, NotGenerated};
-use super::{Building, DEVICES_MAX, Device, Floor, InventoryRow, Room};
+use super::generate::{self, GROUPS_EACH, Generated, NotGenerated};
+use super::{
+    BORDER_ROUTERS_MAX, Building, DEVICES_MAX, Device, Floor, GROUPS_MAX, Group, InventoryRow, Room,
+};
 
 /// Between two buildings, in metres.
 const STREET: f64 = 12.0;
-/// Buildings on one campus: each has a range of serial numbers.
-const BUILDINGS_MAX: usize = 256;
+/// Buildings with groups of their own.
+const GROUPINGS_MAX: usize = GROUPS_MAX / GROUPS_EACH;
 
 /// So many buildings for `devices` devices each.
 pub(super) fn campus(
@@ -18,7 +22,7 @@ pub(super) fn campus(
     seed: u64,
 ) -> Result<Generated, NotGenerated> {
     let of_all = buildings.saturating_mul(devices);
-    if !(1..=BUILDINGS_MAX).contains(&buildings) || of_all > DEVICES_MAX {
+    if !(1..=BORDER_ROUTERS_MAX).contains(&buildings) || of_all > DEVICES_MAX {
         return Err(NotGenerated { devices: of_all });
     }
     let parts = (0..buildings).map(|nth| generate::part(devices, seed, nth as u64));
@@ -55,7 +59,7 @@ fn extent(part: &Generated) -> (f64, f64) {
     })
 }
 
-/// The same building elsewhere, its rooms named after it.
+/// The same building elsewhere, its rooms and groups named after it.
 fn moved(part: Generated, nth: usize, (east, north): (f64, f64)) -> Generated {
     let named = |name: String| format!("B{} {name}", nth + 1);
     let there = |device: Device| Device { x: device.x + east, y: device.y + north, ..device };
@@ -67,16 +71,29 @@ fn moved(part: Generated, nth: usize, (east, north): (f64, f64)) -> Generated {
     };
     let floor =
         |floor: Floor| Floor { rooms: floor.rooms.into_iter().map(room).collect(), ..floor };
-    let Building { floors, border_routers, devices, .. } = part.building;
+    let Building { floors, border_routers, devices, groups, .. } = part.building;
+    let groups = groups
+        .into_iter()
+        .map(|group| Group { id: own_group(group.id, nth), name: named(group.name) });
     let building = Building {
+        groups: groups.collect(),
         floors: floors.into_iter().map(floor).collect(),
         border_routers: border_routers.into_iter().map(there).collect(),
         devices: devices.into_iter().map(there).collect(),
         ..part.building
     };
     let inventory = part.inventory.into_iter();
-    let inventory = inventory.map(|row| InventoryRow { room: named(row.room.clone()), ..row });
+    let inventory = inventory.map(|row| InventoryRow {
+        room: named(row.room.clone()),
+        groups: row.groups.iter().map(|(id, role)| (own_group(*id, nth), *role)).collect(),
+        ..row
+    });
     Generated { building, inventory: inventory.collect() }
+}
+
+/// What a group of a single building is called in the building `nth` of a campus.
+const fn own_group(id: u16, nth: usize) -> u16 {
+    id + (GROUPS_EACH * (nth % GROUPINGS_MAX)) as u16
 }
 
 /// One more building beside those that are there.
@@ -88,6 +105,11 @@ fn join(whole: &mut Building, part: Building) {
         }
     }
     whole.floors.sort_by_key(|floor| floor.level);
+    for group in part.groups {
+        if whole.groups.iter().all(|known| known.id != group.id) {
+            whole.groups.push(group);
+        }
+    }
     whole.border_routers.extend(part.border_routers);
     whole.devices.extend(part.devices);
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use lowgate_mac::PSDU_OCTETS_MAX;
+use lowgate_manager::Role;
 use lowgate_units::{Eui64, Prng};
 
 use super::propagation::{Places, Walls};
@@ -39,6 +40,8 @@ const HOPS_MIN: u32 = 4;
 const DEVICES_SHALLOW_MAX: usize = 24;
 /// Buildings drawn before one is taken as it comes; the tests show that it does not come to that.
 const DRAFTS_MAX: u64 = 64;
+/// The groups of a building, each with one switch: those of [`inventory`].
+pub(super) const GROUPS_EACH: usize = 2;
 /// Lights in group 1, which one switch commands.
 const MAIN_LIGHTS_MAX: usize = 32;
 
@@ -60,14 +63,16 @@ pub struct InventoryRow {
     pub kind: &'static str,
     /// The name of its room.
     pub room: String,
-    /// `id:role`, separated by `;`.
-    pub groups: String,
+    /// The groups it is in.
+    pub groups: Vec<(u16, Role)>,
 }
 
 impl InventoryRow {
     /// The line of the CSV file, columns `eui64,psk,kind,room,groups`, with the PSK as given.
     pub fn emit(&self, psk: &str) -> String {
-        format!("{},{psk},{},{},{}", self.eui64, self.kind, self.room, self.groups)
+        let groups = self.groups.iter().map(|(id, role)| format!("{id}:{}", role.word()));
+        let groups = groups.collect::<Vec<_>>().join(";");
+        format!("{},{psk},{},{},{groups}", self.eui64, self.kind, self.room)
     }
 }
 
@@ -335,7 +340,7 @@ fn inventory(building: &Building) -> Vec<InventoryRow> {
         4 | 8 => "sensor",
         _ => "light",
     };
-    let mut switches = 0;
+    let mut switches: u16 = 0;
     let every = count.div_ceil(MAIN_LIGHTS_MAX).max(1);
     let mut lights = 0;
     let mut row = |(index, device): (usize, &Device)| {
@@ -343,16 +348,17 @@ fn inventory(building: &Building) -> Vec<InventoryRow> {
         let groups = match kind {
             "switch" => {
                 switches += 1;
-                if switches <= 2 { format!("{switches}:sender") } else { String::new() }
+                let commands = usize::from(switches) <= GROUPS_EACH;
+                commands.then_some((switches, Role::Sender)).into_iter().collect()
             }
             "light" => {
                 lights += 1;
-                let main = (lights % every == 0).then_some("1:listener");
-                let upper =
-                    (device.level > 0 && lights % every == every / 2).then_some("2:listener");
-                main.into_iter().chain(upper).collect::<Vec<_>>().join(";")
+                let main = (lights % every == 0).then_some((1, Role::Listener));
+                let upper = (device.level > 0 && lights % every == every / 2)
+                    .then_some((2, Role::Listener));
+                main.into_iter().chain(upper).collect()
             }
-            _ => String::new(),
+            _ => Vec::new(),
         };
         InventoryRow { eui64: device.eui64, kind, room: room_name(building, device), groups }
     };
@@ -361,7 +367,7 @@ fn inventory(building: &Building) -> Vec<InventoryRow> {
         eui64: router.eui64,
         kind: "border-router",
         room: room_name(building, router),
-        groups: String::new(),
+        groups: Vec::new(),
     };
     building.border_routers.iter().map(router).chain(devices).collect()
 }

@@ -1,5 +1,6 @@
 //! Buildings as files, generated ones, and the office that the demonstration shows.
 
+use lowgate_manager::{GROUP_SENDERS_MAX, Role};
 use proptest::prelude::*;
 
 use super::*;
@@ -200,6 +201,37 @@ fn generation_repeats_and_has_its_limits() {
         assert_eq!(Building::generate(devices, 1), Err(NotGenerated { devices }));
     }
     assert!(Building::generate(1, 1).is_ok() && Building::generate(2, 1).is_ok());
+}
+
+#[test]
+fn a_campus_is_as_many_buildings_as_it_says_in_one_domain() {
+    for (buildings, devices) in [(1, 30), (3, 25), (40, 12)] {
+        let Generated { building, inventory } =
+            Building::campus(buildings, devices, 5).expect("allowed");
+        assert_eq!(building.border_routers.len(), buildings);
+        assert_eq!(building.stations(), buildings * (devices + 1));
+        let eui64s: std::collections::BTreeSet<_> = building.all().map(|it| it.eui64).collect();
+        assert_eq!(eui64s.len(), building.stations());
+        let rows: Vec<_> = inventory.iter().map(|row| row.eui64).collect();
+        assert_eq!(rows, building.all().map(|it| it.eui64).collect::<Vec<_>>());
+        // What a file of it says is the same campus: rooms do not overlap, devices hang in them.
+        assert_eq!(Building::parse("campus.toml", &building.emit()).as_ref(), Ok(&building));
+        let hears = |strength| MediumConfig::default().reception(strength, 125) > 0.5;
+        let links = building.links(&MediumConfig::default());
+        let roots = (0..buildings as u32).map(StationId);
+        assert!(links.hops_of_many(roots, hears).iter().all(Option::is_some));
+        for (group, _) in inventory.iter().flat_map(|row| &row.groups) {
+            assert!(building.groups.iter().any(|known| known.id == *group), "group {group}");
+        }
+        let senders = |group| {
+            let rows = inventory.iter().flat_map(|row| &row.groups);
+            rows.filter(|it| **it == (group, Role::Sender)).count()
+        };
+        for group in &building.groups {
+            let senders = senders(group.id);
+            assert!((1..=GROUP_SENDERS_MAX).contains(&senders), "{group:?}: {senders} senders");
+        }
+    }
 }
 
 /// Looks at every pair.

@@ -3,8 +3,8 @@
 //!
 //! Packets in one frame are read, fragments are not.
 //!
-//! **Bounds:** [`PASSING_MAX`] packets on their way, and of each MPL seed its last [`SEQUENCES_MAX`] packets:
-//! as many as serial arithmetic over eight bits tells apart.
+//! **Bounds:** [`PASSING_EACH`] packets on their way for each station, at least [`PASSING_MIN`], and of each MPL
+//! seed its last [`SEQUENCES_MAX`] packets: as many as serial arithmetic over eight bits tells apart.
 
 use super::frames::Secured;
 use super::{Fault, LinkKeyName, hash};
@@ -20,8 +20,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Octets of a MIC of level 6.
 const MIC_OCTETS: usize = 8;
-/// Packets on their way that are remembered.
-const PASSING_MAX: usize = 1024;
+/// Packets on their way that are remembered for each station: one that is forgotten and then comes back to its
+/// origin would be taken for one that begins there.
+const PASSING_EACH: usize = 8;
+/// Packets on their way that are remembered of the fewest stations.
+const PASSING_MIN: usize = 1024;
 /// RFC 1982 with eight bits: what is half a circle away is neither before nor after.
 const SEQUENCES_MAX: usize = 127;
 
@@ -41,16 +44,19 @@ pub(super) struct Air {
     /// With which hop limit their origin sent packets, by what does not change on the way.
     passing: BTreeMap<u64, u8>,
     passing_order: VecDeque<u64>,
+    passing_max: usize,
     seeds: BTreeMap<StationId, VecDeque<(u8, u64)>>,
 }
 
 impl Air {
-    pub(super) const fn new() -> Self {
+    /// Over so many stations.
+    pub(super) fn new(stations: usize) -> Self {
         Self {
             keys: BTreeMap::new(),
             prefixes: BTreeMap::new(),
             passing: BTreeMap::new(),
             passing_order: VecDeque::new(),
+            passing_max: (PASSING_EACH * stations).max(PASSING_MIN),
             seeds: BTreeMap::new(),
         }
     }
@@ -132,7 +138,7 @@ impl Air {
         });
         // One that came back to it has less.
         *given = packet.hop_limit.max(*given);
-        if self.passing.len() > PASSING_MAX {
+        if self.passing.len() > self.passing_max {
             self.passing_order.pop_front().and_then(|oldest| self.passing.remove(&oldest));
         }
         None

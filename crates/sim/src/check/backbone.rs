@@ -1,7 +1,7 @@
 //! What the backbone shows: to whom packets go, the numbers of DTLS records, and who is answered.
 //!
-//! **Bounds:** [`PATHS_MAX`] paths and as many connection IDs, the ones heard last; of each path the last
-//! [`COOKIES_MAX`] cookies; a window of numbers in each direction.
+//! **Bounds:** [`PATHS_EACH`] paths for each station, at least [`PATHS_MIN`], and as many connection IDs, the
+//! ones heard last; of each path the last [`COOKIES_MAX`] cookies; a window of numbers in each direction.
 
 use super::numbers::{Numbers, Use};
 use super::{Fault, hash};
@@ -10,8 +10,10 @@ use lowgate_router::datagram;
 use lowgate_units::{Instant, Ipv6Addr};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Paths remembered.
-const PATHS_MAX: usize = 4096;
+/// Paths remembered for each station: a joiner has one with every relay that it tries, and one of its own.
+const PATHS_EACH: usize = 8;
+/// Paths remembered of the fewest stations: strangers have paths too.
+const PATHS_MIN: usize = 4096;
 /// Cookies remembered of each path.
 const COOKIES_MAX: usize = 8;
 
@@ -89,7 +91,6 @@ impl Session {
 }
 
 /// The records between the manager and everybody.
-#[derive(Default)]
 pub(super) struct Records {
     paths: Latest<Path>,
     /// A connection ID is one session's, wherever that goes on.
@@ -97,6 +98,12 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// Of so many stations and the manager.
+    pub(super) fn new(stations: usize) -> Self {
+        let paths = (PATHS_EACH * stations).max(PATHS_MIN);
+        Self { paths: Latest::new(paths), sessions: Latest::new(paths) }
+    }
+
     pub(super) fn packet(&mut self, now: Instant, packet: &[u8], manager: Ipv6Addr) -> Vec<Fault> {
         let Some(datagram) = datagram(packet) else { return Vec::new() };
         let upward = datagram.dst == manager;
@@ -219,17 +226,16 @@ fn path_of(peer: Ipv6Addr, port: u16) -> Vec<u8> {
 /// The entries that were used last.
 struct Latest<V> {
     entries: BTreeMap<Vec<u8>, (Instant, V)>,
-}
-
-impl<V> Default for Latest<V> {
-    fn default() -> Self {
-        Self { entries: BTreeMap::new() }
-    }
+    entries_max: usize,
 }
 
 impl<V: Default> Latest<V> {
+    const fn new(entries_max: usize) -> Self {
+        Self { entries: BTreeMap::new(), entries_max }
+    }
+
     fn entry(&mut self, now: Instant, key: &[u8]) -> &mut V {
-        if self.entries.len() >= PATHS_MAX && !self.entries.contains_key(key) {
+        if self.entries.len() >= self.entries_max && !self.entries.contains_key(key) {
             self.forget_half();
         }
         let entry = self.entries.entry(key.to_vec()).or_default();
@@ -315,7 +321,7 @@ mod tests {
 
     /// What is found when these go up, one after the other.
     fn found(contents: &[Vec<u8>]) -> usize {
-        let mut records = Records::default();
+        let mut records = Records::new(1);
         let (src_port, dst_port) = (MANAGER_PORT, MANAGER_PORT);
         let found = contents.iter().map(|payload| {
             let datagram = Datagram { src: PEER, dst: MANAGER, src_port, dst_port, payload };
@@ -345,7 +351,7 @@ mod tests {
             let datagram =
                 Datagram { src, dst, src_port: port, dst_port: port, payload: &payload };
             let octets = packet(&datagram);
-            let mut records = Records::default();
+            let mut records = Records::new(1);
             for _ in 0..2 {
                 // The same again is no second use of a number.
                 let faults = records.packet(Instant::ZERO, &octets, MANAGER);

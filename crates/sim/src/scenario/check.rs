@@ -4,6 +4,7 @@ use super::{Deed, Disaster, Expectation, Impossible, Scenario, Trouble};
 use crate::medium::{MediumConfig, StationId, Strength};
 use lowgate_manager::GroupId;
 use lowgate_units::Instant;
+use std::collections::BTreeSet;
 
 /// A neighbour counts when it hears so much of the longest frames, 0 to 1.
 const RECEPTION_MIN: f64 = 0.5;
@@ -60,8 +61,9 @@ impl Checking<'_> {
                 self.fault(("device", index), what);
             }
         }
+        let listed: BTreeSet<_> = scenario.inventory.iter().map(|record| record.eui64).collect();
         for (index, device) in building.devices.iter().enumerate() {
-            if !scenario.inventory.iter().any(|record| record.eui64 == device.eui64) {
+            if !listed.contains(&device.eui64) {
                 let what = format!("{} is not in the inventory", device.eui64);
                 self.fault(("device", index), what);
             }
@@ -85,7 +87,7 @@ impl Checking<'_> {
 
     fn device(&mut self, part: Part, station: StationId) {
         let honest = self.scenario.honest();
-        let first = self.scenario.building.border_routers.len() as u32;
+        let first = self.scenario.routers();
         if !(first..honest).contains(&station.0) {
             let what =
                 format!("station {} is no device; allowed: {first} to {}", station.0, honest - 1);

@@ -39,7 +39,7 @@ impl<F: FnMut(&Scenario) -> bool> Shrinking<F> {
         let disasters = self.thin_out(|it| &mut it.disasters, |_| true);
         let deeds = self.thin_out(|it| &mut it.deeds, is_spare);
         let intruders = self.fewer_stations(Scenario::honest, Scenario::stations);
-        let devices = self.fewer_stations(|_| 1, Scenario::honest);
+        let devices = self.fewer_stations(Scenario::routers, Scenario::honest);
         let shorter = self.shorten();
         let quiet = self.smallest.medium.loss > 0.0 && self.attempt(|it| it.medium.loss = 0.0);
         disasters || deeds || intruders || devices || shorter || quiet
@@ -130,7 +130,7 @@ impl Scenario {
     fn remove(&mut self, gone: StationId) {
         let (honest, index) = (self.honest(), gone.index());
         if gone.0 < honest {
-            let device = self.building.devices.remove(index - 1);
+            let device = self.building.devices.remove(index - self.routers() as usize);
             self.inventory.retain(|record| record.eui64 != device.eui64);
         } else {
             self.intruders.remove(index - honest as usize);

@@ -23,8 +23,8 @@ pub use swarm::CONVERGED_WITHIN;
 use crate::building::Building;
 use crate::medium::{MediumConfig, StationId};
 use crate::world::{Backbone, Intruder, Towards};
-use lowgate_manager::{DeviceRecord, GroupId};
-use lowgate_units::{Duration, Instant};
+use lowgate_manager::{ChannelSet, DeviceRecord, GroupId};
+use lowgate_units::{Channel, Duration, Instant};
 
 /// What a run is made of, but for the seed.
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ pub struct Scenario {
     pub intruders: Vec<Intruder>,
     /// How radios fare.
     pub medium: MediumConfig,
+    /// The channel of the first PAN.
+    pub channel: Channel,
+    /// Where further PANs may be besides: each takes the channel that the fewest have.
+    pub further_channels: ChannelSet,
     /// From the first moment to the last, the time to converge included.
     pub duration: Duration,
     /// What people do, in any order.
@@ -222,6 +226,11 @@ impl Scenario {
     pub fn check(&self) -> Result<(), Vec<Impossible>> {
         let faults = check::faults(self);
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// The first stations.
+    pub fn routers(&self) -> u32 {
+        self.building.border_routers.len() as u32
     }
 
     /// Stations that are no intruders.

@@ -81,7 +81,14 @@ impl People {
         match reply {
             // Asked again because its first answer was lost.
             Reply::Refused(Refusal::Revoke(RevokeRefused::AlreadyRevoked)) => {}
-            Reply::Refused(refusal) => self.refused.push(format!("{request:?}: {refusal:?}")),
+            Reply::Refused(refusal) => {
+                let asked = match request {
+                    // An inventory is long; what is wrong with it names the lines.
+                    Request::Import(lines) => format!("import of {} devices", lines.len()),
+                    request => format!("{request:?}"),
+                };
+                self.refused.push(format!("{asked}: {refusal:?}"));
+            }
             _ => {}
         }
     }

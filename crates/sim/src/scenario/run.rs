@@ -79,6 +79,8 @@ impl<'s> Run<'s> {
     pub fn new(scenario: &'s Scenario, seed: u64, options: RunOptions) -> Self {
         let config = WorldConfig {
             medium: scenario.medium,
+            channel: scenario.channel,
+            further_channels: scenario.further_channels,
             capture: options.capture,
             key_log: options.capture,
             ..WorldConfig::new(seed)
@@ -377,7 +379,7 @@ impl<'s> Run<'s> {
         lagging.collect()
     }
 
-    /// Honest stations that were installed and not expelled, and that hear the border router or others of
+    /// Honest stations that were installed and not expelled, and that hear a border router or others of
     /// them on the way there: an expelled device carries nothing for those behind it.
     fn expected(&self) -> BTreeSet<StationId> {
         let devices = self.world.manager().domain().devices();
@@ -387,7 +389,8 @@ impl<'s> Run<'s> {
         };
         let honest = self.installed.range(..StationId(self.scenario.honest()));
         let mut cut_off: BTreeSet<_> = honest.copied().filter(stays).collect();
-        let mut reached: Vec<_> = cut_off.take(&StationId(0)).into_iter().collect();
+        let mut reached: Vec<_> =
+            self.world.routers().filter_map(|router| cut_off.take(&router)).collect();
         let mut next = 0;
         while let Some(station) = reached.get(next).copied() {
             next += 1;

@@ -3,9 +3,9 @@
 use super::{Deed, Scenario, Timed};
 use crate::building::{Building, Generated, InventoryRow, NotGenerated};
 use crate::medium::{MediumConfig, StationId};
-use lowgate_manager::{DevicePsk, DeviceRecord, GroupId, Identity, Kind, Role};
+use crate::world::CHANNEL;
+use lowgate_manager::{ChannelSet, DevicePsk, DeviceRecord, GroupId, Identity, Kind};
 use lowgate_units::{Duration, Instant, Prng};
-use std::collections::BTreeMap;
 
 /// Octets of a drawn key.
 const PSK_OCTETS: usize = 16;
@@ -51,6 +51,8 @@ impl Scenario {
             inventory,
             intruders: Vec::new(),
             medium: MediumConfig::default(),
+            channel: CHANNEL,
+            further_channels: ChannelSet::NONE,
             duration,
             deeds,
             disasters: Vec::new(),
@@ -82,20 +84,6 @@ fn record(row: &InventoryRow, mut dice: Prng) -> DeviceRecord {
         kind,
         name: row.eui64.to_string(),
         room: row.room.clone(),
-        groups: groups(&row.groups),
+        groups: row.groups.iter().map(|(id, role)| (GroupId(*id), *role)).collect(),
     }
-}
-
-fn groups(text: &str) -> BTreeMap<GroupId, Role> {
-    let memberships = text.split(';').filter(|it| !it.is_empty());
-    let memberships = memberships.map(|membership| {
-        let (id, role) = membership.split_once(':').expect("id:role");
-        let role = match role {
-            "sender" => Role::Sender,
-            "listener" => Role::Listener,
-            other => unreachable!("no generated building has a {other}"),
-        };
-        (GroupId(id.parse().expect("a number")), role)
-    });
-    memberships.collect()
 }

@@ -53,6 +53,12 @@ const fn router_addr(router: StationId) -> Ipv6Addr {
     Ipv6Addr::new(0xfd5a, 0x10f2, 0x9a3b, 0xffff, 0, 0, 0, 2 + router.0 as u16)
 }
 
+/// The channel of the first PAN, unless told otherwise.
+pub const CHANNEL: Channel = match Channel::new(15) {
+    Some(channel) => channel,
+    None => unreachable!(),
+};
+
 /// From one end of the backbone to the other: a building's Ethernet and two operating systems.
 const BACKBONE_DELAY: Duration = Duration::from_micros(700);
 /// How long the manager's store takes for a batch, unless told otherwise: a flush of a good disk.
@@ -96,9 +102,9 @@ pub struct WorldConfig {
 }
 
 impl WorldConfig {
-    /// An office on channel 15, no capture.
+    /// An office on [`CHANNEL`], no capture.
     pub fn new(seed: u64) -> Self {
-        let channel = Channel::new(15).expect("in the band");
+        let channel = CHANNEL;
         let medium = MediumConfig::default();
         let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
         let (ccm, root) = (&SoftCcm, Root::Router);
@@ -197,11 +203,12 @@ impl World {
         let links = building.links(&config.medium);
         let root = Prng::new(config.seed);
         let medium = Medium::new(config.medium, &links, root.fork(1).next_u64());
+        let records: BTreeMap<_, _> = inventory.iter().map(|it| (it.eui64, it)).collect();
         let mut stations = Vec::new();
         for index in 0..honest {
             let id = StationId(index as u32);
             let eui64 = building.device(id).expect("below the number of stations").eui64;
-            let record = inventory.iter().find(|record| record.eui64 == eui64);
+            let record = records.get(&eui64).copied();
             let record = record.unwrap_or_else(|| panic!("{eui64} hangs in the building only"));
             stations.push(Station::honest(id, record, &config, root.fork(100 + index as u64)));
         }

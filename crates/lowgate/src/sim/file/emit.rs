@@ -21,10 +21,14 @@ pub fn emit(scenario: &Scenario) -> String {
         false => format!("\n{name} = [\n    {},\n]\n", items.join(",\n    ")),
     };
     let medium = &scenario.medium;
+    let further = scenario.further_channels.iter().filter(|it| *it != scenario.channel);
+    let channels = std::iter::once(scenario.channel).chain(further);
+    let channels: Vec<_> = channels.map(|channel| channel.number().to_string()).collect();
     let mut text = format!(
-        "name = {}\nduration = {}\n",
+        "name = {}\nduration = {}\nchannels = [{}]\n",
         quoted(&scenario.name),
-        quoted(&time::emit(scenario.duration))
+        quoted(&time::emit(scenario.duration)),
+        channels.join(", ")
     );
     text += &list("intruder", scenario.intruders.iter().map(|it| writer.intruder(it)).collect());
     text += &list("deed", scenario.deeds.iter().map(|it| writer.deed(it)).collect());

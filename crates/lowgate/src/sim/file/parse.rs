@@ -5,19 +5,23 @@ use super::site::{self, Site};
 use super::who::{Names, Whom};
 use super::{Read, emit};
 use lowgate_dtls::Psk;
-use lowgate_manager::Identity;
+use lowgate_manager::{ChannelSet, Identity};
 use lowgate_sim::building::Device;
 use lowgate_sim::medium::MediumConfig;
 use lowgate_sim::reading::{Fault, Reading, Table};
 use lowgate_sim::scenario::{Deed, Disaster, Expectation, Impossible, Scenario, Timed};
-use lowgate_sim::world::{Intruder, Lie, Trick};
-use lowgate_units::{Eui64, Instant};
+use lowgate_sim::world::{CHANNEL, Intruder, Lie, Trick};
+use lowgate_units::{Channel, Eui64, Instant};
 use std::collections::BTreeMap;
 use std::path::Path;
+use toml::Spanned;
+use toml::de::DeValue;
 
 /// What a scenario has.
-const FIELDS: [&str; 9] =
-    ["name", "duration", "building", "radio", "intruder", "deed", "traffic", "disaster", "expect"];
+const FIELDS: [&str; 10] = [
+    "name", "duration", "channels", "building", "radio", "intruder", "deed", "traffic", "disaster",
+    "expect",
+];
 
 /// Most intruders.
 const INTRUDERS_MAX: usize = 64;
@@ -46,6 +50,7 @@ pub(super) fn scenario(
     let length = reading.required(root, "duration");
     let length = length.and_then(|value| duration(reading, root, "duration", value));
     let medium = medium(reading, root);
+    let channels = channels(reading, root);
     let site = site::Reader { reading, file, folder }.site(root);
     let intruders = intruders(reading, root, site.as_ref());
     let names = site.as_ref().zip(intruders.as_ref());
@@ -63,6 +68,8 @@ pub(super) fn scenario(
         inventory,
         intruders: intruders?,
         medium: medium?,
+        channel: channels?.0,
+        further_channels: channels?.1,
         duration: end.since(Instant::ZERO),
         deeds: deeds.iter().map(|(deed, _)| deed.clone()).collect(),
         disasters: disasters.iter().map(|(disaster, _)| disaster.clone()).collect(),
@@ -114,6 +121,29 @@ fn medium(reading: &mut Reading, root: &Table<'_>) -> Option<MediumConfig> {
         cca_threshold_dbm: threshold?,
         loss: loss?,
     })
+}
+
+/// That of the first PAN, and where others may be.
+fn channels(reading: &mut Reading, root: &Table<'_>) -> Option<(Channel, ChannelSet)> {
+    let Some(value) = root.fields.get("channels") else { return Some((CHANNEL, ChannelSet::NONE)) };
+    let channel = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::Integer(number) => {
+            let number = u8::from_str_radix(number.as_str(), number.radix()).ok();
+            number.and_then(Channel::new)
+        }
+        _ => None,
+    };
+    let channels = match value.get_ref() {
+        DeValue::Array(values) => values.iter().map(channel).collect::<Option<Vec<_>>>(),
+        _ => None,
+    };
+    match channels.as_deref() {
+        Some([first, further @ ..]) => Some((*first, further.iter().copied().collect())),
+        Some([]) | None => {
+            reading.wrong(root, "channels", value, "[ ] with numbers from 11 to 26, at least one");
+            None
+        }
+    }
 }
 
 /// `None` where one of them could not be read.

@@ -4,7 +4,7 @@ use super::parse::octets;
 use crate::demo::mismatches;
 use crate::inventory::{self, Known, Told};
 use lowgate_manager::{DeviceRecord, Identity};
-use lowgate_sim::building::{Building, DEVICES_MAX};
+use lowgate_sim::building::{BORDER_ROUTERS_MAX, Building, DEVICES_MAX};
 use lowgate_sim::reading::{Fault, Reading, Table, path};
 use lowgate_sim::scenario::records;
 use std::path::Path;
@@ -52,17 +52,29 @@ impl Reader<'_> {
         sound.then_some(Site { building, inventory, device_file, device_lines })
     }
 
-    /// `generate = { devices, seed }`
+    /// `generate = { devices, seed }`, or with `buildings`: so many beside each other, for `devices` each.
     fn generated(&mut self, table: &Table<'_>) -> Option<Site> {
         const GENERATE: &str = "building.generate";
         self.reading.known(table, &["generate"]);
         let value = self.reading.required(table, "generate")?;
-        let table = self.reading.table(value, GENERATE, "a table { devices, seed }")?;
-        self.reading.known(&table, &["devices", "seed"]);
-        let devices = self.reading.integer(&table, "devices", 1..=DEVICES_MAX as i64);
+        let table = self.reading.table(value, GENERATE, "a table { devices, seed, buildings }")?;
+        self.reading.known(&table, &["devices", "seed", "buildings"]);
+        let buildings = match table.fields.contains_key("buildings") {
+            true => {
+                self.reading.integer(&table, "buildings", 1..=BORDER_ROUTERS_MAX as i64).map(Some)
+            }
+            false => Some(None),
+        };
+        let most = DEVICES_MAX as i64 / buildings.flatten().unwrap_or(1);
+        let devices = self.reading.integer(&table, "devices", 1..=most);
         let seed = self.reading.integer(&table, "seed", 0..=i64::MAX);
-        let (devices, seed) = (devices? as usize, seed? as u64);
-        let generated = Building::generate(devices, seed).expect("so many are allowed");
+        let (devices, seed, buildings) = (devices? as usize, seed? as u64, buildings?);
+        let generated = match buildings {
+            Some(buildings) => Building::campus(buildings as usize, devices, seed),
+            None => Building::generate(devices, seed),
+        };
+        let generated = generated.expect("so many are allowed");
+        let devices = generated.building.devices.len();
         let line = self.reading.line(table.at);
         Some(Site {
             inventory: records(&generated, seed),

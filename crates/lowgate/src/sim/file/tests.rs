@@ -6,7 +6,7 @@ use lowgate_manager::{GroupId, Identity};
 use lowgate_sim::building::Device;
 use lowgate_sim::scenario::{Deed, Disaster, Expectation, Timed, Trouble};
 use lowgate_sim::world::{Backbone, Intruder, Lie, Towards, Trick};
-use lowgate_units::{Duration, Instant};
+use lowgate_units::{Channel, Duration, Instant};
 use proptest::prelude::*;
 
 const EVERY_KEY: &str = include_str!("../../../../../tests/scenarios/every-key.toml");
@@ -92,15 +92,26 @@ fn check_identity(scenario: &Scenario) {
         (&scenario.name, &scenario.building, &scenario.inventory, &scenario.intruders)
     );
     assert_eq!(
-        (again.medium, again.duration, &again.deeds, &again.disasters, &again.expectations),
+        (
+            again.medium,
+            again.channel,
+            again.duration,
+            &again.deeds,
+            &again.disasters,
+            &again.expectations
+        ),
         (
             scenario.medium,
+            scenario.channel,
             scenario.duration,
             &scenario.deeds,
             &scenario.disasters,
             &scenario.expectations
         )
     );
+    // The first channel may stand among the further ones too.
+    let both = again.further_channels.with(again.channel);
+    assert_eq!(both, scenario.further_channels.with(scenario.channel));
     assert_eq!(emit(&again), text);
 }
 
@@ -112,6 +123,42 @@ fn emit_of_parse_is_identity() {
     for name in ["quiet.toml", "bad-day.toml", "intruders.toml"] {
         let read = read(&folder.join(name)).unwrap_or_else(|faults| panic!("{faults:#?}"));
         check_identity(&read.scenario);
+    }
+}
+
+/// A campus has a border router in each building, and words for all of them.
+#[test]
+fn a_campus_is_read_and_written() {
+    let text = |generate: &str, who: &str| {
+        format!(
+            "name = \"a\"\nduration = 60\nchannels = [20, 11, 25]\n\
+             building = {{ generate = {{ {generate} }} }}\n\
+             [[deed]]\nat = 0\nwhat = \"install\"\nwho = {who}\n"
+        )
+    };
+    let read =
+        parsed(&text("devices = 12, seed = 1, buildings = 3", "[\"border routers\", \"devices\"]"));
+    let scenario = &read.scenario;
+    assert_eq!((scenario.routers(), scenario.honest()), (3, 39));
+    let installed: Vec<_> = scenario.deeds.iter().map(|deed| deed.what.clone()).collect();
+    assert_eq!(installed, (0..39).map(|it| Deed::Install(StationId(it))).collect::<Vec<_>>());
+    assert_eq!(scenario.channel.number(), 20);
+    let further: Vec<_> = scenario.further_channels.iter().map(Channel::number).collect();
+    assert_eq!(further, [11, 25]);
+    check_identity(scenario);
+    for (generate, fault) in [
+        (
+            "devices = 5001, seed = 1, buildings = 2",
+            "devices: 5001; allowed: a whole number from 1 to 5000",
+        ),
+        (
+            "devices = 1, seed = 1, buildings = 257",
+            "buildings: 257; allowed: a whole number from 1 to 256",
+        ),
+    ] {
+        let faults = parse("s.toml", &text(generate, "1"), Path::new("")).expect_err("too many");
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults, [format!("s.toml:4: building.generate.{fault}")]);
     }
 }
 
@@ -331,8 +378,8 @@ by = "1m"
             "35: disaster.lasts: 310.000000 s is after the end of the run, 300.000000 s",
             "39: expect.within: missing; it is required",
             "41: expect.by: unknown field; allowed: what, within",
-            "42: wish: unknown field; allowed: name, duration, building, radio, intruder, deed, \
-             traffic, disaster, expect",
+            "42: wish: unknown field; allowed: name, duration, channels, building, radio, intruder, \
+             deed, traffic, disaster, expect",
         ],
     );
 }
@@ -402,6 +449,16 @@ fn mistakes_in_what_is_within_have_their_lines() {
         "groups = \"2:sender\"",
         &["s.toml:51: building.inventory.groups: \"2:sender\" is no group; allowed: 1"],
     );
+    for wrong in ["[]", "[27]", "15", "[\"15\"]"] {
+        let shown = if wrong == "15" { "15" } else { "an array" };
+        check_small(
+            "duration = \"5m\"\n",
+            &format!("duration = 300\nchannels = {wrong}\n"),
+            &[&format!(
+                "s.toml:3: channels: {shown}; allowed: [ ] with numbers from 11 to 26, at least one"
+            )],
+        );
+    }
     check_small("duration = \"5m\"\n", "", &["s.toml:1: duration: missing; it is required"]);
 }
 

@@ -12,8 +12,10 @@ use toml::de::DeValue;
 
 /// What station 0 is called.
 pub(super) const BORDER_ROUTER: &str = "border router";
+/// All border routers in a word.
+const BORDER_ROUTERS: &str = "border routers";
 
-/// Many stations in a word.
+/// Many devices in a word.
 const SETS: [(&str, Option<Kind>); 4] = [
     ("devices", None),
     ("lights", Some(Kind::Light)),
@@ -40,6 +42,7 @@ pub(super) struct Names {
     names: BTreeMap<String, Vec<StationId>>,
     kinds: BTreeMap<StationId, Kind>,
     groups: Vec<Group>,
+    routers: u32,
     honest: u32,
     all: u32,
 }
@@ -53,6 +56,7 @@ impl Names {
             names: BTreeMap::new(),
             kinds: BTreeMap::new(),
             groups: building.groups.clone(),
+            routers: building.border_routers.len() as u32,
             honest,
             all: honest,
         };
@@ -73,7 +77,7 @@ impl Names {
 
     fn range(&self, whom: Whom) -> Range<u32> {
         match whom {
-            Whom::Devices => 1..self.honest,
+            Whom::Devices => self.routers..self.honest,
             Whom::Honest => 0..self.honest,
             Whom::Intruders => self.honest..self.all,
             Whom::Anybody => 0..self.all,
@@ -165,7 +169,7 @@ impl Names {
         let mut stations = Some(Vec::new());
         for value in &values {
             let some = match value.get_ref() {
-                DeValue::String(text) => self.set(text),
+                DeValue::String(text) => self.set(text, whom),
                 _ => None,
             };
             let some =
@@ -180,9 +184,12 @@ impl Names {
         stations
     }
 
-    fn set(&self, word: &str) -> Option<Vec<StationId>> {
+    fn set(&self, word: &str, whom: Whom) -> Option<Vec<StationId>> {
+        if word == BORDER_ROUTERS && self.range(whom).start == 0 {
+            return Some((0..self.routers).map(StationId).collect());
+        }
         let (_, kind) = SETS.iter().find(|(name, _)| *name == word)?;
-        let devices = (1..self.honest).map(StationId);
+        let devices = (self.routers..self.honest).map(StationId);
         let fits = |it: &StationId| kind.is_none() || self.kinds.get(it) == kind.as_ref();
         Some(devices.filter(fits).collect())
     }

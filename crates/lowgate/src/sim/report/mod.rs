@@ -1,12 +1,14 @@
-//! `lowgate sim report`: the simulator against results that are known without it.
+//! `lowgate sim report`: the simulator against results that are known without it, and what it costs.
 
 mod plot;
+mod scale;
 
 use crate::report::{Page, text, verdict};
 use clap::Subcommand;
 use lowgate_sim::medium::known::{Curve, Study, all};
-use std::io::Write;
-use std::path::PathBuf;
+use scale::Scale;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Decides all that chance decides; any other seed does as well.
@@ -21,26 +23,59 @@ pub enum Report {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// What a campus costs by its size, everybody switched on at once; a table in Markdown
+    Scale {
+        /// Sizes up to so many devices, 25 to 10000
+        #[arg(long, value_name = "N", default_value_t = 1000,
+              value_parser = clap::value_parser!(u32).range(25..=10_000))]
+        devices_max: u32,
+        /// Write the figures to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 /// Does the report; fails when something is further off than is accepted.
 pub fn report(report: &Report, out: &mut impl Write) -> ExitCode {
-    let Report::Radio { out: file } = report;
-    let studies = all(SEED);
-    if let Err(fault) = tell(&studies, out) {
-        eprintln!("stdout: {fault}");
-        return ExitCode::from(2);
+    let done = match report {
+        Report::Radio { out: file } => radio(file.as_deref(), out),
+        Report::Scale { devices_max, json } => scale(*devices_max, json.as_deref(), out),
+    };
+    match done {
+        Ok(holds) => ExitCode::from(u8::from(!holds)),
+        Err(fault) => {
+            eprintln!("lowgate sim report: {fault}");
+            ExitCode::from(2)
+        }
     }
-    if let Some(file) = file
-        && let Err(fault) = std::fs::write(file, page(&studies))
-    {
-        eprintln!("{}: {fault}", file.display());
-        return ExitCode::from(2);
-    }
-    ExitCode::from(u8::from(!studies.iter().all(Study::holds)))
 }
 
-fn tell(studies: &[Study], out: &mut impl Write) -> std::io::Result<()> {
+/// Whether every study holds.
+fn radio(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
+    let studies = all(SEED);
+    tell(&studies, out)?;
+    if let Some(file) = file {
+        write(file, &page(&studies))?;
+    }
+    Ok(studies.iter().all(Study::holds))
+}
+
+/// Whether everybody was in in time and nothing was found.
+fn scale(devices_max: u32, json: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
+    let scale = Scale::measure(devices_max as usize, SEED, |told| eprintln!("{told}"))?;
+    write!(out, "{scale}")?;
+    if let Some(file) = json {
+        write(file, &(serde_json::to_string_pretty(&scale)? + "\n"))?;
+    }
+    Ok(scale.holds())
+}
+
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(file, text)
+        .map_err(|fault| io::Error::new(fault.kind(), format!("{}: {fault}", file.display())))
+}
+
+fn tell(studies: &[Study], out: &mut impl Write) -> io::Result<()> {
     for study in studies {
         let sign = if study.holds() { "ok" } else { "FAILED" };
         writeln!(out, "{}: {}: {sign}", study.title, off(study))?;
