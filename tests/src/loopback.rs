@@ -32,14 +32,9 @@ pub fn socket() -> UdpSocket {
 /// A client's configuration for peers that know none of our extensions.
 pub fn client_config<'a>(identity: &'a [u8], psk: &[u8]) -> ClientConfig<'a> {
     ClientConfig {
-        identity,
-        psk: Psk::new(psk).expect("1 to 64 octets"),
-        group_request: None,
         connection_id: false,
-        extended_master_secret: true,
-        datagram_len_max: 1024,
         retransmission: Retransmission::Rfc6347,
-        key_log: false,
+        ..ClientConfig::new(identity, Psk::new(psk).expect("1 to 64 octets"))
     }
 }
 

@@ -95,8 +95,7 @@ impl Handshake {
         assert_eq!(first.parameters, second.parameters);
         let offer = second.offer().expect("our suite");
         assert!(offer.renegotiation_info && !offer.extended_master_secret);
-        let offered =
-            Offered { extended_master_secret: false, connection_id: false, group_request: false };
+        let offered = Offered::default();
         let (answer_seq, answer_body) = message(SERVER_HELLO, MessageType::ServerHello);
         let answer = ServerHello::parse(&answer_body, offered).expect("our suite");
         let mut transcript = Sha256::new();

@@ -7,15 +7,21 @@
 mod offer;
 
 use crate::record::{VERSION_1_0, VERSION_1_2};
-use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX};
+use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
+
+/// RFC 5246 section 7.4.1.2.
+pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
+/// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, ours at most 221.
+pub(crate) const TICKET_OCTETS_MAX: usize = 256;
 
 /// `TLS_PSK_WITH_AES_128_CCM_8`.
 const SUITE: [u8; 2] = [0xc0, 0xa8];
 
 #[cfg(feature = "server")]
-pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer, emit_server_hello};
+pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer};
 
 const EXTENDED_MASTER_SECRET: u16 = 23;
+const SESSION_TICKET: u16 = 35;
 const CONNECTION_ID: u16 = 54;
 const GROUP_REQUEST: u16 = 0xff40;
 const RENEGOTIATION_INFO: u16 = 0xff01;
@@ -102,19 +108,24 @@ fn each_extension<'a>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerHello<'a> {
     pub(crate) random: &'a [u8; 32],
+    /// The one that we offered: the session is resumed. Another one: its name from now on.
+    pub(crate) session_id: &'a [u8],
     pub(crate) extended_master_secret: bool,
     /// The connection ID that the server wants to receive.
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    /// A NewSessionTicket follows.
+    pub(crate) session_ticket: bool,
 }
 
 /// What a ServerHello may answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offered {
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
+    pub(crate) session_ticket: bool,
 }
 
 impl<'a> ServerHello<'a> {
@@ -125,7 +136,8 @@ impl<'a> ServerHello<'a> {
             return Err(CloseReason::NoCommonVersion);
         }
         let random = reader.random()?;
-        if reader.vec8()?.len() > 32 {
+        let session_id = reader.vec8()?;
+        if session_id.len() > SESSION_ID_OCTETS_MAX {
             return Err(CloseReason::MalformedHello);
         }
         // Mbed TLS once took a suite it had not offered; so did we not.
@@ -134,10 +146,12 @@ impl<'a> ServerHello<'a> {
         }
         let mut hello = Self {
             random,
+            session_id,
             extended_master_secret: false,
             connection_id: None,
             renegotiation_info: false,
             group_answer: None,
+            session_ticket: false,
         };
         each_extension(reader.0, |kind, data| match kind {
             EXTENDED_MASTER_SECRET if offered.extended_master_secret => {
@@ -149,6 +163,7 @@ impl<'a> ServerHello<'a> {
             GROUP_REQUEST if offered.group_request && data.len() <= GROUP_ANSWER_OCTETS_MAX => {
                 set(&mut hello.group_answer, data)
             }
+            SESSION_TICKET if offered.session_ticket => set_flag(&mut hello.session_ticket, data),
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
                 if data == [0] { Ok(()) } else { Err(CloseReason::NoCommonSuite) }
@@ -173,43 +188,82 @@ pub(crate) fn parse_hello_verify(body: &[u8]) -> Result<&[u8], CloseReason> {
     exact_vec8(cookie)
 }
 
+/// A NewSessionTicket (RFC 5077 section 3.3): seconds for which the server means to take it (0: it does
+/// not say), and the ticket, empty when there is none after all.
+pub(crate) fn parse_new_session_ticket(body: &[u8]) -> Result<(u32, &[u8]), RecordDrop> {
+    let (lifetime, rest) = body.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+    let (len, ticket) = rest.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+    if usize::from(u16::from_be_bytes(*len)) != ticket.len() {
+        return Err(RecordDrop::BadMessage);
+    }
+    Ok((u32::from_be_bytes(*lifetime), ticket))
+}
+
 /// Something octets are appended to; the flights' buffers are large enough by construction.
 pub(crate) trait Sink {
     fn put(&mut self, octets: &[u8]);
 }
 
-/// Writes a ClientHello's body.
-pub(crate) fn emit_client_hello(
-    random: &[u8; 32],
-    cookie: &[u8],
-    offered: Offered,
-    group_request: &[u8],
-    out: &mut impl Sink,
-) {
-    out.put(&VERSION_1_2.to_be_bytes());
-    out.put(random);
-    out.put(&[0]); // no session to resume
-    out.put(&[cookie.len() as u8]);
-    out.put(cookie);
-    out.put(&[0, 2]);
-    out.put(&SUITE);
-    out.put(&[1, 0]);
-    let mut len = 5;
-    len += if offered.extended_master_secret { 4 } else { 0 };
-    len += if offered.connection_id { 5 } else { 0 };
-    len += if offered.group_request { 4 + group_request.len() } else { 0 };
-    out.put(&(len as u16).to_be_bytes());
-    // RFC 5746 section 3.4 by extension, for there is room and no ancient server.
-    put_extension(out, RENEGOTIATION_INFO, &[0]);
-    if offered.extended_master_secret {
-        put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+/// Counts what would be written.
+#[derive(Default)]
+struct Length(usize);
+
+impl Sink for Length {
+    fn put(&mut self, octets: &[u8]) {
+        self.0 += octets.len();
     }
-    if offered.connection_id {
-        put_extension(out, CONNECTION_ID, &[0]);
+}
+
+/// What our ClientHello says.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientHello<'a> {
+    pub(crate) random: &'a [u8; 32],
+    /// Of the session to resume; empty for none.
+    pub(crate) session_id: &'a [u8],
+    pub(crate) cookie: &'a [u8],
+    pub(crate) offered: Offered,
+    pub(crate) group_request: &'a [u8],
+    /// Of the session to resume; empty to ask for one.
+    pub(crate) ticket: &'a [u8],
+}
+
+impl ClientHello<'_> {
+    /// Writes the body.
+    pub(crate) fn emit(&self, out: &mut impl Sink) {
+        out.put(&VERSION_1_2.to_be_bytes());
+        out.put(self.random);
+        put_vec8(out, self.session_id);
+        put_vec8(out, self.cookie);
+        out.put(&[0, 2]);
+        out.put(&SUITE);
+        out.put(&[1, 0]);
+        let mut len = Length::default();
+        self.extensions(&mut len);
+        out.put(&(len.0 as u16).to_be_bytes());
+        self.extensions(out);
     }
-    if offered.group_request {
-        put_extension(out, GROUP_REQUEST, group_request);
+
+    fn extensions(&self, out: &mut impl Sink) {
+        // RFC 5746 section 3.4 by extension, for there is room and no ancient server.
+        put_extension(out, RENEGOTIATION_INFO, &[0]);
+        if self.offered.extended_master_secret {
+            put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+        }
+        if self.offered.connection_id {
+            put_extension(out, CONNECTION_ID, &[0]);
+        }
+        if self.offered.group_request {
+            put_extension(out, GROUP_REQUEST, self.group_request);
+        }
+        if self.offered.session_ticket {
+            put_extension(out, SESSION_TICKET, self.ticket);
+        }
     }
+}
+
+fn put_vec8(out: &mut impl Sink, octets: &[u8]) {
+    out.put(&[octets.len() as u8]);
+    out.put(octets);
 }
 
 fn put_extension(out: &mut impl Sink, kind: u16, data: &[u8]) {

@@ -1,7 +1,8 @@
 #![no_std]
 //! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): one suite, `TLS_PSK_WITH_AES_128_CCM_8`
-//! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), and the group
-//! request extension 0xFF40 with content types 30 and 31.
+//! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), resumption by
+//! session id and by ticket (RFC 5077), and the group request extension 0xFF40 with content types 30
+//! and 31.
 //!
 //! [`Client`] has fixed buffers and no allocator; `Server` (cargo feature `server`) keeps thousands
 //! of sessions. Both are machines without clock and sockets: feed with `handle`, drain with `poll`
@@ -10,7 +11,7 @@
 //! **Invariants:** nothing that is not authentic changes a session; a bad record is an event, never
 //! an alert; no record number is used twice under one key; nothing is delivered before the peer's
 //! Finished verified; what the network can fill has a named bound.
-//! *Absent:* renegotiation, compression, resumption, certificates, versions below 1.2.
+//! *Absent:* renegotiation, compression, certificates, versions below 1.2.
 
 #[cfg(feature = "server")]
 extern crate alloc;
@@ -36,14 +37,17 @@ mod schedule;
 mod server;
 
 pub use alert::{AlertDescription, CloseReason};
-pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused};
+pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, SavedSession};
 pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
 pub use flight::is_hello_request;
 pub use noise::RecordDrop;
 pub use psk::Psk;
 pub use retransmission::{Retransmission, RetransmissionTimer};
 #[cfg(feature = "server")]
-pub use server::{Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId};
+pub use server::{
+    Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
+};
 
 /// RFC 4279 section 5.3: identities of 128 octets must be supported; longer ones are refused.
 pub const IDENTITY_OCTETS_MAX: usize = 128;

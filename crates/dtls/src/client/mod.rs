@@ -1,20 +1,24 @@
 //! The client: one session, fixed buffers.
 
+mod inbound;
 mod machine;
+mod resume;
 
 use crate::flight::{Flight, RecordWriter, plain_alert};
 use crate::handshake::VERIFY_DATA_OCTETS;
-use crate::hello::Offered;
+use crate::hello::{Offered, SESSION_ID_OCTETS_MAX, TICKET_OCTETS_MAX};
 use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
-use crate::reassembly::Reassembler;
 use crate::record::RecordType;
 use crate::{
     CloseReason, ContentType, DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, GroupAnswer,
     IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop, Retransmission, RetransmissionTimer, SendRefused,
 };
+use inbound::Inbound;
 use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
-use zeroize::Zeroize;
+use resume::{Outcome, SessionName};
+
+pub use resume::SavedSession;
 
 /// What a client wants.
 #[derive(Clone, Debug)]
@@ -33,8 +37,31 @@ pub struct ClientConfig<'a> {
     pub datagram_len_max: usize,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
+    /// Go on from this session if the server still knows it.
+    pub resume: Option<SavedSession>,
+    /// Ask for a ticket (RFC 5077), by which a server resumes that keeps nothing.
+    pub session_ticket: bool,
     /// Report [`ClientOutput::KeyLog`].
     pub key_log: bool,
+}
+
+impl<'a> ClientConfig<'a> {
+    /// The defaults: extended master secret and connection ID offered, datagrams of 1024 octets, adaptive
+    /// retransmission to a neighbour; no group request, nothing to resume, no ticket, no key log.
+    pub const fn new(identity: &'a [u8], psk: Psk) -> Self {
+        Self {
+            identity,
+            psk,
+            group_request: None,
+            connection_id: true,
+            extended_master_secret: true,
+            datagram_len_max: 1024,
+            retransmission: Retransmission::Adaptive { hops: 1 },
+            resume: None,
+            session_ticket: false,
+            key_log: false,
+        }
+    }
 }
 
 /// Why a configuration was refused.
@@ -46,6 +73,8 @@ pub enum ConfigRefused {
     GroupRequestTooLong,
     /// A group request is bound to the keys by the extended master secret alone.
     GroupRequestNeedsExtendedMasterSecret,
+    /// RFC 7627 section 5.3: a session is resumed with the extended master secret alone.
+    ResumptionNeedsExtendedMasterSecret,
     /// `datagram_len_max` is below [`crate::DATAGRAM_LEN_MIN`].
     DatagramTooShort,
 }
@@ -97,17 +126,15 @@ pub enum ClientOutput {
     },
 }
 
-/// Payloads that one datagram can bring.
-const INBOX_OCTETS_MAX: usize = 1280;
 /// Events kept until they are polled; more than one datagram full of noise is not worth telling.
 const EVENTS_MAX: usize = 8;
 /// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
-/// extensions 2 + 5 + 4 + 5 + 196. Key exchange and Finished are shorter.
-const FLIGHT_OCTETS_MAX: usize = 12 + 34 + 1 + 256 + 4 + 2 + 2 + 5 + 4 + 5 + 196;
-/// ServerHello, key exchange and done may arrive in any order.
-const REASSEMBLY_SLOTS: usize = 3;
-/// A ServerHello with a session id of 32 and a connection ID of 255 octets has 361.
-const REASSEMBLY_OCTETS_MAX: usize = 384;
+/// extensions 2 + 5 + 4 + 5 + 196; a session to resume adds its id and a ticket. Key exchange and
+/// Finished are shorter.
+const FLIGHT_OCTETS_MAX: usize = 12
+    + (34 + 1 + 256 + 4 + 2)
+    + (2 + 5 + 4 + 5 + 196)
+    + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX);
 
 /// RFC 6347 section 4.2.1: one octet of length.
 const COOKIE_OCTETS_MAX: usize = 255;
@@ -128,7 +155,7 @@ pub struct Client {
     /// Next record number of epoch 0; never goes back.
     plain_seq: u64,
     transcript: Sha256,
-    reassembler: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
+    inbound: Inbound,
     flight: Flight<FLIGHT_OCTETS_MAX>,
     timer: RetransmissionTimer,
     suspicion: Option<Suspicion>,
@@ -144,6 +171,8 @@ pub struct Client {
     verifies: u8,
     /// Attempts that began anew after a peer's alert.
     doubted: u8,
+    /// The session that is offered, later the one that was made.
+    saved: Option<SavedSession>,
     news: News,
 }
 
@@ -158,6 +187,10 @@ struct Settings {
     key_log: bool,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, without an allocator to put its larger variants elsewhere"
+)]
 enum State {
     Idle,
     /// A ClientHello is out.
@@ -170,6 +203,7 @@ enum State {
     /// Our Finished is out.
     AwaitFinished {
         session: Session,
+        outcome: Outcome,
         server_verify: [u8; VERIFY_DATA_OCTETS],
         cipher_changed: bool,
     },
@@ -187,6 +221,11 @@ enum State {
 struct Negotiated {
     server_random: [u8; 32],
     extended_master_secret: bool,
+    /// What the session is called; empty when it cannot be resumed by name.
+    name: SessionName,
+    /// Whether it is the one that we offered to resume.
+    resumed: bool,
+    ticket_promised: bool,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }
@@ -197,8 +236,7 @@ type ConnectionId = heapless::Vec<u8, CID_OCTETS_MAX>;
 struct Session {
     write: WriteKeys,
     read: ReadKeys,
-    cid: ConnectionId,
-    group_answer: Option<GroupAnswer>,
+    hello: Negotiated,
 }
 
 /// Something said that this will not work out, and nobody vouches for it: believed only when
@@ -217,46 +255,12 @@ struct Suspicion {
 struct News {
     key_log: Option<KeyLog>,
     established: bool,
-    inbox: heapless::Vec<u8, INBOX_OCTETS_MAX>,
-    inbox_at: usize,
     events: heapless::Deque<RecordDrop, EVENTS_MAX>,
 }
 
 impl News {
     fn event(&mut self, drop: RecordDrop) {
         let _ = self.events.push_back(drop); // the bound is meant
-    }
-
-    /// Keeps a payload: type, length, octets.
-    fn receive(&mut self, content_type: ContentType, payload: &[u8]) {
-        let kind = RecordType::Payload(content_type).octet();
-        let [high, low] = (payload.len() as u16).to_be_bytes();
-        if self.inbox.capacity() - self.inbox.len() < 3 + payload.len() {
-            return self.event(RecordDrop::QueueFull);
-        }
-        for part in [&[kind, high, low], payload] {
-            let _ = self.inbox.extend_from_slice(part); // room was checked
-        }
-    }
-
-    fn take_received(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
-        let (header, rest) = self.inbox[self.inbox_at..].split_first_chunk::<3>()?;
-        let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
-        let kind = RecordType::parse(header[0]);
-        let taken = buf.get_mut(..len).map(|buf| buf.copy_from_slice(&rest[..len]));
-        self.inbox_at += 3 + len;
-        if self.inbox_at == self.inbox.len() {
-            // Payloads bring keys; none shall stay here.
-            self.inbox.as_mut_slice().zeroize();
-            self.inbox.clear();
-            self.inbox_at = 0;
-        }
-        match (kind, taken) {
-            (Some(RecordType::Payload(content_type)), Some(())) => {
-                Some(ClientOutput::Received { content_type, len })
-            }
-            _ => Some(ClientOutput::Event(RecordDrop::QueueFull)),
-        }
     }
 }
 
@@ -271,6 +275,7 @@ impl Client {
         random: [u8; 32],
         prng: Prng,
     ) -> Result<Self, ConfigRefused> {
+        let saved = config.resume.clone();
         let settings = Settings::new(config)?;
         Ok(Self {
             ccm,
@@ -283,7 +288,7 @@ impl Client {
             next_receive: 0,
             plain_seq: 0,
             transcript: Sha256::new(),
-            reassembler: Reassembler::default(),
+            inbound: Inbound::fragments(),
             flight: Flight::default(),
             suspicion: None,
             cookie: heapless::Vec::new(),
@@ -292,6 +297,7 @@ impl Client {
             rewinds: 0,
             verifies: 0,
             doubted: 0,
+            saved,
             news: News::default(),
         })
     }
@@ -325,9 +331,9 @@ impl Client {
         }
         if core::mem::take(&mut self.news.established) {
             let group_answer = match &self.state {
-                State::Established(session) => session.group_answer.clone(),
+                State::Established(session) => session.hello.group_answer.clone(),
                 State::Closing { session, .. } => {
-                    session.as_ref().and_then(|session| session.group_answer.clone())
+                    session.as_ref().and_then(|session| session.hello.group_answer.clone())
                 }
                 State::Idle
                 | State::AwaitHello
@@ -337,7 +343,7 @@ impl Client {
             };
             return ClientOutput::Established { group_answer };
         }
-        if let Some(received) = self.news.take_received(buf) {
+        if let Some(received) = self.inbound.take_payload(buf) {
             return received;
         }
         if let Some(drop) = self.news.events.pop_front() {
@@ -362,7 +368,7 @@ impl Client {
         let State::Established(session) = &mut self.state else {
             return Err(SendRefused::NotEstablished);
         };
-        if content_type.needs_negotiation() && session.group_answer.is_none() {
+        if content_type.needs_negotiation() && session.hello.group_answer.is_none() {
             return Err(SendRefused::NotNegotiated);
         }
         // The last number is kept for close_notify.
@@ -371,12 +377,30 @@ impl Client {
         }
         let room = out.len().min(self.settings.datagram_len_max);
         let kind = RecordType::Payload(content_type);
-        session.write.seal(self.ccm, kind, &session.cid, plaintext, &mut out[..room]).map_err(
-            |refused| match refused {
+        let cid = &session.hello.cid;
+        session.write.seal(self.ccm, kind, cid, plaintext, &mut out[..room]).map_err(|refused| {
+            match refused {
                 SealRefused::TooLong => SendRefused::TooLong,
                 SealRefused::Exhausted => SendRefused::SequenceExhausted,
-            },
-        )
+            }
+        })
+    }
+
+    /// What it takes to go on from this session later. `None` before there is one, and when the server
+    /// resumes none or the session failed.
+    pub const fn saved_session(&self) -> Option<&SavedSession> {
+        match self.state {
+            State::Established(_) | State::Closing { .. } | State::Closed => self.saved.as_ref(),
+            State::Idle
+            | State::AwaitHello
+            | State::AwaitDone { .. }
+            | State::AwaitFinished { .. } => None,
+        }
+    }
+
+    /// Whether the session goes on from [`ClientConfig::resume`].
+    pub const fn is_resumed(&self) -> bool {
+        matches!(&self.state, State::Established(session) if session.hello.resumed)
     }
 
     /// Whether [`Self::send`] would work.
@@ -387,7 +411,7 @@ impl Client {
     /// What [`Self::send`] adds to a payload, 0 without a session.
     pub fn record_overhead(&self) -> usize {
         match &self.state {
-            State::Established(session) => WriteKeys::overhead(session.cid.len()),
+            State::Established(session) => WriteKeys::overhead(session.hello.cid.len()),
             State::Idle
             | State::AwaitHello
             | State::AwaitDone { .. }
@@ -410,11 +434,12 @@ impl Client {
 
     fn write_flight(&mut self, buf: &mut [u8]) -> Option<usize> {
         let keys = match &mut self.state {
-            State::AwaitFinished { session, .. } => Some((&mut session.write, &session.cid[..])),
-            State::AwaitHello | State::AwaitDone { .. } => None,
-            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
-                return None;
+            // Who resumed a session has the last flight.
+            State::AwaitFinished { session, .. } | State::Established(session) => {
+                Some((&mut session.write, &session.hello.cid[..]))
             }
+            State::AwaitHello | State::AwaitDone { .. } => None,
+            State::Idle | State::Closing { .. } | State::Closed => return None,
         };
         let room = buf.len().min(self.settings.datagram_len_max);
         let writer = RecordWriter { ccm: self.ccm, plain_seq: &mut self.plain_seq, keys };
@@ -430,7 +455,7 @@ impl Client {
             let len = match session {
                 Some(session) => session
                     .write
-                    .seal(self.ccm, RecordType::Alert, &session.cid, &alert, buf)
+                    .seal(self.ccm, RecordType::Alert, &session.hello.cid, &alert, buf)
                     .unwrap_or(0),
                 None => plain_alert(alert, self.plain_seq, buf),
             };
@@ -452,6 +477,9 @@ impl Settings {
         if config.group_request.is_some() && !config.extended_master_secret {
             return Err(ConfigRefused::GroupRequestNeedsExtendedMasterSecret);
         }
+        if config.resume.is_some() && !config.extended_master_secret {
+            return Err(ConfigRefused::ResumptionNeedsExtendedMasterSecret);
+        }
         if config.datagram_len_max < DATAGRAM_LEN_MIN {
             return Err(ConfigRefused::DatagramTooShort);
         }
@@ -459,6 +487,8 @@ impl Settings {
             extended_master_secret: config.extended_master_secret,
             connection_id: config.connection_id,
             group_request: config.group_request.is_some(),
+            session_ticket: config.session_ticket
+                || config.resume.is_some_and(|saved| !saved.ticket().is_empty()),
         };
         Ok(Self {
             identity,

@@ -4,7 +4,11 @@ extern crate std;
 
 use super::*;
 use crate::record::SEQ_MAX;
-use crate::{Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId};
+use crate::schedule::Randoms;
+use crate::{
+    AlertDescription, Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
+};
 use lowgate_crypto::SoftCcm;
 use lowgate_units::{Ipv6Addr, SeededEntropy};
 use std::vec::Vec;
@@ -38,21 +42,23 @@ impl Pair {
     }
 
     fn asking(group_request: Option<&[u8]>) -> Self {
+        Self::with(group_request, None)
+    }
+
+    fn with(group_request: Option<&[u8]>, resume: Option<SavedSession>) -> Self {
         let config = ClientConfig {
-            identity: b"d",
-            psk: Psk::new(b"key").expect("3 octets"),
             group_request,
-            connection_id: true,
-            extended_master_secret: true,
             datagram_len_max: 512,
             retransmission: Retransmission::Rfc6347,
-            key_log: false,
+            resume,
+            ..ClientConfig::new(b"d", Psk::new(b"key").expect("3 octets"))
         };
         let mut client =
             Client::new(&SoftCcm, config, [7; 32], Prng::new(1)).expect("good configuration");
         client.handle(NOW, ClientInput::Start);
         let mut entropy = SeededEntropy::new(1);
-        let server = Server::new(ServerConfig::new(&SoftCcm), Prng::new(2), &mut entropy);
+        let config = ServerConfig { resumable_max: 1, ..ServerConfig::new(&SoftCcm) };
+        let server = Server::new(config, Prng::new(2), &mut entropy);
         let relay_header = heapless::Vec::new();
         let peer = Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header };
         Self { client, server, entropy, peer, established: None, drops: Vec::new() }
@@ -162,7 +168,7 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     let last = pair.last_flight();
     pair.down(last);
     let State::Established(session) = &mut pair.client.state else { panic!("established") };
-    session.group_answer = Some(GroupAnswer::new());
+    session.hello.group_answer = Some(GroupAnswer::new());
     let mut buf = [0; 512];
     let len = pair.client.send(ContentType::KeyData, b"", &mut buf).expect("session");
     let input = ServerInput::Datagram { peer: &pair.peer, octets: &mut buf[..len] };
@@ -174,7 +180,7 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     let last = pair.last_flight();
     pair.down(last);
     let State::Established(session) = &mut pair.client.state else { panic!("established") };
-    assert!(session.group_answer.take().is_some());
+    assert!(session.hello.group_answer.take().is_some());
     let session = pair.established.expect("established");
     assert_eq!(pair.server.send(NOW, session, ContentType::KeyParameters, b""), Ok(()));
     let datagrams = pair.answers();
@@ -183,6 +189,50 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Established { group_answer: None });
     let dropped = ClientOutput::Event(RecordDrop::NotNegotiated);
     assert_eq!(pair.client.poll(NOW, &mut buf), dropped);
+}
+
+/// RFC 5246 section 7.2.2: a session that failed is forgotten by both ends.
+#[test]
+fn a_failed_session_is_not_resumed() {
+    const FAILED: [u8; 2] = [2, AlertDescription::HANDSHAKE_FAILURE.0];
+    for by_server in [true, false] {
+        let mut pair = Pair::new();
+        let last = pair.last_flight();
+        pair.down(last);
+        let saved = pair.client.saved_session().expect("it can be resumed").clone();
+        let mut buf = [0; 1280];
+        while !matches!(pair.client.poll(NOW, &mut buf), ClientOutput::Wait { .. }) {}
+        let State::Established(session) = &mut pair.client.state else { panic!("established") };
+        let cid = session.hello.cid.clone();
+        let keys = if by_server {
+            // What the client reads with is what the server writes with.
+            let (_, server) = saved
+                .master()
+                .keys(Randoms { client: &[7; 32], server: &session.hello.server_random });
+            session.write = WriteKeys::new(server);
+            session.write.set_next_seq(9);
+            &mut session.write
+        } else {
+            &mut session.write
+        };
+        let cid = if by_server { &[][..] } else { &cid };
+        let len = keys.seal(&SoftCcm, RecordType::Alert, cid, &FAILED, &mut buf).expect("room");
+        if by_server {
+            pair.down(Vec::from([buf[..len].to_vec()]));
+            assert!(pair.client.saved_session().is_none());
+            continue;
+        }
+        let input = ServerInput::Datagram { peer: &pair.peer, octets: &mut buf[..len] };
+        pair.server.handle(NOW, input, &Anyone, &mut pair.entropy);
+        pair.answers();
+        assert_eq!(pair.server.session_count(), 0);
+        let mut again = Pair::with(None, Some(saved));
+        core::mem::swap(&mut pair.server, &mut again.server);
+        core::mem::swap(&mut pair.entropy, &mut again.entropy);
+        let last = again.last_flight();
+        again.down(last);
+        assert!(again.client.is_established() && !again.client.is_resumed());
+    }
 }
 
 /// All of it on a node with 64 KB of RAM.
@@ -195,14 +245,9 @@ fn a_client_is_small() {
 fn configurations_beyond_a_bound() {
     let check = |edit: fn(&mut ClientConfig<'_>), expected| {
         let mut config = ClientConfig {
-            identity: &[1; 128],
-            psk: Psk::new(b"key").expect("3 octets"),
             group_request: Some(&[1; 192]),
-            connection_id: true,
-            extended_master_secret: true,
             datagram_len_max: DATAGRAM_LEN_MIN,
-            retransmission: Retransmission::Rfc6347,
-            key_log: false,
+            ..ClientConfig::new(&[1; 128], Psk::new(b"key").expect("3 octets"))
         };
         assert!(Client::new(&SoftCcm, config.clone(), [7; 32], Prng::new(1)).is_ok());
         edit(&mut config);

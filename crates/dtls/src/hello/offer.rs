@@ -1,8 +1,9 @@
 //! The server's side of the hellos: what a client offers, and the answer to it.
 
 use super::{
-    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, RENEGOTIATION_INFO, Reader, SUITE, Sink,
-    each_extension, exact_vec8, once, put_extension, set, set_flag,
+    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, Length, RENEGOTIATION_INFO, Reader,
+    SESSION_ID_OCTETS_MAX, SESSION_TICKET, SUITE, Sink, each_extension, exact_vec8, once,
+    put_extension, put_vec8, set, set_flag,
 };
 use crate::CloseReason;
 use crate::record::VERSION_1_2;
@@ -18,6 +19,8 @@ const FIXED_OCTETS: usize = 34;
 pub(crate) struct ClientHelloHead<'a> {
     pub(crate) version: u16,
     pub(crate) random: &'a [u8; 32],
+    /// Of the session that the client would like to resume.
+    pub(crate) session_id: &'a [u8],
     pub(crate) cookie: &'a [u8],
     suites: &'a [u8],
     compression: &'a [u8],
@@ -33,7 +36,7 @@ impl<'a> ClientHelloHead<'a> {
         let version = reader.u16()?;
         let random = reader.random()?;
         let session_id = reader.vec8()?;
-        if session_id.len() > 32 {
+        if session_id.len() > SESSION_ID_OCTETS_MAX {
             return Err(CloseReason::MalformedHello);
         }
         let before = &start[..FIXED_OCTETS + 1 + session_id.len()];
@@ -49,6 +52,7 @@ impl<'a> ClientHelloHead<'a> {
         Ok(Self {
             version,
             random,
+            session_id,
             cookie,
             suites,
             compression,
@@ -74,6 +78,7 @@ impl<'a> ClientHelloHead<'a> {
             EXTENDED_MASTER_SECRET => set_flag(&mut offer.extended_master_secret, data),
             CONNECTION_ID => set(&mut offer.connection_id, exact_vec8(data)?),
             GROUP_REQUEST => set(&mut offer.group_request, data),
+            SESSION_TICKET => set(&mut offer.ticket, data),
             RENEGOTIATION_INFO => {
                 // RFC 5746 section 3.6: empty in a first handshake, and there is no other.
                 offer.renegotiation_info = true;
@@ -94,44 +99,56 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_request: Option<&'a [u8]>,
+    /// RFC 5077: empty asks for one.
+    pub(crate) ticket: Option<&'a [u8]>,
 }
 
 /// What our ServerHello says.
 pub(crate) struct Answer<'a> {
     pub(crate) random: &'a [u8; 32],
+    /// The client's: its session is resumed. Ours: how the new one is called. Empty: it has no name.
+    pub(crate) session_id: &'a [u8],
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    /// A NewSessionTicket follows.
+    pub(crate) session_ticket: bool,
 }
 
-/// Writes a ServerHello's body.
-pub(crate) fn emit_server_hello(answer: &Answer<'_>, out: &mut impl Sink) {
-    out.put(&VERSION_1_2.to_be_bytes());
-    out.put(answer.random);
-    out.put(&[0]); // sessions are not resumed
-    out.put(&SUITE);
-    out.put(&[0]);
-    let mut len = if answer.extended_master_secret { 4 } else { 0 };
-    len += if answer.renegotiation_info { 5 } else { 0 };
-    len += answer.connection_id.map_or(0, |cid| 5 + cid.len());
-    len += answer.group_answer.map_or(0, |answer| 4 + answer.len());
-    if len == 0 {
-        return;
+impl Answer<'_> {
+    /// Writes the body of a ServerHello.
+    pub(crate) fn emit(&self, out: &mut impl Sink) {
+        out.put(&VERSION_1_2.to_be_bytes());
+        out.put(self.random);
+        put_vec8(out, self.session_id);
+        out.put(&SUITE);
+        out.put(&[0]);
+        let mut len = Length::default();
+        self.extensions(&mut len);
+        if len.0 > 0 {
+            out.put(&(len.0 as u16).to_be_bytes());
+            self.extensions(out);
+        }
     }
-    out.put(&(len as u16).to_be_bytes());
-    if answer.renegotiation_info {
-        put_extension(out, RENEGOTIATION_INFO, &[0]);
-    }
-    if answer.extended_master_secret {
-        put_extension(out, EXTENDED_MASTER_SECRET, &[]);
-    }
-    if let Some(cid) = answer.connection_id {
-        out.put(&CONNECTION_ID.to_be_bytes());
-        out.put(&[0, cid.len() as u8 + 1, cid.len() as u8]);
-        out.put(cid);
-    }
-    if let Some(group_answer) = answer.group_answer {
-        put_extension(out, GROUP_REQUEST, group_answer);
+
+    fn extensions(&self, out: &mut impl Sink) {
+        if self.renegotiation_info {
+            put_extension(out, RENEGOTIATION_INFO, &[0]);
+        }
+        if self.extended_master_secret {
+            put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+        }
+        if let Some(cid) = self.connection_id {
+            out.put(&CONNECTION_ID.to_be_bytes());
+            out.put(&[0, cid.len() as u8 + 1]);
+            put_vec8(out, cid);
+        }
+        if let Some(group_answer) = self.group_answer {
+            put_extension(out, GROUP_REQUEST, group_answer);
+        }
+        if self.session_ticket {
+            put_extension(out, SESSION_TICKET, &[]);
+        }
     }
 }

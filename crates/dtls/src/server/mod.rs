@@ -5,6 +5,7 @@ mod half_open;
 mod hello;
 mod key_exchange;
 mod records;
+mod resumption;
 mod session;
 
 use crate::flight::hello_request;
@@ -18,7 +19,8 @@ use alloc::vec::Vec;
 use cookie::CookieJar;
 use half_open::HalfOpen;
 use lowgate_crypto::{Ccm, Secret};
-use lowgate_units::{Entropy, Instant, Ipv6Addr, Prng};
+use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng};
+use resumption::{Memory, TicketKeys};
 use session::SessionTable;
 use zeroize::Zeroizing;
 
@@ -49,7 +51,17 @@ pub trait PskDirectory {
         let _ = request;
         None
     }
+
+    /// Whether `identity` may go on from an earlier session. Its key was looked up just before, and is
+    /// the one that it proved then. `false` leads to a full handshake.
+    fn may_resume(&self, identity: &[u8]) -> bool {
+        let _ = identity;
+        true
+    }
 }
+
+/// RFC 5246 appendix F.1.4: an upper limit of 24 hours is suggested for the life of a session.
+pub const RESUMPTION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a server is like.
 #[derive(Clone)]
@@ -68,13 +80,21 @@ pub struct ServerConfig {
     pub datagram_len_max: usize,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
+    /// Sessions that can be resumed by their session ids (RFC 5246 section 7.3), one an identity; beyond
+    /// it the one used least recently is forgotten. 0: none has a session id.
+    pub resumable_max: usize,
+    /// Give tickets (RFC 5077) to clients that ask for one, and keep nothing of their sessions.
+    pub tickets: bool,
+    /// How long after its full handshake a session can be resumed, at most
+    /// [`RESUMPTION_LIFETIME_MAX`] (lowered to it).
+    pub resumption_lifetime: Duration,
     /// Report [`ServerOutput::KeyLog`].
     pub key_log: bool,
 }
 
 impl ServerConfig {
     /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions, 256 handshakes,
-    /// datagrams of 1024 octets, adaptive retransmission, no key log.
+    /// datagrams of 1024 octets, adaptive retransmission, no resumption, no key log.
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
@@ -84,6 +104,9 @@ impl ServerConfig {
             half_open_max: 256,
             datagram_len_max: 1024,
             retransmission: Retransmission::Adaptive { hops: 4 },
+            resumable_max: 0,
+            tickets: false,
+            resumption_lifetime: RESUMPTION_LIFETIME_MAX,
             key_log: false,
         }
     }
@@ -188,6 +211,10 @@ pub struct Server {
     table: SessionTable,
     /// One handshake a peer, beside whatever session it has.
     half_open: BTreeMap<Peer, Box<HalfOpen>>,
+    /// What can be resumed by session id,
+    memory: Memory,
+    /// and the keys of tickets, from the first that was given.
+    tickets: Option<TicketKeys>,
     outputs: VecDeque<ServerOutput>,
 }
 
@@ -206,6 +233,7 @@ impl Server {
             sessions_max: config.sessions_max.max(1),
             half_open_max: config.half_open_max.max(1),
             datagram_len_max: config.datagram_len_max.max(DATAGRAM_LEN_MIN),
+            resumption_lifetime: config.resumption_lifetime.min(RESUMPTION_LIFETIME_MAX),
             ..config
         };
         Self {
@@ -215,6 +243,8 @@ impl Server {
             dummy_secret: draw_secret(entropy),
             table: SessionTable::default(),
             half_open: BTreeMap::new(),
+            memory: Memory::default(),
+            tickets: None,
             outputs: VecDeque::new(),
         }
     }
@@ -302,6 +332,11 @@ impl Server {
     /// When the session's last authentic record came.
     pub fn last_heard(&self, session: SessionId) -> Option<Instant> {
         self.table.get(session).map(|session| session.last_heard)
+    }
+
+    /// Whether the session goes on from an earlier one, without its key having been proved anew.
+    pub fn is_resumed(&self, session: SessionId) -> bool {
+        self.table.get(session).is_some_and(|session| session.resumed)
     }
 
     /// How many sessions are established.

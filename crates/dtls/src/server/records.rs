@@ -54,6 +54,7 @@ impl Server {
                         MessageType::HelloRequest
                         | MessageType::ServerHello
                         | MessageType::HelloVerifyRequest
+                        | MessageType::NewSessionTicket
                         | MessageType::ServerKeyExchange
                         | MessageType::ServerHelloDone
                         | MessageType::ClientKeyExchange
@@ -126,7 +127,8 @@ impl Server {
         }
         match opened.kind {
             RecordType::Payload(content_type) => {
-                let session = self.table.get(id).ok_or(RecordDrop::UnknownPeer)?;
+                let session = self.table.get_mut(id).ok_or(RecordDrop::UnknownPeer)?;
+                session.heard_payload();
                 if content_type.needs_negotiation() && !session.group_agreed {
                     return Err(RecordDrop::NotNegotiated);
                 }
@@ -143,7 +145,7 @@ impl Server {
                     (_, AlertDescription::CLOSE_NOTIFY) => {
                         self.end_session(id, CloseReason::PeerClosed);
                     }
-                    (2, description) => self.end_session(id, CloseReason::PeerAlert(description)),
+                    (2, description) => self.fatal_alert(id, description),
                     _ => {} // warnings change nothing
                 }
                 Ok(())
@@ -151,6 +153,14 @@ impl Server {
             RecordType::Handshake => self.late_handshake(visit, id, opened.plaintext),
             RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
         }
+    }
+
+    fn fatal_alert(&mut self, id: SessionId, description: AlertDescription) {
+        // RFC 5246 section 7.2.2: secrets associated with a failed connection MUST be forgotten.
+        if let Some(session) = self.table.get(id) {
+            self.memory.forget(&session.identity);
+        }
+        self.end_session(id, CloseReason::PeerAlert(description));
     }
 
     /// Handshake messages inside a session: the client missed our last flight, or wants another
@@ -167,7 +177,7 @@ impl Server {
             // RFC 6347 section 4.2.4: a repeated last flight MUST be answered by ours.
             MessageType::Finished if fragment.seq == session.finished_seq => {
                 let ccm = self.config.ccm;
-                for octets in session.final_flight(ccm, self.config.datagram_len_max) {
+                for octets in session.repeat_last_flight(ccm, self.config.datagram_len_max) {
                     self.transmit(visit.peer, octets);
                 }
                 Err(RecordDrop::Repeated)
@@ -183,6 +193,7 @@ impl Server {
             | MessageType::HelloRequest
             | MessageType::ServerHello
             | MessageType::HelloVerifyRequest
+            | MessageType::NewSessionTicket
             | MessageType::ServerKeyExchange
             | MessageType::ServerHelloDone
             | MessageType::ClientKeyExchange => Err(RecordDrop::Unexpected),

@@ -8,6 +8,7 @@ mod fragment;
 mod loss;
 mod reorder;
 mod replay;
+mod resume;
 mod retransmit;
 mod strangers;
 mod timeout;

@@ -23,12 +23,33 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 }
 
 /// Everyone's key is 16 times the identity's last octet; identities that begin with `x` are unknown.
-pub(crate) struct Directory;
+pub(crate) struct Directory {
+    pub(crate) change: Option<Change>,
+}
+
+/// What became of everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nobody is known any more.
+    Unknown,
+    /// All have other keys.
+    Key,
+    /// They are known, and shall prove it.
+    MayNotResume,
+}
 
 impl PskDirectory for Directory {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         let key = identity.last().filter(|_| identity[0] != b'x')?;
-        Psk::new(&[*key; 16])
+        match self.change {
+            Some(Change::Unknown) => None,
+            Some(Change::Key) => Psk::new(&[!*key; 16]),
+            Some(Change::MayNotResume) | None => Psk::new(&[*key; 16]),
+        }
+    }
+
+    fn may_resume(&self, _: &[u8]) -> bool {
+        self.change != Some(Change::MayNotResume)
     }
 
     fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
@@ -42,16 +63,8 @@ pub(crate) fn peer(port: u16) -> Peer {
 }
 
 pub(crate) fn config(identity: &[u8]) -> ClientConfig<'_> {
-    ClientConfig {
-        identity,
-        psk: Psk::new(&[*identity.last().expect("not empty"); 16]).expect("16 octets"),
-        group_request: Some(REQUEST),
-        connection_id: true,
-        extended_master_secret: true,
-        datagram_len_max: 1024,
-        retransmission: ADAPTIVE,
-        key_log: true,
-    }
+    let psk = Psk::new(&[*identity.last().expect("not empty"); 16]).expect("16 octets");
+    ClientConfig { group_request: Some(REQUEST), key_log: true, ..ClientConfig::new(identity, psk) }
 }
 
 /// What the network does to datagrams that `tap` does not take.
@@ -125,6 +138,7 @@ pub(crate) struct World {
     pub(crate) prng: Prng,
     pub(crate) entropy: SeededEntropy,
     pub(crate) config: ServerConfig,
+    pub(crate) change: Option<Change>,
     queue: BTreeMap<(Instant, u64), (Towards, Peer, Vec<u8>)>,
     queued: u64,
 }
@@ -151,6 +165,7 @@ impl World {
             prng: Prng::new(seed).fork(2),
             entropy,
             config,
+            change: None,
             queue: BTreeMap::new(),
             queued: 0,
         }
@@ -254,7 +269,8 @@ impl World {
         match towards {
             Towards::Server => {
                 let input = ServerInput::Datagram { peer: &peer, octets: &mut octets };
-                self.server.handle(self.now, input, &Directory, &mut self.entropy);
+                let directory = Directory { change: self.change };
+                self.server.handle(self.now, input, &directory, &mut self.entropy);
                 self.drain_server();
             }
             Towards::Client => {
