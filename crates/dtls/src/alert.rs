@@ -23,6 +23,8 @@ impl AlertDescription {
     pub const NO_RENEGOTIATION: Self = Self(100);
     /// The ServerHello answers an extension that was not asked for.
     pub const UNSUPPORTED_EXTENSION: Self = Self(110);
+    /// The server has another name.
+    pub const UNRECOGNIZED_NAME: Self = Self(112);
     /// The server does not know the PSK identity (we send [`Self::DECRYPT_ERROR`] instead).
     pub const UNKNOWN_PSK_IDENTITY: Self = Self(115);
 }
@@ -52,6 +54,8 @@ pub enum CloseReason {
     MalformedHello,
     /// The ServerHello answers what was not asked.
     UnsolicitedExtension,
+    /// The client looks for a server of another name.
+    UnrecognizedName,
     /// The same peer made a new session.
     Superseded,
     /// The table was full and this one was heard least recently, or crowded out its neighbours.
@@ -82,6 +86,7 @@ impl CloseReason {
             Self::IllegalHello => (Fatal, D::ILLEGAL_PARAMETER),
             Self::MalformedHello => (Fatal, D::DECODE_ERROR),
             Self::UnsolicitedExtension => (Fatal, D::UNSUPPORTED_EXTENSION),
+            Self::UnrecognizedName => (Fatal, D::UNRECOGNIZED_NAME),
             Self::PeerAlert(_) | Self::TimedOut | Self::Superseded => return None,
         };
         Some([level as u8, description.0])

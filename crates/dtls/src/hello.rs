@@ -6,12 +6,13 @@
 #[cfg(feature = "server")]
 mod offer;
 
+use crate::fragment_len::FragmentLen;
 use crate::record::{VERSION_1_0, VERSION_1_2};
 use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
 
 /// RFC 5246 section 7.4.1.2.
 pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
-/// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, ours at most 221.
+/// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, ours at most 222.
 pub(crate) const TICKET_OCTETS_MAX: usize = 256;
 
 /// `TLS_PSK_WITH_AES_128_CCM_8`.
@@ -20,8 +21,12 @@ const SUITE: [u8; 2] = [0xc0, 0xa8];
 #[cfg(feature = "server")]
 pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer};
 
+const SERVER_NAME: u16 = 0;
+const MAX_FRAGMENT_LENGTH: u16 = 1;
 const EXTENDED_MASTER_SECRET: u16 = 23;
 const SESSION_TICKET: u16 = 35;
+/// The one type of server name.
+const HOST_NAME: u8 = 0;
 const CONNECTION_ID: u16 = 54;
 const GROUP_REQUEST: u16 = 0xff40;
 const RENEGOTIATION_INFO: u16 = 0xff01;
@@ -70,8 +75,8 @@ fn set_flag(flag: &mut bool, data: &[u8]) -> Result<(), CloseReason> {
     if data.is_empty() { Ok(()) } else { Err(CloseReason::MalformedHello) }
 }
 
-fn set<'a>(slot: &mut Option<&'a [u8]>, data: &'a [u8]) -> Result<(), CloseReason> {
-    match slot.replace(data) {
+fn set<T>(slot: &mut Option<T>, value: T) -> Result<(), CloseReason> {
+    match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(CloseReason::IllegalHello),
     }
@@ -115,6 +120,7 @@ pub(crate) struct ServerHello<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    pub(crate) fragment_len: Option<FragmentLen>,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
 }
@@ -125,6 +131,8 @@ pub(crate) struct Offered {
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    pub(crate) server_name: bool,
     pub(crate) session_ticket: bool,
 }
 
@@ -151,8 +159,10 @@ impl<'a> ServerHello<'a> {
             connection_id: None,
             renegotiation_info: false,
             group_answer: None,
+            fragment_len: None,
             session_ticket: false,
         };
+        let mut named = false;
         each_extension(reader.0, |kind, data| match kind {
             EXTENDED_MASTER_SECRET if offered.extended_master_secret => {
                 set_flag(&mut hello.extended_master_secret, data)
@@ -163,6 +173,17 @@ impl<'a> ServerHello<'a> {
             GROUP_REQUEST if offered.group_request && data.len() <= GROUP_ANSWER_OCTETS_MAX => {
                 set(&mut hello.group_answer, data)
             }
+            MAX_FRAGMENT_LENGTH if offered.fragment_len.is_some() => {
+                set(&mut hello.fragment_len, FragmentLen::parse(data)?)?;
+                // RFC 6066 section 4: another answer than the request MUST abort.
+                if hello.fragment_len == offered.fragment_len {
+                    Ok(())
+                } else {
+                    Err(CloseReason::IllegalHello)
+                }
+            }
+            // RFC 6066 section 3: the answer is empty.
+            SERVER_NAME if offered.server_name => set_flag(&mut named, data),
             SESSION_TICKET if offered.session_ticket => set_flag(&mut hello.session_ticket, data),
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
@@ -223,6 +244,7 @@ pub(crate) struct ClientHello<'a> {
     pub(crate) cookie: &'a [u8],
     pub(crate) offered: Offered,
     pub(crate) group_request: &'a [u8],
+    pub(crate) server_name: &'a [u8],
     /// Of the session to resume; empty to ask for one.
     pub(crate) ticket: &'a [u8],
 }
@@ -254,6 +276,19 @@ impl ClientHello<'_> {
         }
         if self.offered.group_request {
             put_extension(out, GROUP_REQUEST, self.group_request);
+        }
+        if let Some(fragment_len) = self.offered.fragment_len {
+            put_extension(out, MAX_FRAGMENT_LENGTH, &[fragment_len.octet()]);
+        }
+        if self.offered.server_name {
+            // RFC 6066 section 3: a list of one entry, of type host_name.
+            let len = self.server_name.len() as u16;
+            out.put(&SERVER_NAME.to_be_bytes());
+            out.put(&(len + 5).to_be_bytes());
+            out.put(&(len + 3).to_be_bytes());
+            out.put(&[HOST_NAME]);
+            out.put(&len.to_be_bytes());
+            out.put(self.server_name);
         }
         if self.offered.session_ticket {
             put_extension(out, SESSION_TICKET, self.ticket);

@@ -21,7 +21,9 @@ mod alert;
 mod capture;
 mod client;
 mod content;
+mod exporter;
 mod flight;
+mod fragment_len;
 pub mod group;
 mod handshake;
 mod hello;
@@ -39,7 +41,9 @@ mod server;
 pub use alert::{AlertDescription, CloseReason};
 pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, SavedSession};
 pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
+pub use exporter::ExportRefused;
 pub use flight::is_hello_request;
+pub use fragment_len::FragmentLen;
 pub use noise::RecordDrop;
 pub use psk::Psk;
 pub use retransmission::{Retransmission, RetransmissionTimer};
@@ -55,6 +59,8 @@ pub const IDENTITY_OCTETS_MAX: usize = 128;
 pub const GROUP_REQUEST_OCTETS_MAX: usize = 192;
 /// Longest 0xFF40 payload of a ServerHello.
 pub const GROUP_ANSWER_OCTETS_MAX: usize = 16;
+/// Longest server name of a ClientHello. DNS allows 253 octets; devices' servers have short names.
+pub const SERVER_NAME_OCTETS_MAX: usize = 128;
 /// Octets that our server's connection IDs have.
 pub const CONNECTION_ID_OCTETS: usize = 4;
 /// The least `datagram_len_max`: the Finished of either side fits in one record at least.

@@ -80,6 +80,7 @@ fn number(epoch: u16, seq: u64) -> u64 {
 pub(crate) struct WriteKeys {
     keys: Keys,
     next_seq: u64,
+    plaintext_octets_max: usize,
 }
 
 /// A record was not sealed.
@@ -90,8 +91,14 @@ pub(crate) enum SealRefused {
 }
 
 impl WriteKeys {
-    pub(crate) const fn new(keys: Keys) -> Self {
-        Self { keys, next_seq: 0 }
+    /// Records have at most `plaintext_octets_max` octets inside.
+    pub(crate) const fn new(keys: Keys, plaintext_octets_max: usize) -> Self {
+        Self { keys, next_seq: 0, plaintext_octets_max }
+    }
+
+    /// Whether a record may be as long.
+    pub(crate) const fn allows(&self, plaintext_len: usize) -> bool {
+        plaintext_len <= self.plaintext_octets_max
     }
 
     /// Whether only the last number is left, which is kept for close_notify.
@@ -121,7 +128,7 @@ impl WriteKeys {
         out: &mut [u8],
     ) -> Result<usize, SealRefused> {
         let total = Self::overhead(cid.len()) + plaintext.len();
-        if total > out.len() || total > usize::from(u16::MAX) {
+        if total > out.len() || !self.allows(plaintext.len()) {
             return Err(SealRefused::TooLong);
         }
         // RFC 6347 section 4.1: sequence numbers MUST NOT wrap.
@@ -163,6 +170,7 @@ impl WriteKeys {
 pub(crate) struct ReadKeys {
     keys: Keys,
     window: ReplayWindow,
+    plaintext_octets_max: usize,
 }
 
 /// What an authentic record held.
@@ -175,8 +183,8 @@ pub(crate) struct Opened<'a> {
 }
 
 impl ReadKeys {
-    pub(crate) fn new(keys: Keys) -> Self {
-        Self { keys, window: ReplayWindow::default() }
+    pub(crate) fn new(keys: Keys, plaintext_octets_max: usize) -> Self {
+        Self { keys, window: ReplayWindow::default(), plaintext_octets_max }
     }
 
     /// Opens a record in place.
@@ -210,6 +218,10 @@ impl ReadKeys {
             TLS12_CID => strip_padding(inner)?,
             outer => (outer, &*inner),
         };
+        // RFC 6066 section 4: in DTLS not even an authentic record that is too long need cause an alert.
+        if plaintext.len() > self.plaintext_octets_max {
+            return Err(RecordDrop::TooLong);
+        }
         let kind = RecordType::parse(kind).ok_or(RecordDrop::UnknownType)?;
         Ok(Opened { kind, plaintext, newest })
     }
@@ -224,6 +236,7 @@ fn strip_padding(inner: &[u8]) -> Result<(u8, &[u8]), RecordDrop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fragment_len::PLAINTEXT_OCTETS_MAX;
     use lowgate_crypto::SoftCcm;
     use proptest::prelude::*;
 
@@ -235,7 +248,7 @@ mod tests {
 
     #[test]
     fn numbers_end_before_they_repeat() {
-        let mut write = WriteKeys::new(keys());
+        let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
         let mut out = [0; 64];
         write.set_next_seq(SEQ_MAX);
         assert!(write.is_nearly_exhausted());
@@ -245,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_long_record_uses_up_no_number() {
-        let mut write = WriteKeys::new(keys());
+        let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
         let mut out = [0; 64];
         let long = [0; 40];
         assert_eq!(write.seal(&SoftCcm, DATA, &[], &long, &mut out), Err(SealRefused::TooLong));
@@ -266,8 +279,8 @@ mod tests {
             cid in prop::collection::vec(any::<u8>(), 0..9),
             flip in any::<prop::sample::Index>(),
         ) {
-            let mut write = WriteKeys::new(keys());
-            let mut read = ReadKeys::new(keys());
+            let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
+            let mut read = ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
             let mut out = [0xaa; 128];
             let len = write.seal(&SoftCcm, DATA, &cid, &plaintext, &mut out).expect("fits");
             prop_assert_eq!(len, WriteKeys::overhead(cid.len()) + plaintext.len());
@@ -288,7 +301,7 @@ mod tests {
 
         #[test]
         fn any_body(mut octets in prop::collection::vec(any::<u8>(), 0..90)) {
-            let mut read = ReadKeys::new(keys());
+            let mut read = ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
             if let Ok((record, _)) = Record::split(&mut octets, 4) {
                 prop_assert!(read.open(&SoftCcm, record).is_err());
             }

@@ -79,6 +79,7 @@ impl Client {
             cookie: &self.cookie,
             offered: self.settings.offered,
             group_request: &self.settings.group_request,
+            server_name: &self.settings.server_name,
             ticket: self.saved.as_ref().map_or(&[], SavedSession::ticket),
         };
         let kind = MessageType::ClientHello;
@@ -480,6 +481,7 @@ impl Client {
             name: name.map_err(|_| RecordDrop::BadMessage)?,
             resumed: self.is_resumed_by(&hello),
             ticket_promised: hello.session_ticket,
+            fragment_len: hello.fragment_len,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,
             group_answer: hello
                 .group_answer

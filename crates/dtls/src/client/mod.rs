@@ -1,83 +1,30 @@
 //! The client: one session, fixed buffers.
 
+mod config;
 mod inbound;
 mod machine;
 mod resume;
 
+use crate::exporter::export;
 use crate::flight::{Flight, RecordWriter, plain_alert};
+use crate::fragment_len::FragmentLen;
 use crate::handshake::VERIFY_DATA_OCTETS;
-use crate::hello::{Offered, SESSION_ID_OCTETS_MAX, TICKET_OCTETS_MAX};
+use crate::hello::{SESSION_ID_OCTETS_MAX, TICKET_OCTETS_MAX};
 use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
 use crate::record::RecordType;
+use crate::schedule::{Master, Randoms};
 use crate::{
-    CloseReason, ContentType, DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, GroupAnswer,
-    IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop, Retransmission, RetransmissionTimer, SendRefused,
+    CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog, RecordDrop,
+    RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
 };
+use config::Settings;
 use inbound::Inbound;
 use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
 use resume::{Outcome, SessionName};
 
+pub use config::{ClientConfig, ConfigRefused};
 pub use resume::SavedSession;
-
-/// What a client wants.
-#[derive(Clone, Debug)]
-pub struct ClientConfig<'a> {
-    /// PSK identity, 0 to 128 octets.
-    pub identity: &'a [u8],
-    /// The key that belongs to it.
-    pub psk: Psk,
-    /// Payload of the 0xFF40 extension, at most 192 octets; `None` leaves it out.
-    pub group_request: Option<&'a [u8]>,
-    /// Offer RFC 9146, with an empty connection ID towards us.
-    pub connection_id: bool,
-    /// Offer and demand RFC 7627. Off only to talk to peers that do not have it.
-    pub extended_master_secret: bool,
-    /// The longest datagram we send, at least [`crate::DATAGRAM_LEN_MIN`].
-    pub datagram_len_max: usize,
-    /// When to repeat a flight.
-    pub retransmission: Retransmission,
-    /// Go on from this session if the server still knows it.
-    pub resume: Option<SavedSession>,
-    /// Ask for a ticket (RFC 5077), by which a server resumes that keeps nothing.
-    pub session_ticket: bool,
-    /// Report [`ClientOutput::KeyLog`].
-    pub key_log: bool,
-}
-
-impl<'a> ClientConfig<'a> {
-    /// The defaults: extended master secret and connection ID offered, datagrams of 1024 octets, adaptive
-    /// retransmission to a neighbour; no group request, nothing to resume, no ticket, no key log.
-    pub const fn new(identity: &'a [u8], psk: Psk) -> Self {
-        Self {
-            identity,
-            psk,
-            group_request: None,
-            connection_id: true,
-            extended_master_secret: true,
-            datagram_len_max: 1024,
-            retransmission: Retransmission::Adaptive { hops: 1 },
-            resume: None,
-            session_ticket: false,
-            key_log: false,
-        }
-    }
-}
-
-/// Why a configuration was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigRefused {
-    /// More than 128 octets of identity.
-    IdentityTooLong,
-    /// More than 192 octets of group request.
-    GroupRequestTooLong,
-    /// A group request is bound to the keys by the extended master secret alone.
-    GroupRequestNeedsExtendedMasterSecret,
-    /// RFC 7627 section 5.3: a session is resumed with the extended master secret alone.
-    ResumptionNeedsExtendedMasterSecret,
-    /// `datagram_len_max` is below [`crate::DATAGRAM_LEN_MIN`].
-    DatagramTooShort,
-}
 
 /// What happens to a client.
 #[derive(Debug)]
@@ -129,11 +76,12 @@ pub enum ClientOutput {
 /// Events kept until they are polled; more than one datagram full of noise is not worth telling.
 const EVENTS_MAX: usize = 8;
 /// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
-/// extensions 2 + 5 + 4 + 5 + 196; a session to resume adds its id and a ticket. Key exchange and
-/// Finished are shorter.
+/// extensions 2 + 5 + 4 + 5 + 196 + 5, a name with 9; a session to resume adds its id and a ticket. Key
+/// exchange and Finished are shorter.
 const FLIGHT_OCTETS_MAX: usize = 12
     + (34 + 1 + 256 + 4 + 2)
-    + (2 + 5 + 4 + 5 + 196)
+    + (2 + 5 + 4 + 5 + 196 + 5)
+    + (9 + SERVER_NAME_OCTETS_MAX)
     + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX);
 
 /// RFC 6347 section 4.2.1: one octet of length.
@@ -176,17 +124,6 @@ pub struct Client {
     news: News,
 }
 
-/// The configuration, owned.
-struct Settings {
-    identity: heapless::Vec<u8, IDENTITY_OCTETS_MAX>,
-    psk: Psk,
-    group_request: heapless::Vec<u8, GROUP_REQUEST_OCTETS_MAX>,
-    offered: Offered,
-    datagram_len_max: usize,
-    retransmission: Retransmission,
-    key_log: bool,
-}
-
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one, without an allocator to put its larger variants elsewhere"
@@ -226,6 +163,7 @@ struct Negotiated {
     /// Whether it is the one that we offered to resume.
     resumed: bool,
     ticket_promised: bool,
+    fragment_len: Option<FragmentLen>,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }
@@ -236,6 +174,7 @@ type ConnectionId = heapless::Vec<u8, CID_OCTETS_MAX>;
 struct Session {
     write: WriteKeys,
     read: ReadKeys,
+    master: Master,
     hello: Negotiated,
 }
 
@@ -275,8 +214,7 @@ impl Client {
         random: [u8; 32],
         prng: Prng,
     ) -> Result<Self, ConfigRefused> {
-        let saved = config.resume.clone();
-        let settings = Settings::new(config)?;
+        let (settings, saved) = Settings::new(config)?;
         Ok(Self {
             ccm,
             prng,
@@ -403,6 +341,27 @@ impl Client {
         matches!(&self.state, State::Established(session) if session.hello.resumed)
     }
 
+    /// Keying material for a purpose of the application's own (RFC 5705), into all of `out`. The server has
+    /// the same.
+    ///
+    /// # Errors
+    /// See [`ExportRefused`].
+    pub fn export(
+        &self,
+        label: &[u8],
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ExportRefused> {
+        let State::Established(session) = &self.state else {
+            return Err(ExportRefused::NotEstablished);
+        };
+        if !session.hello.extended_master_secret {
+            return Err(ExportRefused::NoExtendedMasterSecret);
+        }
+        let randoms = Randoms { client: &self.random, server: &session.hello.server_random };
+        export(&session.master, randoms, label, context, out)
+    }
+
     /// Whether [`Self::send`] would work.
     pub const fn is_established(&self) -> bool {
         matches!(self.state, State::Established(_))
@@ -465,40 +424,6 @@ impl Client {
         }
         self.state = State::Closed;
         Some(ClientOutput::Closed { reason })
-    }
-}
-
-impl Settings {
-    fn new(config: ClientConfig<'_>) -> Result<Self, ConfigRefused> {
-        let identity = heapless::Vec::from_slice(config.identity)
-            .map_err(|_| ConfigRefused::IdentityTooLong)?;
-        let group_request = heapless::Vec::from_slice(config.group_request.unwrap_or_default())
-            .map_err(|_| ConfigRefused::GroupRequestTooLong)?;
-        if config.group_request.is_some() && !config.extended_master_secret {
-            return Err(ConfigRefused::GroupRequestNeedsExtendedMasterSecret);
-        }
-        if config.resume.is_some() && !config.extended_master_secret {
-            return Err(ConfigRefused::ResumptionNeedsExtendedMasterSecret);
-        }
-        if config.datagram_len_max < DATAGRAM_LEN_MIN {
-            return Err(ConfigRefused::DatagramTooShort);
-        }
-        let offered = Offered {
-            extended_master_secret: config.extended_master_secret,
-            connection_id: config.connection_id,
-            group_request: config.group_request.is_some(),
-            session_ticket: config.session_ticket
-                || config.resume.is_some_and(|saved| !saved.ticket().is_empty()),
-        };
-        Ok(Self {
-            identity,
-            psk: config.psk,
-            group_request,
-            offered,
-            datagram_len_max: config.datagram_len_max,
-            retransmission: config.retransmission,
-            key_log: config.key_log,
-        })
     }
 }
 

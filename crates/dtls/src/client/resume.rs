@@ -5,6 +5,7 @@
 //! again: whoever spoils a resumption cannot spoil the handshake.
 
 use super::{Client, Negotiated, Session, State};
+use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS};
 use crate::hello::{
     SESSION_ID_OCTETS_MAX, ServerHello, Sink, TICKET_OCTETS_MAX, parse_new_session_ticket,
@@ -28,6 +29,7 @@ pub struct SavedSession {
     name: SessionName,
     ticket: Ticket,
     master: Master,
+    fragment_len: Option<FragmentLen>,
 }
 
 impl SavedSession {
@@ -35,6 +37,11 @@ impl SavedSession {
     pub fn lifetime(&self) -> Option<Duration> {
         let secs = u64::from(self.ticket.lifetime_secs);
         (secs > 0).then(|| Duration::from_secs(secs))
+    }
+
+    /// Whether it can be gone on from by who wants records of this length.
+    pub(super) fn fits(&self, fragment_len: Option<FragmentLen>) -> bool {
+        self.fragment_len == fragment_len
     }
 
     pub(super) fn name(&self) -> &[u8] {
@@ -66,7 +73,6 @@ pub(super) struct Ticket {
 
 /// What the server's Finished is waited for with.
 pub(super) struct Outcome {
-    master: Master,
     /// Whether a NewSessionTicket comes first,
     pub(super) ticket_promised: bool,
     /// and what it brought.
@@ -84,14 +90,15 @@ impl Outcome {
     }
 
     /// The server's Finished verified: how to go on from here another time.
-    fn save(self, hello: &Negotiated) -> Option<SavedSession> {
-        let Self { master, ticket, .. } = self;
+    fn save(self, hello: &Negotiated, master: &Master) -> Option<SavedSession> {
+        let ticket = self.ticket;
         let name = match &ticket.octets[..] {
             [] => hello.name.clone(),
             octets => SessionName::from_slice(&Sha256::of(octets)).unwrap_or_default(),
         };
         let savable = hello.extended_master_secret && !name.is_empty();
-        savable.then_some(SavedSession { name, ticket, master })
+        let (master, fragment_len) = (master.clone(), hello.fragment_len);
+        savable.then_some(SavedSession { name, ticket, master, fragment_len })
     }
 }
 
@@ -118,12 +125,13 @@ impl Client {
             let master_secret = master.0.clone();
             self.news.key_log = Some(KeyLog { client_random: self.random, master_secret });
         }
-        let outcome =
-            Outcome { master, ticket_promised: hello.ticket_promised, ticket: Ticket::default() };
+        let outcome = Outcome { ticket_promised: hello.ticket_promised, ticket: Ticket::default() };
+        let longest = FragmentLen::plaintext_octets_max(hello.fragment_len);
         self.state = State::AwaitFinished {
             session: Session {
-                write: WriteKeys::new(client_keys),
-                read: ReadKeys::new(server_keys),
+                write: WriteKeys::new(client_keys, longest),
+                read: ReadKeys::new(server_keys, longest),
+                master,
                 hello,
             },
             outcome,
@@ -134,8 +142,8 @@ impl Client {
 
     /// What the server's Finished must say, after everything so far.
     pub(super) fn expect_finished(&mut self) {
-        if let State::AwaitFinished { outcome, server_verify, .. } = &mut self.state {
-            *server_verify = outcome.master.server_finished(&self.transcript.digest());
+        if let State::AwaitFinished { session, server_verify, .. } = &mut self.state {
+            *server_verify = session.master.server_finished(&self.transcript.digest());
         }
     }
 
@@ -144,7 +152,7 @@ impl Client {
         self.flight.clear();
         if session.hello.resumed {
             // The last flight is ours (RFC 5246 section 7.3). It is kept, for it may be lost.
-            let verify = outcome.master.client_finished(&self.transcript.digest());
+            let verify = session.master.client_finished(&self.transcript.digest());
             self.flight.change_cipher();
             let (kind, seq) = (MessageType::Finished, self.hello_seq + 1);
             self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));
@@ -152,7 +160,7 @@ impl Client {
         }
         let keeps_ticket = session.hello.resumed && outcome.ticket.octets.is_empty();
         if !keeps_ticket {
-            self.saved = outcome.save(&session.hello);
+            self.saved = outcome.save(&session.hello, &session.master);
         }
         self.state = State::Established(session);
     }

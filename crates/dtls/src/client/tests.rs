@@ -6,8 +6,8 @@ use super::*;
 use crate::record::SEQ_MAX;
 use crate::schedule::Randoms;
 use crate::{
-    AlertDescription, Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
-    SessionId,
+    AlertDescription, Peer, Psk, PskDirectory, Retransmission, Server, ServerConfig, ServerInput,
+    ServerOutput, SessionId,
 };
 use lowgate_crypto::SoftCcm;
 use lowgate_units::{Ipv6Addr, SeededEntropy};
@@ -209,7 +209,7 @@ fn a_failed_session_is_not_resumed() {
             let (_, server) = saved
                 .master()
                 .keys(Randoms { client: &[7; 32], server: &session.hello.server_random });
-            session.write = WriteKeys::new(server);
+            session.write = WriteKeys::new(server, 64);
             session.write.set_next_seq(9);
             &mut session.write
         } else {

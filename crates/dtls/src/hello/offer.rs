@@ -1,11 +1,12 @@
 //! The server's side of the hellos: what a client offers, and the answer to it.
 
 use super::{
-    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, Length, RENEGOTIATION_INFO, Reader,
-    SESSION_ID_OCTETS_MAX, SESSION_TICKET, SUITE, Sink, each_extension, exact_vec8, once,
-    put_extension, put_vec8, set, set_flag,
+    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HOST_NAME, Length, MAX_FRAGMENT_LENGTH,
+    RENEGOTIATION_INFO, Reader, SERVER_NAME, SESSION_ID_OCTETS_MAX, SESSION_TICKET, SUITE, Sink,
+    each_extension, exact_vec8, once, put_extension, put_vec8, set, set_flag,
 };
 use crate::CloseReason;
+use crate::fragment_len::FragmentLen;
 use crate::record::VERSION_1_2;
 
 /// RFC 5746 section 3.3: stands for an empty renegotiation_info.
@@ -78,6 +79,8 @@ impl<'a> ClientHelloHead<'a> {
             EXTENDED_MASTER_SECRET => set_flag(&mut offer.extended_master_secret, data),
             CONNECTION_ID => set(&mut offer.connection_id, exact_vec8(data)?),
             GROUP_REQUEST => set(&mut offer.group_request, data),
+            MAX_FRAGMENT_LENGTH => set(&mut offer.fragment_len, FragmentLen::parse(data)?),
+            SERVER_NAME => set(&mut offer.server_name, host_name(data)?),
             SESSION_TICKET => set(&mut offer.ticket, data),
             RENEGOTIATION_INFO => {
                 // RFC 5746 section 3.6: empty in a first handshake, and there is no other.
@@ -99,8 +102,32 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_request: Option<&'a [u8]>,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    /// The server that the client looks for.
+    pub(crate) server_name: Option<&'a [u8]>,
     /// RFC 5077: empty asks for one.
     pub(crate) ticket: Option<&'a [u8]>,
+}
+
+/// The host name in a list of server names (RFC 6066 section 3).
+fn host_name(data: &[u8]) -> Result<&[u8], CloseReason> {
+    let mut outer = Reader(data);
+    let mut list = Reader(outer.vec16()?);
+    if !outer.0.is_empty() || list.0.is_empty() {
+        return Err(CloseReason::MalformedHello);
+    }
+    let mut found = None;
+    while !list.0.is_empty() {
+        let (kind, name) = (list.u8()?, list.vec16()?);
+        if name.is_empty() {
+            return Err(CloseReason::MalformedHello);
+        }
+        if kind == HOST_NAME {
+            // RFC 6066 section 3: MUST NOT contain more than one name of a type.
+            set(&mut found, name)?;
+        }
+    }
+    Ok(found.unwrap_or_default())
 }
 
 /// What our ServerHello says.
@@ -112,6 +139,9 @@ pub(crate) struct Answer<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    /// The client found the server that it looked for.
+    pub(crate) named: bool,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
 }
@@ -146,6 +176,12 @@ impl Answer<'_> {
         }
         if let Some(group_answer) = self.group_answer {
             put_extension(out, GROUP_REQUEST, group_answer);
+        }
+        if let Some(fragment_len) = self.fragment_len {
+            put_extension(out, MAX_FRAGMENT_LENGTH, &[fragment_len.octet()]);
+        }
+        if self.named {
+            put_extension(out, SERVER_NAME, &[]);
         }
         if self.session_ticket {
             put_extension(out, SESSION_TICKET, &[]);

@@ -18,6 +18,8 @@ const ALL: Offered = Offered {
     extended_master_secret: true,
     connection_id: true,
     group_request: true,
+    fragment_len: Some(FragmentLen::Octets512),
+    server_name: true,
     session_ticket: true,
 };
 
@@ -45,14 +47,16 @@ fn client_hellos_of_strangers() {
     // A session id, a cookie, many suites with the SCSV, an unknown extension.
     let scsv = ClientOffer { renegotiation_info: true, ..plain };
     check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 0006000a0002001d", Ok(scsv));
-    let all = "00 00 0002c0a8 0100 001e ff01000100 00170000 0036000302aabb ff40000401020304
-        00230002beef";
+    let all = "00 00 0002c0a8 0100 002f ff01000100 00170000 0036000302aabb ff40000401020304
+        0001000101 00000008 0006 00 0003 612e62 00230002beef";
     let request = [1, 2, 3, 4];
     let offer = ClientOffer {
         extended_master_secret: true,
         connection_id: Some(&[0xaa, 0xbb]),
         renegotiation_info: true,
         group_request: Some(&request),
+        fragment_len: Some(FragmentLen::Octets512),
+        server_name: Some(b"a.b"),
         ticket: Some(&[0xbe, 0xef]),
     };
     check_client(all, Ok(offer));
@@ -86,6 +90,38 @@ fn client_hellos_that_ask_for_the_impossible() {
     check_client("00 00 0002c0a8 0101", Err(CloseReason::NoCommonSuite));
     check_client("00 00 0002c0a8 0100 0008 0017000000170000", Err(CloseReason::IllegalHello));
     check_client("00 00 0002c0a8 0100 0006 ff0100020100", Err(CloseReason::NoCommonSuite));
+}
+
+#[test]
+fn server_names_and_fragment_lengths() {
+    let name = |name| Ok(ClientOffer { server_name: Some(name), ..ClientOffer::default() });
+    check_client("00 00 0002c0a8 0100 000a 00000006 0004 00 0001 61", name(b"a"));
+    // An entry of an unknown type is passed over, before and behind.
+    check_client("00 00 0002c0a8 0100 000e 0000000a 0008 07 0001 62 00 0001 61", name(b"a"));
+    check_client("00 00 0002c0a8 0100 000a 00000006 0004 07 0001 61", name(b""));
+    for bad in [
+        "0004 00000000",
+        "0006 00000002 0000",
+        "0009 00000005 0003 00 0000",
+        "000a 00000006 0005 00 0001 61",
+        "000b 00000007 0004 00 0001 61 00",
+        "000a 00000006 0004 00 0002 61",
+    ] {
+        check_client(&["00 00 0002c0a8 0100", bad].concat(), Err(CloseReason::MalformedHello));
+    }
+    let twice = "00 00 0002c0a8 0100 000e 0000000a 0008 00 0001 62 00 0001 61";
+    check_client(twice, Err(CloseReason::IllegalHello));
+    check_client("00 00 0002c0a8 0100 0005 0001000105", Err(CloseReason::IllegalHello));
+    check_client("00 00 0002c0a8 0100 0004 00010000", Err(CloseReason::MalformedHello));
+    // The answer: the same length, an empty name.
+    check_server("00 c0a8 00 0005 0001000101", ALL, Ok(()));
+    check_server("00 c0a8 00 0005 0001000102", ALL, Err(CloseReason::IllegalHello));
+    check_server("00 c0a8 00 0004 00000000", ALL, Ok(()));
+    check_server("00 c0a8 00 0005 0000000100", ALL, Err(CloseReason::MalformedHello));
+    for unasked in ["0005 0001000101", "0004 00000000"] {
+        let answer = ["00 c0a8 00", unasked].concat();
+        check_server(&answer, Offered::default(), Err(CloseReason::UnsolicitedExtension));
+    }
 }
 
 fn check_server(rest: &str, offered: Offered, expected: Result<(), CloseReason>) {
@@ -139,6 +175,13 @@ fn new_session_tickets() {
     }
 }
 
+const LENGTHS: [FragmentLen; 4] = [
+    FragmentLen::Octets512,
+    FragmentLen::Octets1024,
+    FragmentLen::Octets2048,
+    FragmentLen::Octets4096,
+];
+
 proptest! {
     #[test]
     fn any_octets(octets in prop::collection::vec(any::<u8>(), 0..120)) {
@@ -153,7 +196,7 @@ proptest! {
 
     #[test]
     fn changed_octets(at in 0usize..120, to in any::<u8>()) {
-        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 001e ff01000100 00170000 0036000302aabb ff40000401020304 00230002beef";
+        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 002f ff01000100 00170000 0036000302aabb ff40000401020304 0001000101 00000008 0006 00 0003 612e62 00230002beef";
         let mut octets = hex(&[String::from("fefd"), RANDOM.into(), rest.into()].concat());
         let at = at % octets.len();
         octets[at] = to;
@@ -166,13 +209,21 @@ proptest! {
         cookie in prop::collection::vec(any::<u8>(), 0..=255),
         request in prop::collection::vec(any::<u8>(), 0..=192),
         flags in any::<[bool; 4]>(),
+        fragment_len in prop::option::of(prop::sample::select(&LENGTHS)),
+        name in "[a-z]{0,128}",
         cid in prop::collection::vec(any::<u8>(), 0..=255),
         session_id in prop::collection::vec(any::<u8>(), 0..=32),
         ticket in prop::collection::vec(any::<u8>(), 0..=TICKET_OCTETS_MAX),
     ) {
         let [extended_master_secret, connection_id, group_request, session_ticket] = flags;
-        let offered =
-            Offered { extended_master_secret, connection_id, group_request, session_ticket };
+        let offered = Offered {
+            extended_master_secret,
+            connection_id,
+            group_request,
+            fragment_len,
+            server_name: !name.is_empty(),
+            session_ticket,
+        };
         let mut octets = Vec::new();
         let hello = ClientHello {
             random: &random,
@@ -180,6 +231,7 @@ proptest! {
             cookie: &cookie,
             offered,
             group_request: &request,
+            server_name: name.as_bytes(),
             ticket: &ticket,
         };
         hello.emit(&mut octets);
@@ -191,6 +243,8 @@ proptest! {
         prop_assert_eq!(offer.extended_master_secret, extended_master_secret);
         prop_assert_eq!(offer.connection_id, connection_id.then_some(&[][..]));
         prop_assert_eq!(offer.group_request, group_request.then_some(&request[..]));
+        prop_assert_eq!(offer.fragment_len, fragment_len);
+        prop_assert_eq!(offer.server_name.unwrap_or_default(), name.as_bytes());
         prop_assert_eq!(offer.ticket, session_ticket.then_some(&ticket[..]));
         let answer = Answer {
             random: &random,
@@ -199,6 +253,8 @@ proptest! {
             connection_id: connection_id.then_some(&cid[..250.min(cid.len())]),
             renegotiation_info: extended_master_secret,
             group_answer: group_request.then_some(&[1, 1]),
+            fragment_len: fragment_len.and(ALL.fragment_len),
+            named: !name.is_empty(),
             session_ticket,
         };
         let mut octets = Vec::new();
@@ -207,6 +263,7 @@ proptest! {
         prop_assert_eq!(hello.connection_id, answer.connection_id);
         prop_assert_eq!(hello.group_answer, answer.group_answer);
         prop_assert_eq!(hello.renegotiation_info, answer.renegotiation_info);
+        prop_assert_eq!(hello.fragment_len, answer.fragment_len);
         prop_assert_eq!(hello.session_ticket, session_ticket);
         prop_assert_eq!(hello.session_id, &session_id);
     }

@@ -203,6 +203,11 @@ impl Server {
             // RFC 5746 section 3.6: answered when the client showed that it knows it.
             renegotiation_info: offer.renegotiation_info,
             group_answer: group_answer.as_deref(),
+            fragment_len: terms.fragment_len,
+            // RFC 6066 section 3: nothing when a session is resumed.
+            named: resumable.is_none()
+                && self.config.server_name.is_some()
+                && offer.server_name.is_some(),
             session_ticket: terms.gives_ticket,
         };
         let Terms { flight, transcript, .. } = &mut terms;
@@ -245,6 +250,12 @@ impl Server {
         if offer.group_request.is_some() && !offer.extended_master_secret {
             return Err(CloseReason::ExtendedMasterSecretMissing);
         }
+        // RFC 6066 section 3: continue, or abort with a fatal alert; a warning would help nobody.
+        if let (Some(own), Some(asked)) = (&self.config.server_name, offer.server_name)
+            && !own.as_bytes().eq_ignore_ascii_case(asked)
+        {
+            return Err(CloseReason::UnrecognizedName);
+        }
         let group_request =
             offer.group_request.filter(|request| request.len() <= GROUP_REQUEST_OCTETS_MAX);
         let group_answer = group_request.and_then(|request| visit.directory.group_answer(request));
@@ -266,6 +277,7 @@ impl Server {
             hello_hash,
             server_random,
             extended_master_secret: offer.extended_master_secret,
+            fragment_len: offer.fragment_len,
             own_cid,
             client_cid: client_cid.unwrap_or_default().into(),
             group_request: group_answer.as_ref().and(group_request).map(Into::into),

@@ -5,8 +5,9 @@
 
 use super::half_open::{Course, DOOMED_FOR, Expected, Stage, Terms};
 use super::resumption::{Resumable, key_check};
-use super::session::{LastFlight, Session};
+use super::session::{ForExporters, LastFlight, Session};
 use super::{Server, ServerOutput, Visit};
+use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS, hash_message};
 use crate::hello::Sink;
 use crate::protect::{EPOCH, ReadKeys, WriteKeys};
@@ -181,6 +182,13 @@ impl Server {
         let mut random_start = [0; 8];
         random_start.copy_from_slice(&half.client_random[..8]);
         let last_flight = self.settle(visit, &terms, &expected);
+        let for_exporters = (self.config.exporters && terms.extended_master_secret).then(|| {
+            Box::new(ForExporters {
+                master: expected.master.clone(),
+                client_random: half.client_random,
+                server_random: terms.server_random,
+            })
+        });
         let mut session = Session {
             peer: visit.peer.clone(),
             identity: expected.identity.clone(),
@@ -193,6 +201,7 @@ impl Server {
             plain_seq: half.plain_seq,
             finished_seq: expected.finished_seq,
             last_flight,
+            for_exporters,
             random_start,
             last_heard: visit.now,
         };
@@ -230,6 +239,7 @@ impl Server {
             master: expected.master.clone(),
             since: visit.now,
             key_check,
+            fragment_len: terms.fragment_len,
         });
         let mut transcript = transcript.clone();
         let mut new_session_ticket = Box::default();
@@ -267,11 +277,12 @@ fn expect(
     let (client_keys, server_keys) = master.keys(randoms);
     let client_verify = master.client_finished(&hash);
     hash_message(&mut transcript, MessageType::Finished, seq + 1, &client_verify);
+    let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
     let can_be_resumed = terms.session_name.is_some() || terms.gives_ticket;
     Expected {
         identity: Box::from(identity),
-        write: WriteKeys::new(server_keys),
-        read: ReadKeys::new(client_keys),
+        write: WriteKeys::new(server_keys, longest),
+        read: ReadKeys::new(client_keys, longest),
         master,
         finished_seq: seq + 1,
         client_verify,
@@ -299,10 +310,11 @@ pub(super) fn abbreviate(
     let Terms { flight, transcript, .. } = terms;
     flight.message(MessageType::Finished, seq, transcript, |out| out.put(&server_verify));
     let client_verify = master.client_finished(&terms.transcript.digest());
+    let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
     Expected {
         identity,
-        write: WriteKeys::new(server_keys),
-        read: ReadKeys::new(client_keys),
+        write: WriteKeys::new(server_keys, longest),
+        read: ReadKeys::new(client_keys, longest),
         master,
         finished_seq: seq,
         client_verify,

@@ -8,10 +8,12 @@ mod records;
 mod resumption;
 mod session;
 
+use crate::exporter::export;
 use crate::flight::hello_request;
+use crate::schedule::Randoms;
 use crate::{
-    CloseReason, ContentType, DATAGRAM_LEN_MIN, GroupAnswer, KeyLog, Psk, RecordDrop,
-    Retransmission, SendRefused,
+    CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog, Psk,
+    RecordDrop, Retransmission, SendRefused,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -78,6 +80,9 @@ pub struct ServerConfig {
     pub half_open_max: usize,
     /// The longest datagram we send, at least [`crate::DATAGRAM_LEN_MIN`] (raised to it).
     pub datagram_len_max: usize,
+    /// The DNS name that the server is looked for by (RFC 6066 section 3). Who looks for another one is
+    /// refused; `None`: names are ignored.
+    pub server_name: Option<Box<str>>,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
     /// Sessions that can be resumed by their session ids (RFC 5246 section 7.3), one an identity; beyond
@@ -88,13 +93,16 @@ pub struct ServerConfig {
     /// How long after its full handshake a session can be resumed, at most
     /// [`RESUMPTION_LIFETIME_MAX`] (lowered to it).
     pub resumption_lifetime: Duration,
+    /// Keep what [`Server::export`] needs: 112 octets a session.
+    pub exporters: bool,
     /// Report [`ServerOutput::KeyLog`].
     pub key_log: bool,
 }
 
 impl ServerConfig {
     /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions, 256 handshakes,
-    /// datagrams of 1024 octets, adaptive retransmission, no resumption, no key log.
+    /// datagrams of 1024 octets, adaptive retransmission, any name, no resumption, no exporters, no key
+    /// log.
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
@@ -103,10 +111,12 @@ impl ServerConfig {
             sessions_max: 4096,
             half_open_max: 256,
             datagram_len_max: 1024,
+            server_name: None,
             retransmission: Retransmission::Adaptive { hops: 4 },
             resumable_max: 0,
             tickets: false,
             resumption_lifetime: RESUMPTION_LIFETIME_MAX,
+            exporters: false,
             key_log: false,
         }
     }
@@ -332,6 +342,29 @@ impl Server {
     /// When the session's last authentic record came.
     pub fn last_heard(&self, session: SessionId) -> Option<Instant> {
         self.table.get(session).map(|session| session.last_heard)
+    }
+
+    /// Keying material for a purpose of the application's own (RFC 5705), into all of `out`. The client has
+    /// the same.
+    ///
+    /// # Errors
+    /// See [`ExportRefused`].
+    pub fn export(
+        &self,
+        session: SessionId,
+        label: &[u8],
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ExportRefused> {
+        let session = self.table.get(session).ok_or(ExportRefused::NotEstablished)?;
+        let Some(kept) = &session.for_exporters else {
+            return Err(match self.config.exporters {
+                true => ExportRefused::NoExtendedMasterSecret,
+                false => ExportRefused::NotEstablished,
+            });
+        };
+        let randoms = Randoms { client: &kept.client_random, server: &kept.server_random };
+        export(&kept.master, randoms, label, context, out)
     }
 
     /// Whether the session goes on from an earlier one, without its key having been proved anew.

@@ -7,6 +7,7 @@
 //! under a key that no other run of a server has.
 
 use super::{Server, Visit};
+use crate::fragment_len::FragmentLen;
 use crate::hello::{ClientHelloHead, ClientOffer, SESSION_ID_OCTETS_MAX};
 use crate::schedule::Master;
 use crate::{CloseReason, IDENTITY_OCTETS_MAX, Psk};
@@ -28,8 +29,8 @@ const NAME_OCTETS: usize = 4;
 const COUNTER_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = NAME_OCTETS + COUNTER_OCTETS;
 const TAG_OCTETS: usize = 16;
-/// Master secret, time, key check; the identity is the rest.
-const FIXED_OCTETS: usize = 48 + 8 + 8;
+/// Master secret, time, key check, fragment length; the identity is the rest.
+const FIXED_OCTETS: usize = 48 + 8 + 8 + 1;
 const OCTETS_MIN: usize = HEAD_OCTETS + FIXED_OCTETS + TAG_OCTETS;
 /// Our longest ticket.
 pub(super) const OWN_TICKET_OCTETS_MAX: usize = OCTETS_MIN + IDENTITY_OCTETS_MAX;
@@ -44,6 +45,8 @@ pub(super) struct Resumable {
     /// When the key was proved.
     pub(super) since: Instant,
     pub(super) key_check: KeyCheck,
+    /// RFC 6066 section 4: kept through resumptions.
+    pub(super) fragment_len: Option<FragmentLen>,
 }
 
 /// A key is not kept to see whether it changed.
@@ -73,7 +76,9 @@ impl Server {
             Some(_) | None => self.memory.find(head.session_id).cloned(),
         };
         let good = found.filter(|resumable| {
-            visit.now.since(resumable.since) < lifetime && is_still_good(visit, resumable)
+            visit.now.since(resumable.since) < lifetime
+                && resumable.fragment_len == offer.fragment_len
+                && is_still_good(visit, resumable)
         });
         // RFC 7627 section 5.3: a hello without the extension MUST NOT resume a session that has it,
         // and there are no others here.
@@ -197,7 +202,8 @@ impl TicketKeys {
         inner[..48].copy_from_slice(resumable.master.0.expose());
         inner[48..56].copy_from_slice(&resumable.since.as_micros().to_be_bytes());
         inner[56..64].copy_from_slice(&resumable.key_check);
-        inner[64..].copy_from_slice(&resumable.identity);
+        inner[64] = resumable.fragment_len.map_or(0, FragmentLen::octet);
+        inner[65..].copy_from_slice(&resumable.identity);
         ccm.seal(&self.current, &nonce(head), head, inner, tag);
         octets
     }
@@ -224,6 +230,7 @@ impl TicketKeys {
             master: Master(Secret::from_slice(&fixed[..48])?),
             since: Instant::from_micros(u64::from_be_bytes(*fixed[48..].first_chunk()?)),
             key_check: *fixed[56..].first_chunk()?,
+            fragment_len: FragmentLen::parse(&fixed[64..]).ok(),
         })
     }
 }
@@ -252,7 +259,8 @@ mod tests {
 
     fn resumable(identity: &[u8], since: Instant) -> Resumable {
         let master = Master(Secret::new([7; 48]));
-        Resumable { identity: identity.into(), master, since, key_check: [9; 8] }
+        let fragment_len = Some(FragmentLen::Octets512);
+        Resumable { identity: identity.into(), master, since, key_check: [9; 8], fragment_len }
     }
 
     fn keys(entropy: &mut SeededEntropy) -> TicketKeys {
@@ -321,6 +329,7 @@ mod tests {
             prop_assert_eq!((&opened.identity[..], opened.since), (&identity[..], since));
             prop_assert!(opened.master.0 == Secret::new([7; 48]));
             prop_assert_eq!(opened.key_check, [9; 8]);
+            prop_assert_eq!(opened.fragment_len, Some(FragmentLen::Octets512));
             let at = at.index(ticket.len());
             ticket[at] ^= 1 << bit;
             prop_assert!(keys.open(&SoftCcm, &ticket).is_none());

@@ -11,6 +11,7 @@ use crate::handshake::{MessageType, VERIFY_DATA_OCTETS};
 use crate::hello::Sink;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::record::RecordType;
+use crate::schedule::Master;
 use crate::{ContentType, SendRefused};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) struct Session {
     pub(super) finished_seq: u16,
     /// What the client may have missed; `None` when its flight was the last.
     pub(super) last_flight: Option<LastFlight>,
+    pub(super) for_exporters: Option<Box<ForExporters>>,
     /// The start of the ClientHello's random: tells a late repetition from a new hello.
     pub(super) random_start: [u8; 8],
     pub(super) last_heard: Instant,
@@ -49,6 +51,13 @@ pub(super) struct LastFlight {
     /// A NewSessionTicket's body; empty when there is none.
     pub(super) new_session_ticket: Box<[u8]>,
     pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
+}
+
+/// What RFC 5705 derives from. There only when it is asked for and safe.
+pub(super) struct ForExporters {
+    pub(super) master: Master,
+    pub(super) client_random: [u8; 32],
+    pub(super) server_random: [u8; 32],
 }
 
 /// NewSessionTicket (header 12, fixed 6) and Finished.
@@ -68,7 +77,8 @@ impl Session {
         }
         let overhead = WriteKeys::overhead(self.client_cid.len());
         let total: usize = payloads.iter().map(|(_, payload)| overhead + payload.len()).sum();
-        if total > len_max {
+        if total > len_max || payloads.iter().any(|(_, payload)| !self.write.allows(payload.len()))
+        {
             return Err(SendRefused::TooLong);
         }
         // The last number is kept for close_notify.
@@ -221,6 +231,7 @@ impl SessionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fragment_len::PLAINTEXT_OCTETS_MAX;
     use crate::protect::Keys;
     use crate::record::SEQ_MAX;
     use lowgate_crypto::{Key128, SoftCcm};
@@ -232,8 +243,8 @@ mod tests {
         Session {
             peer: Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header },
             identity: Box::from(&b"d"[..]),
-            write: WriteKeys::new(keys()),
-            read: ReadKeys::new(keys()),
+            write: WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
+            read: ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
             client_cid: Box::default(),
             own_cid: None,
             group_agreed: true,
@@ -241,6 +252,7 @@ mod tests {
             plain_seq: 0,
             finished_seq: 3,
             last_flight: None,
+            for_exporters: None,
             random_start: [0; 8],
             last_heard: Instant::ZERO,
         }

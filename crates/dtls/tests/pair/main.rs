@@ -4,6 +4,7 @@ mod alerts;
 mod cid;
 mod cookie;
 mod duplicate;
+mod extensions;
 mod fragment;
 mod loss;
 mod reorder;
