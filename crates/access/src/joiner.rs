@@ -630,6 +630,8 @@ impl Joiner {
                     }
                 }
             }
+            // A joiner offers no heartbeats.
+            ClientOutput::HeartbeatAnswered => {}
             ClientOutput::Event(drop) => {
                 self.event(JoinerEvent::RecordDropped(drop));
                 if drop == RecordDrop::HelloRequested {

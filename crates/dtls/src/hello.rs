@@ -7,6 +7,7 @@
 mod offer;
 
 use crate::fragment_len::FragmentLen;
+use crate::heartbeat::HeartbeatMode;
 use crate::record::{VERSION_1_0, VERSION_1_2};
 use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
 
@@ -24,6 +25,7 @@ pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer};
 const SERVER_NAME: u16 = 0;
 const MAX_FRAGMENT_LENGTH: u16 = 1;
 const EXTENDED_MASTER_SECRET: u16 = 23;
+const HEARTBEAT: u16 = 15;
 const SESSION_TICKET: u16 = 35;
 /// The one type of server name.
 const HOST_NAME: u8 = 0;
@@ -121,6 +123,7 @@ pub(crate) struct ServerHello<'a> {
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
     pub(crate) fragment_len: Option<FragmentLen>,
+    pub(crate) heartbeat: Option<HeartbeatMode>,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
 }
@@ -133,6 +136,7 @@ pub(crate) struct Offered {
     pub(crate) group_request: bool,
     pub(crate) fragment_len: Option<FragmentLen>,
     pub(crate) server_name: bool,
+    pub(crate) heartbeat: bool,
     pub(crate) session_ticket: bool,
 }
 
@@ -160,6 +164,7 @@ impl<'a> ServerHello<'a> {
             renegotiation_info: false,
             group_answer: None,
             fragment_len: None,
+            heartbeat: None,
             session_ticket: false,
         };
         let mut named = false;
@@ -184,6 +189,9 @@ impl<'a> ServerHello<'a> {
             }
             // RFC 6066 section 3: the answer is empty.
             SERVER_NAME if offered.server_name => set_flag(&mut named, data),
+            HEARTBEAT if offered.heartbeat => {
+                set(&mut hello.heartbeat, HeartbeatMode::parse(data)?)
+            }
             SESSION_TICKET if offered.session_ticket => set_flag(&mut hello.session_ticket, data),
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
@@ -289,6 +297,9 @@ impl ClientHello<'_> {
             out.put(&[HOST_NAME]);
             out.put(&len.to_be_bytes());
             out.put(self.server_name);
+        }
+        if self.offered.heartbeat {
+            put_extension(out, HEARTBEAT, &[HeartbeatMode::PeerAllowedToSend as u8]);
         }
         if self.offered.session_ticket {
             put_extension(out, SESSION_TICKET, self.ticket);

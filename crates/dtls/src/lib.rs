@@ -1,7 +1,8 @@
 #![no_std]
 //! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): one suite, `TLS_PSK_WITH_AES_128_CCM_8`
 //! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), resumption by
-//! session id and by ticket (RFC 5077), and the group request extension 0xFF40 with content types 30
+//! session id and by ticket (RFC 5077), max_fragment_length and server names (RFC 6066), exporters
+//! (RFC 5705), heartbeats (RFC 6520), and the group request extension 0xFF40 with content types 30
 //! and 31.
 //!
 //! [`Client`] has fixed buffers and no allocator; `Server` (cargo feature `server`) keeps thousands
@@ -26,6 +27,7 @@ mod flight;
 mod fragment_len;
 pub mod group;
 mod handshake;
+mod heartbeat;
 mod hello;
 mod noise;
 mod protect;

@@ -127,8 +127,21 @@ impl WriteKeys {
         plaintext: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SealRefused> {
-        let total = Self::overhead(cid.len()) + plaintext.len();
-        if total > out.len() || !self.allows(plaintext.len()) {
+        self.seal_parts(ccm, kind, cid, &[plaintext], out)
+    }
+
+    /// The same with a plaintext in parts.
+    pub(crate) fn seal_parts(
+        &mut self,
+        ccm: &dyn Ccm,
+        kind: RecordType,
+        cid: &[u8],
+        parts: &[&[u8]],
+        out: &mut [u8],
+    ) -> Result<usize, SealRefused> {
+        let plaintext_len = parts.iter().map(|part| part.len()).sum();
+        let total = Self::overhead(cid.len()) + plaintext_len;
+        if total > out.len() || !self.allows(plaintext_len) {
             return Err(SealRefused::TooLong);
         }
         // RFC 6347 section 4.1: sequence numbers MUST NOT wrap.
@@ -147,8 +160,12 @@ impl WriteKeys {
         let at = emit_header(head, (EPOCH, seq), cid, body_len, out).ok_or(SealRefused::TooLong)?;
         let (explicit, sealed) = out[at..total].split_at_mut(EXPLICIT_NONCE_OCTETS);
         let (inner, tag) = sealed.split_at_mut(sealed.len() - TAG_OCTETS);
-        inner[..plaintext.len()].copy_from_slice(plaintext);
-        if let Some(real_type) = inner.get_mut(plaintext.len()) {
+        let mut at = 0;
+        for part in parts {
+            inner[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        if let Some(real_type) = inner.get_mut(plaintext_len) {
             *real_type = kind.octet();
         }
         // RFC 7925 appendix B: the explicit nonce MUST be epoch and sequence number.

@@ -27,6 +27,8 @@ pub struct ClientConfig<'a> {
     pub fragment_len: Option<FragmentLen>,
     /// The server's DNS name (RFC 6066 section 3), at most [`crate::SERVER_NAME_OCTETS_MAX`] octets.
     pub server_name: Option<&'a str>,
+    /// Offer RFC 6520: either end may ask whether the other is there.
+    pub heartbeat: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
     /// Go on from this session if the server still knows it.
@@ -50,6 +52,7 @@ impl<'a> ClientConfig<'a> {
             datagram_len_max: 1024,
             fragment_len: None,
             server_name: None,
+            heartbeat: false,
             retransmission: Retransmission::Adaptive { hops: 1 },
             resume: None,
             session_ticket: false,
@@ -116,6 +119,7 @@ impl Settings {
             group_request: config.group_request.is_some(),
             fragment_len: config.fragment_len,
             server_name: config.server_name.is_some(),
+            heartbeat: config.heartbeat,
             session_ticket: config.session_ticket
                 || saved.as_ref().is_some_and(|saved| !saved.ticket().is_empty()),
         };

@@ -1,15 +1,16 @@
 //! What came and waits: fragments of the handshake, then payloads of the session. Never both, so they
 //! share their memory.
 
-use super::ClientOutput;
+use crate::RecordDrop;
 use crate::handshake::Fragment;
 use crate::reassembly::{Message, Reassembler};
 use crate::record::RecordType;
-use crate::{ContentType, RecordDrop};
 use zeroize::Zeroize;
 
 /// Payloads that one datagram can bring.
 const INBOX_OCTETS_MAX: usize = 1280;
+/// Type and length before each.
+const HEADER_OCTETS: usize = 3;
 /// ServerHello, key exchange and done may arrive in any order.
 const REASSEMBLY_SLOTS: usize = 3;
 /// A ServerHello with a session id of 32 and a connection ID of 255 octets has 365.
@@ -52,19 +53,26 @@ impl Inbound {
         }
     }
 
-    /// Keeps a payload for the owner.
-    pub(super) fn receive(&mut self, kind: ContentType, payload: &[u8]) -> Result<(), RecordDrop> {
+    /// Keeps a payload for the owner, or that of a heartbeat to answer.
+    pub(super) fn receive(&mut self, kind: RecordType, payload: &[u8]) -> Result<(), RecordDrop> {
         match self {
             Self::Payloads(inbox) => inbox.receive(kind, payload),
             Self::Fragments(_) => Err(RecordDrop::WrongEpoch),
         }
     }
 
-    /// The next payload, in `buf`.
-    pub(super) fn take_payload(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
+    /// What came first.
+    pub(super) fn front(&self) -> Option<(RecordType, &[u8])> {
         match self {
-            Self::Payloads(inbox) => inbox.take(buf),
+            Self::Payloads(inbox) => inbox.front(),
             Self::Fragments(_) => None,
+        }
+    }
+
+    /// Forgets what came first.
+    pub(super) fn pop(&mut self) {
+        if let Self::Payloads(inbox) = self {
+            inbox.pop();
         }
     }
 }
@@ -77,35 +85,31 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    fn receive(&mut self, content_type: ContentType, payload: &[u8]) -> Result<(), RecordDrop> {
-        let kind = RecordType::Payload(content_type).octet();
+    fn receive(&mut self, kind: RecordType, payload: &[u8]) -> Result<(), RecordDrop> {
         let [high, low] = (payload.len() as u16).to_be_bytes();
-        if self.octets.capacity() - self.octets.len() < 3 + payload.len() {
+        if self.octets.capacity() - self.octets.len() < HEADER_OCTETS + payload.len() {
             return Err(RecordDrop::QueueFull);
         }
-        for part in [&[kind, high, low], payload] {
+        for part in [&[kind.octet(), high, low], payload] {
             let _ = self.octets.extend_from_slice(part); // room was checked
         }
         Ok(())
     }
 
-    fn take(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
-        let (header, rest) = self.octets[self.at..].split_first_chunk::<3>()?;
+    fn front(&self) -> Option<(RecordType, &[u8])> {
+        let (header, rest) = self.octets[self.at..].split_first_chunk::<HEADER_OCTETS>()?;
         let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
-        let kind = RecordType::parse(header[0]);
-        let taken = buf.get_mut(..len).map(|buf| buf.copy_from_slice(&rest[..len]));
-        self.at += 3 + len;
+        Some((RecordType::parse(header[0])?, rest.get(..len)?))
+    }
+
+    fn pop(&mut self) {
+        let Some((_, payload)) = self.front() else { return };
+        self.at += HEADER_OCTETS + payload.len();
         if self.at == self.octets.len() {
             // Payloads bring keys; none shall stay here.
             self.octets.as_mut_slice().zeroize();
             self.octets.clear();
             self.at = 0;
-        }
-        match (kind, taken) {
-            (Some(RecordType::Payload(content_type)), Some(())) => {
-                Some(ClientOutput::Received { content_type, len })
-            }
-            _ => Some(ClientOutput::Event(RecordDrop::QueueFull)),
         }
     }
 }

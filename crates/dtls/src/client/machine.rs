@@ -107,7 +107,8 @@ impl Client {
             State::AwaitHello => (false, false),
             State::AwaitDone { .. } => (true, false),
             State::AwaitFinished { .. } => (true, true),
-            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => return,
+            State::Established(_) => return self.tick_heartbeat(now),
+            State::Idle | State::Closing { .. } | State::Closed => return,
         };
         if now >= self.timer.gives_up() {
             let reason = self.suspicion.map_or(CloseReason::TimedOut, |suspect| suspect.reason);
@@ -221,7 +222,7 @@ impl Client {
             },
             RecordType::Alert => self.plain_alert(record.body),
             // RFC 6347 section 4.2.4; wolfSSL once delivered these (CVE-2020-24585).
-            RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
         }
     }
 
@@ -266,13 +267,16 @@ impl Client {
                 Err(RecordDrop::BadMessage)
             }
             RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
+            // RFC 6520 section 3: not during a handshake.
+            RecordType::Heartbeat if !established => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat => self.heartbeat_came(opened.plaintext),
             // RFC 6347 section 4.2.4: MUST discard or buffer until Finished came.
             RecordType::Payload(_) if !established => Err(RecordDrop::WrongEpoch),
             RecordType::Payload(kind) => {
                 if kind.needs_negotiation() && session.hello.group_answer.is_none() {
                     return Err(RecordDrop::NotNegotiated);
                 }
-                self.inbound.receive(kind, opened.plaintext)
+                self.inbound.receive(RecordType::Payload(kind), opened.plaintext)
             }
         }
     }
@@ -482,6 +486,7 @@ impl Client {
             resumed: self.is_resumed_by(&hello),
             ticket_promised: hello.session_ticket,
             fragment_len: hello.fragment_len,
+            heartbeat: hello.heartbeat,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,
             group_answer: hello
                 .group_answer

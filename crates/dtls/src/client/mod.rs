@@ -1,6 +1,7 @@
 //! The client: one session, fixed buffers.
 
 mod config;
+mod heartbeat;
 mod inbound;
 mod machine;
 mod resume;
@@ -9,6 +10,7 @@ use crate::exporter::export;
 use crate::flight::{Flight, RecordWriter, plain_alert};
 use crate::fragment_len::FragmentLen;
 use crate::handshake::VERIFY_DATA_OCTETS;
+use crate::heartbeat::{Asked, HeartbeatMode};
 use crate::hello::{SESSION_ID_OCTETS_MAX, TICKET_OCTETS_MAX};
 use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
 use crate::record::RecordType;
@@ -59,6 +61,8 @@ pub enum ClientOutput {
         /// Octets of it.
         len: usize,
     },
+    /// The server is there: it answered [`Client::heartbeat`].
+    HeartbeatAnswered,
     /// Something was dropped.
     Event(RecordDrop),
     /// The end; nothing but `Wait` follows.
@@ -76,11 +80,11 @@ pub enum ClientOutput {
 /// Events kept until they are polled; more than one datagram full of noise is not worth telling.
 const EVENTS_MAX: usize = 8;
 /// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
-/// extensions 2 + 5 + 4 + 5 + 196 + 5, a name with 9; a session to resume adds its id and a ticket. Key
+/// extensions 2 + 5 + 4 + 5 + 196 + 5 + 5, a name with 9; a session to resume adds its id and a ticket. Key
 /// exchange and Finished are shorter.
 const FLIGHT_OCTETS_MAX: usize = 12
     + (34 + 1 + 256 + 4 + 2)
-    + (2 + 5 + 4 + 5 + 196 + 5)
+    + (2 + 5 + 4 + 5 + 196 + 5 + 5)
     + (9 + SERVER_NAME_OCTETS_MAX)
     + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX);
 
@@ -164,6 +168,8 @@ struct Negotiated {
     resumed: bool,
     ticket_promised: bool,
     fragment_len: Option<FragmentLen>,
+    /// Whether heartbeats were agreed on, and whether the server answers ours.
+    heartbeat: Option<HeartbeatMode>,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }
@@ -175,6 +181,8 @@ struct Session {
     write: WriteKeys,
     read: ReadKeys,
     master: Master,
+    /// Our heartbeat that is not answered yet.
+    asked: Option<Asked>,
     hello: Negotiated,
 }
 
@@ -194,6 +202,7 @@ struct Suspicion {
 struct News {
     key_log: Option<KeyLog>,
     established: bool,
+    heartbeat_answered: bool,
     events: heapless::Deque<RecordDrop, EVENTS_MAX>,
 }
 
@@ -281,8 +290,11 @@ impl Client {
             };
             return ClientOutput::Established { group_answer };
         }
-        if let Some(received) = self.inbound.take_payload(buf) {
-            return received;
+        if core::mem::take(&mut self.news.heartbeat_answered) {
+            return ClientOutput::HeartbeatAnswered;
+        }
+        if let Some(output) = self.next_inbound(buf).or_else(|| self.ask(now, buf)) {
+            return output;
         }
         if let Some(drop) = self.news.events.pop_front() {
             return ClientOutput::Event(drop);
@@ -291,6 +303,28 @@ impl Client {
             return output;
         }
         ClientOutput::Wait { until: self.wake_at() }
+    }
+
+    /// What came first of what waits: a payload goes to the owner, a heartbeat back to the server.
+    fn next_inbound(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
+        let (kind, octets) = self.inbound.front()?;
+        let len = octets.len();
+        let output = match (kind, buf.get_mut(..len)) {
+            (RecordType::Payload(content_type), Some(room)) => {
+                room.copy_from_slice(octets);
+                ClientOutput::Received { content_type, len }
+            }
+            (RecordType::Payload(_), None) => ClientOutput::Event(RecordDrop::QueueFull),
+            (
+                RecordType::ChangeCipherSpec
+                | RecordType::Alert
+                | RecordType::Handshake
+                | RecordType::Heartbeat,
+                _,
+            ) => self.answer_heartbeat(buf),
+        };
+        self.inbound.pop();
+        Some(output)
     }
 
     /// Seals one record into `out` and returns its length; several may share a datagram.
@@ -381,10 +415,11 @@ impl Client {
     }
 
     fn wake_at(&self) -> Instant {
-        match self.state {
+        match &self.state {
             State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. } => {
                 self.timer.due().min(self.timer.gives_up())
             }
+            State::Established(Session { asked: Some(asked), .. }) => asked.wake_at(),
             State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
                 Instant::FAR_FUTURE
             }

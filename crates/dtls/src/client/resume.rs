@@ -132,6 +132,7 @@ impl Client {
                 write: WriteKeys::new(client_keys, longest),
                 read: ReadKeys::new(server_keys, longest),
                 master,
+                asked: None,
                 hello,
             },
             outcome,

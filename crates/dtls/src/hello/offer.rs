@@ -1,12 +1,14 @@
 //! The server's side of the hellos: what a client offers, and the answer to it.
 
 use super::{
-    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HOST_NAME, Length, MAX_FRAGMENT_LENGTH,
-    RENEGOTIATION_INFO, Reader, SERVER_NAME, SESSION_ID_OCTETS_MAX, SESSION_TICKET, SUITE, Sink,
-    each_extension, exact_vec8, once, put_extension, put_vec8, set, set_flag,
+    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HEARTBEAT, HOST_NAME, Length,
+    MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO, Reader, SERVER_NAME, SESSION_ID_OCTETS_MAX,
+    SESSION_TICKET, SUITE, Sink, each_extension, exact_vec8, once, put_extension, put_vec8, set,
+    set_flag,
 };
 use crate::CloseReason;
 use crate::fragment_len::FragmentLen;
+use crate::heartbeat::HeartbeatMode;
 use crate::record::VERSION_1_2;
 
 /// RFC 5746 section 3.3: stands for an empty renegotiation_info.
@@ -81,6 +83,7 @@ impl<'a> ClientHelloHead<'a> {
             GROUP_REQUEST => set(&mut offer.group_request, data),
             MAX_FRAGMENT_LENGTH => set(&mut offer.fragment_len, FragmentLen::parse(data)?),
             SERVER_NAME => set(&mut offer.server_name, host_name(data)?),
+            HEARTBEAT => set(&mut offer.heartbeat, HeartbeatMode::parse(data)?),
             SESSION_TICKET => set(&mut offer.ticket, data),
             RENEGOTIATION_INFO => {
                 // RFC 5746 section 3.6: empty in a first handshake, and there is no other.
@@ -105,6 +108,7 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) fragment_len: Option<FragmentLen>,
     /// The server that the client looks for.
     pub(crate) server_name: Option<&'a [u8]>,
+    pub(crate) heartbeat: Option<HeartbeatMode>,
     /// RFC 5077: empty asks for one.
     pub(crate) ticket: Option<&'a [u8]>,
 }
@@ -142,6 +146,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) fragment_len: Option<FragmentLen>,
     /// The client found the server that it looked for.
     pub(crate) named: bool,
+    /// The client may ask whether we are there.
+    pub(crate) heartbeat: bool,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
 }
@@ -182,6 +188,9 @@ impl Answer<'_> {
         }
         if self.named {
             put_extension(out, SERVER_NAME, &[]);
+        }
+        if self.heartbeat {
+            put_extension(out, HEARTBEAT, &[HeartbeatMode::PeerAllowedToSend as u8]);
         }
         if self.session_ticket {
             put_extension(out, SESSION_TICKET, &[]);

@@ -20,6 +20,7 @@ const ALL: Offered = Offered {
     group_request: true,
     fragment_len: Some(FragmentLen::Octets512),
     server_name: true,
+    heartbeat: true,
     session_ticket: true,
 };
 
@@ -47,8 +48,9 @@ fn client_hellos_of_strangers() {
     // A session id, a cookie, many suites with the SCSV, an unknown extension.
     let scsv = ClientOffer { renegotiation_info: true, ..plain };
     check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 0006000a0002001d", Ok(scsv));
-    let all = "00 00 0002c0a8 0100 002f ff01000100 00170000 0036000302aabb ff40000401020304
-        0001000101 00000008 0006 00 0003 612e62 00230002beef";
+    let all = "00 00 0002c0a8 0100 0034 ff01000100 00170000 0036000302aabb ff40000401020304
+        0001000101 00000008 0006 00 0003 612e62 000f000101
+        00230002beef";
     let request = [1, 2, 3, 4];
     let offer = ClientOffer {
         extended_master_secret: true,
@@ -57,6 +59,7 @@ fn client_hellos_of_strangers() {
         group_request: Some(&request),
         fragment_len: Some(FragmentLen::Octets512),
         server_name: Some(b"a.b"),
+        heartbeat: Some(HeartbeatMode::PeerAllowedToSend),
         ticket: Some(&[0xbe, 0xef]),
     };
     check_client(all, Ok(offer));
@@ -113,12 +116,15 @@ fn server_names_and_fragment_lengths() {
     check_client(twice, Err(CloseReason::IllegalHello));
     check_client("00 00 0002c0a8 0100 0005 0001000105", Err(CloseReason::IllegalHello));
     check_client("00 00 0002c0a8 0100 0004 00010000", Err(CloseReason::MalformedHello));
+    check_client("00 00 0002c0a8 0100 0005 000f000103", Err(CloseReason::IllegalHello));
+    check_server("00 c0a8 00 0005 000f000102", ALL, Ok(()));
+    check_server("00 c0a8 00 0005 000f000100", ALL, Err(CloseReason::IllegalHello));
     // The answer: the same length, an empty name.
     check_server("00 c0a8 00 0005 0001000101", ALL, Ok(()));
     check_server("00 c0a8 00 0005 0001000102", ALL, Err(CloseReason::IllegalHello));
     check_server("00 c0a8 00 0004 00000000", ALL, Ok(()));
     check_server("00 c0a8 00 0005 0000000100", ALL, Err(CloseReason::MalformedHello));
-    for unasked in ["0005 0001000101", "0004 00000000"] {
+    for unasked in ["0005 0001000101", "0004 00000000", "0005 000f000101"] {
         let answer = ["00 c0a8 00", unasked].concat();
         check_server(&answer, Offered::default(), Err(CloseReason::UnsolicitedExtension));
     }
@@ -196,7 +202,7 @@ proptest! {
 
     #[test]
     fn changed_octets(at in 0usize..120, to in any::<u8>()) {
-        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 002f ff01000100 00170000 0036000302aabb ff40000401020304 0001000101 00000008 0006 00 0003 612e62 00230002beef";
+        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 0034 ff01000100 00170000 0036000302aabb ff40000401020304 0001000101 00000008 0006 00 0003 612e62 000f000101 00230002beef";
         let mut octets = hex(&[String::from("fefd"), RANDOM.into(), rest.into()].concat());
         let at = at % octets.len();
         octets[at] = to;
@@ -208,20 +214,21 @@ proptest! {
         random in any::<[u8; 32]>(),
         cookie in prop::collection::vec(any::<u8>(), 0..=255),
         request in prop::collection::vec(any::<u8>(), 0..=192),
-        flags in any::<[bool; 4]>(),
+        flags in any::<[bool; 5]>(),
         fragment_len in prop::option::of(prop::sample::select(&LENGTHS)),
         name in "[a-z]{0,128}",
         cid in prop::collection::vec(any::<u8>(), 0..=255),
         session_id in prop::collection::vec(any::<u8>(), 0..=32),
         ticket in prop::collection::vec(any::<u8>(), 0..=TICKET_OCTETS_MAX),
     ) {
-        let [extended_master_secret, connection_id, group_request, session_ticket] = flags;
+        let [extended_master_secret, connection_id, group_request, session_ticket, heartbeat] = flags;
         let offered = Offered {
             extended_master_secret,
             connection_id,
             group_request,
             fragment_len,
             server_name: !name.is_empty(),
+            heartbeat,
             session_ticket,
         };
         let mut octets = Vec::new();
@@ -243,6 +250,8 @@ proptest! {
         prop_assert_eq!(offer.extended_master_secret, extended_master_secret);
         prop_assert_eq!(offer.connection_id, connection_id.then_some(&[][..]));
         prop_assert_eq!(offer.group_request, group_request.then_some(&request[..]));
+        let mode = heartbeat.then_some(HeartbeatMode::PeerAllowedToSend);
+        prop_assert_eq!(offer.heartbeat, mode);
         prop_assert_eq!(offer.fragment_len, fragment_len);
         prop_assert_eq!(offer.server_name.unwrap_or_default(), name.as_bytes());
         prop_assert_eq!(offer.ticket, session_ticket.then_some(&ticket[..]));
@@ -255,6 +264,7 @@ proptest! {
             group_answer: group_request.then_some(&[1, 1]),
             fragment_len: fragment_len.and(ALL.fragment_len),
             named: !name.is_empty(),
+            heartbeat,
             session_ticket,
         };
         let mut octets = Vec::new();
@@ -263,6 +273,7 @@ proptest! {
         prop_assert_eq!(hello.connection_id, answer.connection_id);
         prop_assert_eq!(hello.group_answer, answer.group_answer);
         prop_assert_eq!(hello.renegotiation_info, answer.renegotiation_info);
+        prop_assert_eq!(hello.heartbeat, mode);
         prop_assert_eq!(hello.fragment_len, answer.fragment_len);
         prop_assert_eq!(hello.session_ticket, session_ticket);
         prop_assert_eq!(hello.session_id, &session_id);

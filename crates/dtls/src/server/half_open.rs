@@ -9,6 +9,7 @@ use super::{Peer, Server, ServerOutput, SessionId};
 use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter, plain_alert};
 use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, VERIFY_DATA_OCTETS};
+use crate::heartbeat::HeartbeatMode;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::reassembly::Reassembler;
 use crate::schedule::Master;
@@ -22,9 +23,10 @@ use lowgate_units::{Duration, Instant, Ipv6Addr};
 
 /// Longest ClientHello: strangers bring some hundred octets of suites and extensions.
 pub(super) const CLIENT_HELLO_OCTETS_MAX: usize = 2048;
-/// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 4) and then
+/// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4) and then
 /// ServerHelloDone, or Finished when a session is resumed.
-const FLIGHT_OCTETS_MAX: usize = 12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 4 + FINISHED_OCTETS;
+const FLIGHT_OCTETS_MAX: usize =
+    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + FINISHED_OCTETS;
 /// ClientKeyExchange and Finished.
 const REASSEMBLY_SLOTS: usize = 2;
 const REASSEMBLY_OCTETS_MAX: usize = 2 + crate::IDENTITY_OCTETS_MAX;
@@ -66,6 +68,7 @@ pub(super) struct Terms {
     pub(super) server_random: [u8; 32],
     pub(super) extended_master_secret: bool,
     pub(super) fragment_len: Option<FragmentLen>,
+    pub(super) heartbeat: Option<HeartbeatMode>,
     pub(super) own_cid: Option<u32>,
     pub(super) client_cid: Box<[u8]>,
     pub(super) group_request: Option<Box<[u8]>>,
@@ -127,11 +130,13 @@ impl HalfOpen {
 impl Server {
     /// Earliest timer.
     pub(super) fn wake_at(&self) -> Instant {
-        self.half_open.values().map(|half| half.due()).min().unwrap_or(Instant::FAR_FUTURE)
+        let half_open = self.half_open.values().map(|half| half.due());
+        half_open.chain(self.heartbeats_due()).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     /// Repeats flights, gives up.
     pub(super) fn tick(&mut self, now: Instant) {
+        self.tick_heartbeats(now);
         let due: Vec<Peer> = self
             .half_open
             .iter()

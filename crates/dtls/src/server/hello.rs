@@ -9,6 +9,7 @@ use super::resumption::Resumable;
 use super::{Server, ServerOutput, Visit, draw_secret};
 use crate::flight::{FINISHED_OCTETS, Flight};
 use crate::handshake::{self, Fragment, MESSAGE_SEQ_MAX, MessageType, hash_message};
+use crate::heartbeat::OWN_OCTETS;
 use crate::hello::{Answer, ClientHelloHead, ClientOffer};
 use crate::protect::WriteKeys;
 use crate::reassembly::Reassembler;
@@ -208,6 +209,7 @@ impl Server {
             named: resumable.is_none()
                 && self.config.server_name.is_some()
                 && offer.server_name.is_some(),
+            heartbeat: terms.heartbeat.is_some(),
             session_ticket: terms.gives_ticket,
         };
         let Terms { flight, transcript, .. } = &mut terms;
@@ -278,6 +280,11 @@ impl Server {
             server_random,
             extended_master_secret: offer.extended_master_secret,
             fragment_len: offer.fragment_len,
+            // Not with a connection ID with which none of ours fits a datagram.
+            heartbeat: offer.heartbeat.filter(|_| {
+                let cid_len = client_cid.map_or(0, <[u8]>::len);
+                self.config.heartbeat && WriteKeys::overhead(cid_len) + OWN_OCTETS <= longest
+            }),
             own_cid,
             client_cid: client_cid.unwrap_or_default().into(),
             group_request: group_answer.as_ref().and(group_request).map(Into::into),

@@ -115,7 +115,7 @@ impl Server {
             }
             RecordType::ChangeCipherSpec => return Err(RecordDrop::Unexpected),
             // RFC 6347 section 4.2.4: nothing is delivered before Finished.
-            RecordType::Payload(_) => return Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::Payload(_) => return Err(RecordDrop::WrongEpoch),
         }
         let (fragment, _) = Fragment::split(opened.plaintext)?;
         let seq = expected.finished_seq;
@@ -197,6 +197,7 @@ impl Server {
             client_cid: terms.client_cid,
             own_cid: terms.own_cid,
             group_agreed: terms.group_request.is_some(),
+            heartbeat: terms.heartbeat,
             resumed: matches!(expected.course, Course::Abbreviated),
             plain_seq: half.plain_seq,
             finished_seq: expected.finished_seq,

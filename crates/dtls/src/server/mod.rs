@@ -2,6 +2,7 @@
 
 mod cookie;
 mod half_open;
+mod heartbeat;
 mod hello;
 mod key_exchange;
 mod records;
@@ -20,6 +21,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use cookie::CookieJar;
 use half_open::HalfOpen;
+use heartbeat::Probe;
 use lowgate_crypto::{Ccm, Secret};
 use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng};
 use resumption::{Memory, TicketKeys};
@@ -83,6 +85,9 @@ pub struct ServerConfig {
     /// The DNS name that the server is looked for by (RFC 6066 section 3). Who looks for another one is
     /// refused; `None`: names are ignored.
     pub server_name: Option<Box<str>>,
+    /// Agree to RFC 6520: either end may ask whether the other is there. A client that agreed is asked at a
+    /// new address before answers go there.
+    pub heartbeat: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
     /// Sessions that can be resumed by their session ids (RFC 5246 section 7.3), one an identity; beyond
@@ -101,7 +106,7 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions, 256 handshakes,
-    /// datagrams of 1024 octets, adaptive retransmission, any name, no resumption, no exporters, no key
+    /// datagrams of 1024 octets, adaptive retransmission, any name, no heartbeats, no resumption, no exporters, no key
     /// log.
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
@@ -112,6 +117,7 @@ impl ServerConfig {
             half_open_max: 256,
             datagram_len_max: 1024,
             server_name: None,
+            heartbeat: false,
             retransmission: Retransmission::Adaptive { hops: 4 },
             resumable_max: 0,
             tickets: false,
@@ -178,12 +184,19 @@ pub enum ServerOutput {
         /// The payload.
         octets: Vec<u8>,
     },
-    /// An authentic record, newer than all before, came from another address; answers go there now.
+    /// An authentic record, newer than all before, came from another address; answers go there now. With
+    /// heartbeats the client was asked there and answered. Without them nobody vouches that it is heard
+    /// there: the owner should have it answer before it trusts the address with much (RFC 9146 section 6).
     PeerMoved {
         /// Whose.
         session: SessionId,
         /// Where it is now.
         peer: Peer,
+    },
+    /// The client is there: it answered [`Server::heartbeat`].
+    HeartbeatAnswered {
+        /// Which.
+        session: SessionId,
     },
     /// Asked for by `key_log`.
     KeyLog(KeyLog),
@@ -221,6 +234,8 @@ pub struct Server {
     table: SessionTable,
     /// One handshake a peer, beside whatever session it has.
     half_open: BTreeMap<Peer, Box<HalfOpen>>,
+    /// Heartbeats that are not answered yet, one a session.
+    probes: BTreeMap<SessionId, Probe>,
     /// What can be resumed by session id,
     memory: Memory,
     /// and the keys of tickets, from the first that was given.
@@ -253,6 +268,7 @@ impl Server {
             dummy_secret: draw_secret(entropy),
             table: SessionTable::default(),
             half_open: BTreeMap::new(),
+            probes: BTreeMap::new(),
             memory: Memory::default(),
             tickets: None,
             outputs: VecDeque::new(),
@@ -397,6 +413,7 @@ impl Server {
     /// Tells the peer if telling helps, and the owner.
     fn end_session(&mut self, id: SessionId, reason: CloseReason) {
         let Some(mut session) = self.table.remove(id) else { return };
+        self.probes.remove(&id);
         if let Some(alert) = reason.alert() {
             let octets = session.seal_alert(self.config.ccm, alert);
             self.transmit(&session.peer, octets);

@@ -76,7 +76,7 @@ impl Server {
             }
             // Anybody could have sent it; a client that gave up is forgotten in time.
             RecordType::Alert => Err(RecordDrop::UnauthenticAlert),
-            RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
         }
     }
 
@@ -118,12 +118,9 @@ impl Server {
         let session = self.table.get_mut(id).ok_or(RecordDrop::UnknownPeer)?;
         let opened = session.read.open(self.config.ccm, record)?;
         session.last_heard = visit.now;
-        // RFC 9146 section 6: verified, newer than the newest, and the owner is told, so that it can
-        // have the new address answer before it trusts it with much.
+        // RFC 9146 section 6: verified, and newer than the newest.
         if opened.newest && session.peer != *visit.peer {
-            self.table.move_to(id, visit.peer);
-            let peer = visit.peer.clone();
-            self.outputs.push_back(ServerOutput::PeerMoved { session: id, peer });
+            self.heard_elsewhere(visit, id);
         }
         match opened.kind {
             RecordType::Payload(content_type) => {
@@ -151,6 +148,7 @@ impl Server {
                 Ok(())
             }
             RecordType::Handshake => self.late_handshake(visit, id, opened.plaintext),
+            RecordType::Heartbeat => self.heartbeat_came(visit, id, opened.plaintext),
             RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
         }
     }

@@ -8,6 +8,7 @@ use super::resumption::OWN_TICKET_OCTETS_MAX;
 use super::{Peer, SessionId};
 use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter};
 use crate::handshake::{MessageType, VERIFY_DATA_OCTETS};
+use crate::heartbeat::HeartbeatMode;
 use crate::hello::Sink;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::record::RecordType;
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub(super) own_cid: Option<u32>,
     /// Whether content types 30 and 31 are open.
     pub(super) group_agreed: bool,
+    /// Whether heartbeats were agreed on, and whether the client answers ours.
+    pub(super) heartbeat: Option<HeartbeatMode>,
     /// Whether it goes on from an earlier one.
     pub(super) resumed: bool,
     /// Next record number of epoch 0: ChangeCipherSpec may have to be repeated.
@@ -248,6 +251,7 @@ mod tests {
             client_cid: Box::default(),
             own_cid: None,
             group_agreed: true,
+            heartbeat: None,
             resumed: true,
             plain_seq: 0,
             finished_seq: 3,

@@ -6,6 +6,7 @@ mod cookie;
 mod duplicate;
 mod extensions;
 mod fragment;
+mod heartbeat;
 mod loss;
 mod reorder;
 mod replay;

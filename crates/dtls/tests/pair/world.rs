@@ -96,6 +96,7 @@ pub(crate) struct Node {
     pub(crate) established: Vec<Option<GroupAnswer>>,
     pub(crate) received: Vec<(ContentType, Vec<u8>)>,
     pub(crate) drops: Vec<RecordDrop>,
+    pub(crate) answered: usize,
     pub(crate) key_log: Vec<KeyLog>,
     pub(crate) closed: Option<(Instant, CloseReason)>,
     pub(crate) sent: Vec<(Instant, Vec<u8>)>,
@@ -122,10 +123,13 @@ pub(crate) struct ServerSaid {
     pub(crate) failed: Vec<(Peer, Option<Vec<u8>>, CloseReason)>,
     pub(crate) received: Vec<(SessionId, ContentType, Vec<u8>)>,
     pub(crate) moved: Vec<(SessionId, Peer)>,
+    pub(crate) answered: Vec<SessionId>,
     pub(crate) drops: Vec<RecordDrop>,
     pub(crate) closed: Vec<(SessionId, CloseReason)>,
     pub(crate) key_log: Vec<KeyLog>,
     pub(crate) sent: Vec<(Instant, Vec<u8>)>,
+    /// Where each of them went.
+    pub(crate) sent_to: Vec<Peer>,
 }
 
 pub(crate) struct World {
@@ -183,6 +187,7 @@ impl World {
             established: Vec::new(),
             received: Vec::new(),
             drops: Vec::new(),
+            answered: 0,
             key_log: Vec::new(),
             closed: None,
             sent: Vec::new(),
@@ -326,6 +331,7 @@ impl World {
                 ClientOutput::Received { content_type, len } => {
                     this.received.push((content_type, buf[..len].to_vec()));
                 }
+                ClientOutput::HeartbeatAnswered => this.answered += 1,
                 ClientOutput::Event(drop) => this.drops.push(drop),
                 ClientOutput::Closed { reason } => this.closed = Some((self.now, reason)),
                 ClientOutput::Wait { until } => return until,
@@ -339,6 +345,7 @@ impl World {
                 ServerOutput::Transmit { peer, octets } => {
                     assert!(octets.len() <= self.config.datagram_len_max);
                     self.said.sent.push((self.now, octets.clone()));
+                    self.said.sent_to.push(peer.clone());
                     self.queue_datagram(Towards::Client, peer, octets);
                 }
                 ServerOutput::HandshakeStarted { .. } => self.said.started += 1,
@@ -357,6 +364,7 @@ impl World {
                     self.said.received.push((session, content_type, octets));
                 }
                 ServerOutput::PeerMoved { session, peer } => self.said.moved.push((session, peer)),
+                ServerOutput::HeartbeatAnswered { session } => self.said.answered.push(session),
                 ServerOutput::KeyLog(line) => self.said.key_log.push(line),
                 ServerOutput::Event { drop, .. } => self.said.drops.push(drop),
                 ServerOutput::Closed { session, reason } => {

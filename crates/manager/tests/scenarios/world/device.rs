@@ -236,7 +236,7 @@ impl Device {
                 return false;
             }
             ClientOutput::Established { .. } => self.named.clear(),
-            ClientOutput::KeyLog(_) | ClientOutput::Event(_) => {}
+            ClientOutput::HeartbeatAnswered | ClientOutput::KeyLog(_) | ClientOutput::Event(_) => {}
         }
         true
     }
