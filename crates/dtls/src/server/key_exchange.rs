@@ -137,6 +137,11 @@ impl Server {
     fn unreadable(&mut self, visit: &Visit<'_>) {
         let Some(half) = self.half_open.get_mut(visit.peer) else { return };
         let Stage::Answered { expected: Some(expected), .. } = &mut half.stage else { return };
+        // Who resumes a session speaks after it opened our Finished, so its key is right: this was forged.
+        // It repeats itself only when we do, and so we go on.
+        if matches!(expected.course, Course::Abbreviated) {
+            return;
+        }
         expected.unreadable = expected.unreadable.saturating_add(1);
         let count = expected.unreadable;
         if count < UNREADABLE_BEFORE_ALERT {

@@ -201,6 +201,29 @@ fn the_client_repeats_its_last_flight() {
     }
 }
 
+/// Forged records in the place of the client's Finished do not keep the server from asking for it.
+#[test]
+fn forged_records_before_the_last_flight() {
+    for by in BOTH {
+        let (mut world, saved) = saved_world(1, by);
+        let mut lost = 0;
+        world.tap = Some(Box::new(move |towards, octets| {
+            (towards == Towards::Server && octets[0] == 20 && lost < 4).then(|| {
+                lost += 1;
+                let mut forged = octets.to_vec();
+                let last = forged.len() - 1;
+                forged[last] ^= 1;
+                vec![(millis(1), forged)]
+            })
+        }));
+        come_back(&mut world, resuming(b"d1", Some(saved)));
+        world.run_for(secs(15));
+        let bad = world.said.drops.iter().filter(|drop| **drop == RecordDrop::BadTag).count();
+        assert_eq!(bad, 4);
+        expect_session(&mut world, true);
+    }
+}
+
 /// The two never answer each other's Finished for ever.
 #[test]
 fn a_repeated_finished_ends_it() {
