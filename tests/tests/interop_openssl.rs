@@ -230,6 +230,12 @@ fn our_client_and_s_server() {
     talk_to_s_server(&[]);
 }
 
+/// RFC 4279 section 5.2: a hint of which no profile says what it means is ignored.
+#[test]
+fn our_client_and_s_server_with_a_hint() {
+    talk_to_s_server(&["-psk_hint", "another-device"]);
+}
+
 #[test]
 fn our_client_and_s_server_with_a_cookie() {
     talk_to_s_server(&["-listen"]);

@@ -92,3 +92,36 @@ impl CloseReason {
         Some([level as u8, description.0])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7925 section 6: these MUST NOT be used with pre-shared keys, and unknown_psk_identity never.
+    #[test]
+    fn alerts_of_this_profile() {
+        const FOREIGN: [u8; 15] = [30, 41, 42, 43, 44, 45, 46, 48, 49, 111, 113, 114, 115, 21, 60];
+        use CloseReason as R;
+        for reason in [
+            R::Requested,
+            R::PeerClosed,
+            R::PeerAlert(AlertDescription(42)),
+            R::TimedOut,
+            R::KeyMismatch,
+            R::NoCommonVersion,
+            R::NoCommonSuite,
+            R::ExtendedMasterSecretMissing,
+            R::IllegalHello,
+            R::MalformedHello,
+            R::UnsolicitedExtension,
+            R::UnrecognizedName,
+            R::Superseded,
+            R::Evicted,
+        ] {
+            let description = reason.alert().map(|[_, description]| description);
+            assert!(description.is_none_or(|alert| !FOREIGN.contains(&alert)), "{reason:?}");
+        }
+        assert_eq!(R::NoCommonVersion.alert(), Some([2, 70]));
+        assert_eq!(R::KeyMismatch.alert(), Some([2, 51]));
+    }
+}

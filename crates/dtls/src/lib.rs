@@ -71,3 +71,8 @@ pub const DATAGRAM_LEN_MIN: usize = 96;
 pub const RECORD_OVERHEAD_OCTETS_MAX: usize = 13 + 8 + 8 + CONNECTION_ID_OCTETS + 1;
 /// Records of one datagram that are looked at.
 const RECORDS_PER_DATAGRAM_MAX: usize = 32;
+
+/// What the profile asks for, and the tests that show it.
+#[cfg(doc)]
+#[doc = include_str!("requirements.md")]
+pub mod requirements {}

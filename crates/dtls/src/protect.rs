@@ -273,6 +273,20 @@ mod tests {
         assert_eq!(write.seal(&SoftCcm, DATA, &[], b"x", &mut out), Err(SealRefused::Exhausted));
     }
 
+    /// RFC 7925 appendix B.
+    #[test]
+    fn the_explicit_nonce_is_the_record_number() {
+        let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
+        for seq in [0, 1, 0x0102_0304_0506, SEQ_MAX] {
+            write.set_next_seq(seq);
+            let mut out = [0; 64];
+            write.seal(&SoftCcm, DATA, &[], b"x", &mut out).expect("room");
+            assert_eq!(out[HEADER_OCTETS..][..2], [0, 1], "the epoch");
+            assert_eq!(out[HEADER_OCTETS + 2..][..6], seq.to_be_bytes()[2..]);
+            assert_eq!(out[HEADER_OCTETS..][..8], out[3..11], "as in the header");
+        }
+    }
+
     #[test]
     fn a_long_record_uses_up_no_number() {
         let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);

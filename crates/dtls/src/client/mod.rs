@@ -16,8 +16,8 @@ use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
 use crate::record::RecordType;
 use crate::schedule::{Master, Randoms};
 use crate::{
-    CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog, RecordDrop,
-    RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
+    AlertDescription, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer,
+    KeyLog, RecordDrop, RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
 };
 use config::Settings;
 use inbound::Inbound;
@@ -203,6 +203,8 @@ struct News {
     key_log: Option<KeyLog>,
     established: bool,
     heartbeat_answered: bool,
+    /// The server asked for another handshake.
+    renegotiation: bool,
     events: heapless::Deque<RecordDrop, EVENTS_MAX>,
 }
 
@@ -292,6 +294,11 @@ impl Client {
         }
         if core::mem::take(&mut self.news.heartbeat_answered) {
             return ClientOutput::HeartbeatAnswered;
+        }
+        if core::mem::take(&mut self.news.renegotiation)
+            && let Some(len) = self.warn(AlertDescription::NO_RENEGOTIATION, buf)
+        {
+            return ClientOutput::Transmit { len };
         }
         if let Some(output) = self.next_inbound(buf).or_else(|| self.ask(now, buf)) {
             return output;
@@ -439,6 +446,16 @@ impl Client {
         let writer = RecordWriter { ccm: self.ccm, plain_seq: &mut self.plain_seq, keys };
         let len = self.flight.datagram(writer, &mut buf[..room]);
         (len > 0).then_some(len)
+    }
+
+    /// A warning within the session.
+    fn warn(&mut self, description: AlertDescription, buf: &mut [u8]) -> Option<usize> {
+        let State::Established(session) = &mut self.state else { return None };
+        if session.write.is_nearly_exhausted() {
+            return None;
+        }
+        let (alert, cid) = ([1, description.0], &session.hello.cid);
+        session.write.seal(self.ccm, RecordType::Alert, cid, &alert, buf).ok()
     }
 
     /// The alert, then `Closed`.

@@ -51,11 +51,6 @@ impl SavedSession {
     pub(super) fn ticket(&self) -> &[u8] {
         &self.ticket.octets
     }
-
-    #[cfg(all(test, feature = "server"))]
-    pub(super) const fn master(&self) -> &Master {
-        &self.master
-    }
 }
 
 impl fmt::Debug for SavedSession {
@@ -180,9 +175,11 @@ impl Client {
                 RecordDrop::Repeated
             }
             (MessageType::Finished, _) => RecordDrop::Repeated,
-            // RFC 7925 section 17: renegotiation MUST be disabled. HelloRequest may be ignored
-            // (RFC 5246 section 7.4.1.1).
-            (MessageType::HelloRequest, _) => RecordDrop::Renegotiation,
+            // RFC 7925 section 17: clients MUST respond with no_renegotiation.
+            (MessageType::HelloRequest, _) => {
+                self.news.renegotiation = true;
+                RecordDrop::Renegotiation
+            }
             (
                 MessageType::ClientHello
                 | MessageType::ServerHello

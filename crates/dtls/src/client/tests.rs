@@ -3,11 +3,12 @@
 extern crate std;
 
 use super::*;
-use crate::record::SEQ_MAX;
+use crate::handshake::{MessageType, emit_header};
+use crate::record::{Record, SEQ_MAX};
 use crate::schedule::Randoms;
 use crate::{
-    AlertDescription, Peer, Psk, PskDirectory, Retransmission, Server, ServerConfig, ServerInput,
-    ServerOutput, SessionId,
+    Peer, Psk, PskDirectory, Retransmission, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
 };
 use lowgate_crypto::SoftCcm;
 use lowgate_units::{Ipv6Addr, SeededEntropy};
@@ -191,40 +192,61 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     assert_eq!(pair.client.poll(NOW, &mut buf), dropped);
 }
 
-/// RFC 5246 section 7.2.2: a session that failed is forgotten by both ends.
-#[test]
-fn a_failed_session_is_not_resumed() {
-    const FAILED: [u8; 2] = [2, AlertDescription::HANDSHAKE_FAILURE.0];
-    for by_server in [true, false] {
-        let mut pair = Pair::new();
+impl Pair {
+    /// With a session, all news of it drained.
+    fn joined() -> Self {
+        let mut pair = Self::new();
         let last = pair.last_flight();
         pair.down(last);
-        let saved = pair.client.saved_session().expect("it can be resumed").clone();
-        let mut buf = [0; 1280];
-        while !matches!(pair.client.poll(NOW, &mut buf), ClientOutput::Wait { .. }) {}
-        let State::Established(session) = &mut pair.client.state else { panic!("established") };
+        while !matches!(pair.client.poll(NOW, &mut [0; 1280]), ClientOutput::Wait { .. }) {}
+        pair
+    }
+
+    fn session(&mut self) -> &mut Session {
+        let State::Established(session) = &mut self.client.state else { panic!("established") };
+        session
+    }
+
+    /// A record that the server might have sent.
+    fn of_server(&mut self, kind: RecordType, plaintext: &[u8]) -> Vec<u8> {
+        let session = self.session();
+        let randoms = Randoms { client: &[7; 32], server: &session.hello.server_random };
+        let (_, keys) = session.master.keys(randoms);
+        let mut write = WriteKeys::new(keys, 64);
+        write.set_next_seq(9);
+        let mut out = [0; 128];
+        let len = write.seal(&SoftCcm, kind, &[], plaintext, &mut out).expect("room");
+        out[..len].to_vec()
+    }
+
+    /// A record of the client, given to the server. What that says to it.
+    fn of_client(&mut self, kind: RecordType, plaintext: &[u8]) -> Vec<Vec<u8>> {
+        let session = self.session();
+        let mut out = [0; 128];
         let cid = session.hello.cid.clone();
-        let keys = if by_server {
-            // What the client reads with is what the server writes with.
-            let (_, server) = saved
-                .master()
-                .keys(Randoms { client: &[7; 32], server: &session.hello.server_random });
-            session.write = WriteKeys::new(server, 64);
-            session.write.set_next_seq(9);
-            &mut session.write
-        } else {
-            &mut session.write
-        };
-        let cid = if by_server { &[][..] } else { &cid };
-        let len = keys.seal(&SoftCcm, RecordType::Alert, cid, &FAILED, &mut buf).expect("room");
-        if by_server {
-            pair.down(Vec::from([buf[..len].to_vec()]));
-            assert!(pair.client.saved_session().is_none());
-            continue;
-        }
-        let input = ServerInput::Datagram { peer: &pair.peer, octets: &mut buf[..len] };
-        pair.server.handle(NOW, input, &Anyone, &mut pair.entropy);
-        pair.answers();
+        let len = session.write.seal(&SoftCcm, kind, &cid, plaintext, &mut out).expect("room");
+        let input = ServerInput::Datagram { peer: &self.peer, octets: &mut out[..len] };
+        self.server.handle(NOW, input, &Anyone, &mut self.entropy);
+        self.answers()
+    }
+}
+
+/// RFC 5246 section 7.2.2: a session that failed is forgotten by both ends. RFC 7925 section 6: also by
+/// alerts of other profiles (handshake_failure, protocol_version, insufficient_security, user_canceled).
+#[test]
+fn a_failed_session_is_not_resumed() {
+    for description in [40, 70, 71, 90] {
+        let mut pair = Pair::joined();
+        let saved = pair.client.saved_session().expect("it can be resumed").clone();
+        let alert = pair.of_server(RecordType::Alert, &[2, description]);
+        pair.down(Vec::from([alert]));
+        let reason = CloseReason::PeerAlert(AlertDescription(description));
+        let closed = pair.client.poll(NOW, &mut [0; 1280]);
+        assert_eq!(closed, ClientOutput::Closed { reason });
+        assert!(pair.client.saved_session().is_none());
+
+        let mut pair = Pair::joined();
+        pair.of_client(RecordType::Alert, &[2, description]);
         assert_eq!(pair.server.session_count(), 0);
         let mut again = Pair::with(None, Some(saved));
         core::mem::swap(&mut pair.server, &mut again.server);
@@ -233,6 +255,39 @@ fn a_failed_session_is_not_resumed() {
         again.down(last);
         assert!(again.client.is_established() && !again.client.is_resumed());
     }
+}
+
+/// RFC 7925 section 17: both ends MUST answer with no_renegotiation, and the session goes on.
+#[test]
+fn renegotiation_is_refused() {
+    const WARNING: [u8; 2] = [1, AlertDescription::NO_RENEGOTIATION.0];
+    let mut pair = Pair::joined();
+    let hello_request = emit_header(MessageType::HelloRequest, 0, 0, (0, 0));
+    let record = pair.of_server(RecordType::Handshake, &hello_request);
+    pair.down(Vec::from([record]));
+    let mut buf = [0; 1280];
+    let ClientOutput::Transmit { len } = pair.client.poll(NOW, &mut buf) else {
+        panic!("it is told");
+    };
+    let dropped = ClientOutput::Event(RecordDrop::Renegotiation);
+    assert_eq!(pair.client.poll(NOW, &mut [0; 1280]), dropped);
+    let session = pair.session();
+    let cid_len = session.hello.cid.len();
+    let randoms = Randoms { client: &[7; 32], server: &session.hello.server_random };
+    let (keys, _) = session.master.keys(randoms);
+    let (record, _) = Record::split(&mut buf[..len], cid_len).expect("a record");
+    let opened = ReadKeys::new(keys, 64).open(&SoftCcm, record).expect("authentic");
+    assert_eq!((opened.kind, opened.plaintext), (RecordType::Alert, &WARNING[..]));
+
+    let mut hello = emit_header(MessageType::ClientHello, 0, 1, (0, 1)).to_vec();
+    hello.push(0);
+    let answers = pair.of_client(RecordType::Handshake, &hello);
+    assert_eq!(pair.drops, [RecordDrop::Renegotiation]);
+    let mut answer = answers.into_iter().next().expect("it is told");
+    let (record, _) = Record::split(&mut answer, 0).expect("a record");
+    let opened = pair.session().read.open(&SoftCcm, record).expect("authentic");
+    assert_eq!((opened.kind, opened.plaintext), (RecordType::Alert, &WARNING[..]));
+    assert!(pair.client.is_established() && pair.server.session_count() == 1);
 }
 
 /// All of it on a node with 64 KB of RAM.

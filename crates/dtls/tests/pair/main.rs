@@ -7,6 +7,7 @@ mod duplicate;
 mod extensions;
 mod fragment;
 mod heartbeat;
+mod identity;
 mod loss;
 mod reorder;
 mod replay;
