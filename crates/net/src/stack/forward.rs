@@ -26,13 +26,13 @@ const HOP_LIMIT_EXCEEDED: Problem = Problem { kind: TIME_EXCEEDED, code: 0, word
 
 impl Stack {
     /// A packet for somebody else arrived from a neighbour.
-    pub(super) fn forward(&mut self, now: Instant, mut packet: Packet) {
+    pub(super) fn forward(&mut self, now: Instant, mut packet: Packet, origin: Origin) {
         if !self.count_hop(now, &mut packet) {
             return;
         }
         match &self.role {
             Role::Detached => self.out.dropped(NetDrop::Detached),
-            Role::Node(_) => self.upward(now, packet),
+            Role::Node(_) => self.upward(now, packet, origin),
             Role::Root(root) => {
                 let Some(view) = Ipv6::parse(&packet) else { return };
                 if root.in_mesh(view.dst) {
@@ -61,9 +61,10 @@ impl Stack {
     }
 
     /// To the parent, if the RPL option allows.
-    fn upward(&mut self, now: Instant, mut packet: Packet) {
+    fn upward(&mut self, now: Instant, mut packet: Packet, origin: Origin) {
         let Role::Node(node) = &mut self.role else { return };
         let Some(dodag) = node.dodag.as_ref().filter(|dodag| dodag.parent().is_some()) else {
+            self.disown(origin);
             self.out.dropped(NetDrop::NoRoute);
             return self.problem(now, &NO_ROUTE, &packet);
         };
@@ -76,15 +77,27 @@ impl Stack {
         // RFC 6550 section 11.2.2.2: going up, the sender must be farther from the root than we.
         if rpi.down || !dodag.is_nearer(dodag.rank(), rpi.sender_rank) {
             self.dio.reset(now, &mut self.prng);
-            if rpi.down || rpi.rank_error {
+            let again = rpi.down || rpi.rank_error;
+            (rpi.rank_error, rpi.sender_rank) = (true, dodag.rank());
+            self.disown(origin);
+            if again {
                 return self.out.dropped(NetDrop::Loop);
             }
-            rpi.rank_error = true;
+        } else {
+            rpi.sender_rank = dodag.rank();
         }
-        rpi.sender_rank = dodag.rank();
         rewrite_rpi(&mut packet, HEADER_OCTETS + at, &rpi);
         if !self.send_to_parent(packet, false) {
             self.out.dropped(NetDrop::QueueFull);
+        }
+    }
+
+    /// Whoever sends up through us builds on a rank that we told once. While we tell none, because the root
+    /// does not know us, he must hear that there is none: he may have missed it when we told everybody, and
+    /// our own way may lead through him.
+    fn disown(&mut self, origin: Origin) {
+        if let (false, Some((from, _))) = (self.tells_rank(), origin.link) {
+            self.poison(from);
         }
     }
 

@@ -94,7 +94,7 @@ impl Stack {
             // RFC 4291 section 2.5.6: link-local packets are never forwarded.
             self.out.dropped(NetDrop::Address);
         } else {
-            self.forward(now, packet);
+            self.forward(now, packet, origin);
         }
     }
 

@@ -70,7 +70,7 @@ impl Stack {
     }
 
     /// Whether others may build on our rank.
-    fn tells_rank(&self) -> bool {
+    pub(super) fn tells_rank(&self) -> bool {
         self.dio.is_running()
     }
 
@@ -106,6 +106,16 @@ impl Stack {
             && let Some(dodag) = &mut node.dodag
         {
             dodag.told(now);
+        }
+    }
+
+    /// Tells a neighbour that there is no way through us (RFC 6550 section 8.2.2.5).
+    pub(super) fn poison(&mut self, neighbour: Eui64) {
+        let Role::Node(node) = &self.role else { return };
+        let Some(dodag) = &node.dodag else { return };
+        let dio = Dio { rank: INFINITE_RANK, ..dodag.tell(node.dtsn, node.addr()) };
+        if let Some(body) = dio.emit() {
+            self.tell_neighbour(neighbour, &Icmpv6 { kind: RPL, code: CODE_DIO, body: &body });
         }
     }
 

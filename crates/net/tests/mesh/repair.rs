@@ -237,3 +237,24 @@ fn children_are_poisoned_at_once() {
     let soon = Duration::from_millis(100);
     assert!(world.run_for(soon, detached(2)) && world.run_for(soon, detached(3)));
 }
+
+/// Topology: a line whose first link dies while the next node hears nothing of its parent: neither that it
+/// has no way any more nor that it asks for one. Criteria: the two, who then hold each other for the way
+/// up, notice it, and are back within a minute of the link's return.
+#[test]
+fn who_missed_the_poison_hears_it_with_the_first_packet() {
+    let mut world = World::line(8, 3, 0.0);
+    world.start_all();
+    assert!(world.run_for(secs(30), World::all_attached));
+    world.cut(0, 1);
+    world.deafen(1, 2);
+    let goes_round = |world: &World| (1..3).all(|n| world.stacks[n].parent() == Some(eui64(3 - n)));
+    world.ping(1, MANAGER, 1);
+    assert!(world.run_for(secs(60), goes_round), "the mistake is made");
+    world.connect(1, 2, 0.0, -60);
+    assert!(world.run_for(secs(10), |world| !goes_round(world)), "and noticed");
+    world.run(secs(10));
+    assert_eq!(world.attached(), 1, "only the root is");
+    world.connect(0, 1, 0.0, -60);
+    assert!(world.run_for(secs(60), World::all_attached), "{}", world.attached());
+}

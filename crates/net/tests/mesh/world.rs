@@ -119,6 +119,11 @@ impl World {
         self.links.remove(&(b, a));
     }
 
+    /// Nothing that `from` sends reaches `to` any more.
+    pub(crate) fn deafen(&mut self, from: usize, to: usize) {
+        self.links.remove(&(from, to));
+    }
+
     pub(crate) fn start_root(&mut self) {
         let attach = AttachRoot { short: short(0), prefix: PREFIX, version: 240 };
         self.input(0, NetInput::AttachRoot(attach));
