@@ -273,6 +273,23 @@ mod tests {
         assert_eq!(write.seal(&SoftCcm, DATA, &[], b"x", &mut out), Err(SealRefused::Exhausted));
     }
 
+    /// RFC 6066 section 4: whoever sends more than was agreed is not listened to.
+    #[test]
+    fn a_record_longer_than_agreed_is_noise() {
+        let mut write = WriteKeys::new(keys(), 5);
+        let mut read = ReadKeys::new(keys(), 4);
+        for cid in [&[][..], &[7]] {
+            let mut open = |plaintext: &[u8]| {
+                let mut out = [0; 64];
+                let len = write.seal(&SoftCcm, DATA, cid, plaintext, &mut out).expect("room");
+                let (record, _) = Record::split(&mut out[..len], cid.len()).expect("own record");
+                read.open(&SoftCcm, record).map(|opened| opened.plaintext.len())
+            };
+            assert_eq!(open(b"12345"), Err(RecordDrop::TooLong));
+            assert_eq!(open(b"1234"), Ok(4));
+        }
+    }
+
     /// RFC 7925 appendix B.
     #[test]
     fn the_explicit_nonce_is_the_record_number() {

@@ -96,6 +96,44 @@ fn fragment_length_of_a_resumed_session() {
     }
 }
 
+/// The same when it is the server that hears of another length.
+#[test]
+fn another_fragment_length_resumes_nothing() {
+    for tickets in [false, true] {
+        let server = |config: &mut ServerConfig| {
+            config.resumable_max = 2;
+            config.tickets = tickets;
+        };
+        let edit = |config: &mut ClientConfig<'_>, resume: Option<SavedSession>| {
+            config.fragment_len = Some(FragmentLen::Octets512);
+            (config.session_ticket, config.resume) = (true, resume);
+        };
+        let mut world = joined(server, |config| edit(config, None));
+        let saved = world.nodes[0].client.saved_session().cloned();
+        assert!(saved.is_some());
+        world.nodes.clear();
+        let mut config = config(b"d1");
+        edit(&mut config, saved);
+        world.add(peer(1), config);
+        world.tap = Some(Box::new(|towards, octets| {
+            let at = octets.windows(5).position(|part| part == [0, 1, 0, 1, 1])?;
+            (towards == Towards::Server).then(|| {
+                let mut changed = octets.to_vec();
+                changed[at + 4] = 2;
+                vec![(millis(1), changed)]
+            })
+        }));
+        world.said.sent.clear();
+        world.start(0);
+        world.run_for(millis(100));
+        let answer = records(&world.said.sent[1].1, 4);
+        assert!(
+            answer[0].3[13] == 2 && answer.iter().all(|record| record.1 == 0),
+            "nothing resumed"
+        );
+    }
+}
+
 #[test]
 fn server_names() {
     let named = |config: &mut ServerConfig| config.server_name = Some("Manager.Example".into());

@@ -316,7 +316,9 @@ fn without_extended_master_secret() {
                 vec![(millis(1), changed)]
             })
         }));
-        come_back(&mut world, resuming(b"d1", Some(saved)));
+        // A group request would be refused without it anyhow.
+        let config = ClientConfig { group_request: None, ..resuming(b"d1", Some(saved)) };
+        come_back(&mut world, config);
         world.run_for(secs(2));
         let refused = RecordDrop::HelloRefused(CloseReason::ExtendedMasterSecretMissing);
         assert!(world.said.drops.contains(&refused), "{:?}", world.said.drops);
