@@ -119,6 +119,11 @@ pub enum NetInput<'a> {
         /// As asked.
         through: u8,
     },
+    /// Storage holds the version that [`NetOutput::StoreDodagVersion`] asked for: it begins.
+    DodagVersionStored {
+        /// As asked.
+        version: u8,
+    },
     /// Deliver datagrams to this group and UDP port.
     JoinGroup {
         /// A multicast address.
@@ -184,6 +189,12 @@ pub enum NetOutput {
     StoreMplSequence {
         /// The last number reserved.
         through: u8,
+    },
+    /// Root: another DODAG version shall begin, as soon as storage holds it: a root that restarts must not
+    /// begin it again.
+    StoreDodagVersion {
+        /// Which.
+        version: u8,
     },
     /// Something happened.
     Event(NetEvent),

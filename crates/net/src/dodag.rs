@@ -157,6 +157,10 @@ impl Dodag {
             return None;
         }
         let step = self.configuration.min_hop_rank_increase;
+        // RFC 6550 section 17: ROOT_RANK is one MinHopRankIncrease. Nobody is nearer to the root than itself.
+        if heard.rank < step {
+            return None;
+        }
         let rank = u32::from(heard.rank);
         // RFC 6719 section 3.3: the largest of the path's cost as a rank (never less than one
         // MinHopRankIncrease below the parent) and the next whole DAGRank below the parent. Our
@@ -313,6 +317,18 @@ mod tests {
         assert_eq!(place.hear(now, 2, 256, -60), Choice::Same, "within the hysteresis");
         assert_eq!(place.hear(now, 3, 128, -60), Choice::Parent(eui64(3)));
         assert_eq!(place.dodag.rank(), 288);
+    }
+
+    // RFC 6550 section 17, ROOT_RANK.
+    #[test]
+    fn nobody_is_nearer_to_the_root_than_the_root() {
+        let (mut place, now) = (Place::new(), Instant::ZERO);
+        assert_eq!(place.hear(now, 1, 384, -60), Choice::Parent(eui64(1)));
+        for rank in [0, 1, 127] {
+            assert_eq!(place.hear(now, 2, rank, -60), Choice::Same);
+        }
+        assert_eq!(place.hear(now, 2, 128, -60), Choice::Parent(eui64(2)));
+        assert_eq!(place.hear(now, 2, 127, -60), Choice::Lost, "a parent that lies");
     }
 
     #[test]

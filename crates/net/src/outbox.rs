@@ -16,6 +16,8 @@ pub(crate) struct Outbox {
     pub(crate) datagrams: Deque<UdpReceived, DATAGRAMS_MAX>,
     pub(crate) backbone: Deque<Packet, DATAGRAMS_MAX>,
     pub(crate) store: Option<u8>,
+    /// A DODAG version to be stored.
+    pub(crate) store_version: Option<u8>,
 }
 
 impl Outbox {

@@ -112,6 +112,18 @@ impl Root {
         self.version = lollipop::next(version);
     }
 
+    /// What has everybody look for a way anew (RFC 6550 section 3.2.2, global repair).
+    pub(crate) fn next_version(&self) -> u8 {
+        lollipop::next(self.version)
+    }
+
+    /// It is in force, unless one after it was told meanwhile.
+    pub(crate) fn begin_version(&mut self, version: u8) {
+        if lollipop::replaces(version, self.version) {
+            self.version = version;
+        }
+    }
+
     pub(crate) fn addr(&self) -> Ipv6Addr {
         Iid::from(self.short).under(self.prefix)
     }
@@ -151,6 +163,12 @@ impl Root {
         let device = self.devices.remove(&eui64)?;
         self.owners.remove(&device.short);
         self.routes.remove(&device.short).map(|_| device.short)
+    }
+
+    /// Whether the device is the last one told of on somebody's way.
+    pub(crate) fn carries(&self, eui64: Eui64) -> bool {
+        let device = self.devices.get(&eui64);
+        device.is_some_and(|device| self.routes.values().any(|it| it.parent == device.short))
     }
 
     /// A request for registration; also says who registered for the first time.

@@ -39,6 +39,18 @@ impl Root {
         match *self {}
     }
 
+    pub(crate) fn next_version(&self) -> u8 {
+        match *self {}
+    }
+
+    pub(crate) fn begin_version(&mut self, _version: u8) {
+        match *self {}
+    }
+
+    pub(crate) fn carries(&self, _eui64: Eui64) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn addr(&self) -> Ipv6Addr {
         match *self {}
     }

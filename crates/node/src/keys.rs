@@ -118,6 +118,10 @@ pub(crate) enum Pending {
     },
     /// A border router may begin.
     DodagVersion,
+    /// The mesh may build itself anew.
+    NextVersion {
+        version: u8,
+    },
     /// The last record of one batch of key messages.
     Keys(Box<NewKeys>),
     /// A change to this link key, and what the flash holds of the network since.
@@ -156,6 +160,10 @@ impl Node {
             Pending::Keys(keys) => self.put_in_force(now, *keys),
             Pending::Switched(new, stored) => self.switched(now, new, &stored),
             Pending::DodagVersion => self.begin(now),
+            Pending::NextVersion { version } => {
+                self.dodag_version = version;
+                self.net.handle(now, NetInput::DodagVersionStored { version });
+            }
             Pending::Nothing => {}
         }
     }

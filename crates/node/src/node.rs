@@ -348,6 +348,9 @@ impl Node {
                 NetOutput::StoreMplSequence { through } => {
                     self.store(Record::MplSequence { through }, Pending::MplSequence { through });
                 }
+                NetOutput::StoreDodagVersion { version } => {
+                    self.store(Record::DodagVersion { version }, Pending::NextVersion { version });
+                }
                 NetOutput::Event(event) => self.net_event(now, event),
             }
             moved = true;

@@ -14,6 +14,7 @@ mod domain;
 mod fault;
 mod frames;
 mod groups;
+mod insiders;
 mod numbers;
 mod revocation;
 
@@ -95,6 +96,7 @@ pub struct Checkers {
     /// Whether an intruder was on the air, and whether an outsider sent something into the mesh.
     intruded: bool,
     outsiders_spoke: bool,
+    insiders: insiders::Insiders,
     /// The link key in force of each PAN, since its first switch.
     keys: BTreeMap<PanId, u8>,
     /// How often each station heard it since it sent under it itself, and since when often enough.
@@ -121,6 +123,7 @@ impl Checkers {
             domain: domain::Domain::default(),
             intruded: false,
             outsiders_spoke: false,
+            insiders: insiders::Insiders::default(),
             keys: BTreeMap::new(),
             heard_key: BTreeMap::new(),
             expelled: BTreeMap::new(),
@@ -156,6 +159,11 @@ impl Checkers {
     /// An outsider sent something into the mesh: not everything in it is a member's.
     pub(crate) const fn outsiders_spoke(&mut self) {
         self.outsiders_spoke = true;
+    }
+
+    /// An intruder holds a link key of a captured device from now on.
+    pub(crate) fn captured(&mut self, insider: StationId, of: StationId, key: LinkKeyName) {
+        self.insiders.hold(insider, of, key);
     }
 
     /// How many stations are honest.
@@ -217,6 +225,7 @@ impl Checkers {
             self.recent.pop_front();
         }
         self.intruded |= !self.is_honest(station);
+        self.insiders.aired(station, secured);
         let Some(parsed) = parsed.filter(|_| self.is_honest(station)) else { return };
         if let Some(secured) = secured {
             self.sealed(now, station, secured, (&parsed, psdu, hash), flash);
@@ -260,6 +269,7 @@ impl Checkers {
         }
         if let Some(dst) = extended_dst(frame)
             && !self.domain.ever_admitted.contains(&dst)
+            && !self.insiders.named(dst)
         {
             self.find(now, Fault::StrangerAddressed { station, dst });
         }
@@ -362,7 +372,7 @@ impl Checkers {
             Event::Stranded => {
                 self.groups.forgot(id);
                 if let Some(revocation) = &mut self.revocation {
-                    revocation.gave_up(id);
+                    revocation.gave_up(now, id);
                 }
             }
             _ => {}
@@ -422,14 +432,21 @@ impl Checkers {
         let Some((aired, frame)) = aired.zip(frame) else {
             return self.find(now, Fault::ForgedFrameOpened { station: id, src });
         };
-        let fault = self.frames.opened(id, src, aired.secured, aired.hash);
+        // Whoever holds the key in force can seal with it, in whatever name: what he holds is a device's.
+        let captured = self.insiders.sealed_by(aired.station, aired.secured);
+        let fault = match captured {
+            Some(_) => self.frames.opened_insiders(id, src, aired.secured),
+            None => self.frames.opened(id, src, aired.secured, aired.hash),
+        };
         self.find_all(now, fault);
+        let sender = captured.unwrap_or(aired.station);
         // Those who were expelled, one after the other, may talk to each other under the keys they had.
-        if !self.is_member(id) && !self.is_member(aired.station) {
+        if !self.is_member(id) && !self.is_member(sender) {
             return;
         }
         let Some(revocation) = &mut self.revocation else { return };
-        if let Some(fault) = revocation.opened(now, id, frame, src, aired.station) {
+        let src = if captured == Some(revocation.station) { revocation.eui64 } else { src };
+        if let Some(fault) = revocation.opened(now, id, frame, src, sender) {
             self.find(now, fault);
         }
     }

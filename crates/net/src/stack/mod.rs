@@ -117,17 +117,16 @@ impl Stack {
                     self.out.dropped(NetDrop::TableFull);
                 }
             }
-            NetInput::Expelled { eui64 } => {
-                if let Role::Root(root) = &mut self.role
-                    && !planted(Fault::RegistrationKept)
-                    && let Some(device) = root.expel(eui64)
-                {
-                    self.out.event(NetEvent::RouteLost { device });
-                }
-            }
+            NetInput::Expelled { eui64 } => self.expel(eui64),
             NetInput::MplSequenceStored { through } => {
                 self.mpl.reserved(through);
                 self.flood_held(now);
+            }
+            NetInput::DodagVersionStored { version } => {
+                if let Role::Root(root) = &mut self.role {
+                    root.begin_version(version);
+                    self.dio.reset(now, &mut self.prng);
+                }
             }
             NetInput::JoinGroup { addr, port } => {
                 if !self.groups.contains(&(addr, port)) && self.groups.push((addr, port)).is_err() {
@@ -154,6 +153,9 @@ impl Stack {
         }
         if let Some(through) = self.out.store.take() {
             return NetOutput::StoreMplSequence { through };
+        }
+        if let Some(version) = self.out.store_version.take() {
+            return NetOutput::StoreDodagVersion { version };
         }
         match self.link.next_frame(now) {
             Some(Ok(frame)) => return NetOutput::Frame(frame),
@@ -189,6 +191,21 @@ impl Stack {
         }
         self.run_dio(now);
         self.run_mpl(now);
+    }
+
+    /// Root: a device is out. Whoever sent through it would take minutes to notice, and must not rely on it
+    /// to say so.
+    fn expel(&mut self, eui64: Eui64) {
+        let Role::Root(root) = &mut self.role else { return };
+        if planted(Fault::RegistrationKept) {
+            return;
+        }
+        if root.carries(eui64) {
+            self.out.store_version = Some(root.next_version());
+        }
+        if let Some(device) = root.expel(eui64) {
+            self.out.event(NetEvent::RouteLost { device });
+        }
     }
 
     fn attach(&mut self, now: Instant, attach: Attach) {

@@ -238,6 +238,27 @@ fn children_are_poisoned_at_once() {
     assert!(world.run_for(soon, detached(2)) && world.run_for(soon, detached(3)));
 }
 
+/// Topology: two ways to node 3, whose parent is expelled and says nothing any more. Criteria: it is behind
+/// the other one within 15 s, though it has nothing to send.
+#[test]
+fn nobody_stays_behind_who_is_expelled() {
+    let mut world = World::new(9, 4);
+    for (a, b) in [(0, 1), (0, 2), (1, 3), (2, 3)] {
+        world.connect(a, b, 0.05, -60);
+    }
+    world.start_all();
+    assert!(world.run_for(secs(60), World::all_attached));
+    world.run(secs(60));
+    let expelled =
+        (1..3).find(|n| world.stacks[3].parent() == Some(eui64(*n))).expect("one of both");
+    world.input(0, NetInput::Expelled { eui64: eui64(expelled) });
+    world.mute = Some(expelled);
+    let behind_the_other = |world: &World| {
+        world.stacks[3].is_attached() && world.stacks[3].parent() == Some(eui64(3 - expelled))
+    };
+    assert!(world.run_for(secs(15), behind_the_other));
+}
+
 /// Topology: a line whose first link dies while the next node hears nothing of its parent: neither that it
 /// has no way any more nor that it asks for one. Criteria: the two, who then hold each other for the way
 /// up, notice it, and are back within a minute of the link's return.

@@ -174,6 +174,9 @@ impl World {
                 NetOutput::Frame(frame) => self.transmit(n, frame),
                 NetOutput::Udp(datagram) => self.datagrams.push((self.now, n, datagram)),
                 NetOutput::ToBackbone(packet) => self.backbone.push((self.now, packet)),
+                NetOutput::StoreDodagVersion { version } => {
+                    self.stacks[n].handle(self.now, NetInput::DodagVersionStored { version });
+                }
                 NetOutput::StoreMplSequence { through } => {
                     self.stacks[n].handle(self.now, NetInput::MplSequenceStored { through });
                 }

@@ -29,6 +29,9 @@ const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
 const HELLO_VERIFY_REQUEST: u8 = 3;
 const MESSAGE_HEADER_OCTETS: usize = 12;
+const RANDOM_OCTETS: usize = 32;
+/// Within an attempt a client sends its Finished fewer times.
+const FINISHED_MAX: u64 = 8;
 
 /// The destination of a packet that is neither between the manager and a border router nor for a mesh.
 pub(super) fn stray(
@@ -63,6 +66,26 @@ struct Path {
     cookies: VecDeque<Vec<u8>>,
     /// A ClientHello showed one of them.
     shown: bool,
+    /// Of the last ClientHello.
+    random: [u8; RANDOM_OCTETS],
+}
+
+/// What goes on under a connection ID.
+#[derive(Default)]
+struct Session {
+    numbers: BTreeMap<Way, Numbers>,
+    /// The client's, when it was begun.
+    random: [u8; RANDOM_OCTETS],
+}
+
+impl Session {
+    /// A client to whom the ServerHello of its last attempt comes again takes up that connection ID once more, and
+    /// begins at 0, which may be lost. Its keys are new nevertheless, for its own random is.
+    fn begun_with(&mut self, random: [u8; RANDOM_OCTETS]) {
+        if self.random != random {
+            *self = Self { random, ..Self::default() };
+        }
+    }
 }
 
 /// The records between the manager and everybody.
@@ -70,7 +93,7 @@ struct Path {
 pub(super) struct Records {
     paths: Latest<Path>,
     /// A connection ID is one session's, wherever that goes on.
-    sessions: Latest<BTreeMap<Way, Numbers>>,
+    sessions: Latest<Session>,
 }
 
 impl Records {
@@ -133,7 +156,14 @@ impl Records {
                 // told from the one before it.
                 [] if upward => continue,
                 [] => &mut known.numbers,
-                cid => self.sessions.entry(now, cid),
+                cid => {
+                    let random = known.random;
+                    let session = self.sessions.entry(now, cid);
+                    if number < FINISHED_MAX && upward {
+                        session.begun_with(random);
+                    }
+                    &mut session.numbers
+                }
             };
             match numbers.entry((upward, epoch)).or_default().note(number, hash(&[record])) {
                 Use::First | Use::Again => {}
@@ -155,6 +185,10 @@ impl Path {
             Some(&CLIENT_HELLO) if first => {
                 let cookie = cookie_shown(body).unwrap_or_default();
                 self.shown |= self.cookies.iter().any(|given| given == cookie);
+                // Behind the version.
+                if let Some(random) = body.get(2..).and_then(|rest| rest.first_chunk()) {
+                    self.random = *random;
+                }
             }
             Some(&HELLO_VERIFY_REQUEST) if first => {
                 if self.cookies.len() >= COOKIES_MAX {
@@ -172,7 +206,7 @@ impl Path {
 
 /// The cookie of a ClientHello: behind version, random and session ID.
 fn cookie_shown(body: &[u8]) -> Option<&[u8]> {
-    let rest = body.get(2 + 32..)?;
+    let rest = body.get(2 + RANDOM_OCTETS..)?;
     let (session_id, rest) = rest.split_first()?;
     let (len, rest) = rest.get(usize::from(*session_id)..)?.split_first()?;
     rest.get(..usize::from(*len))
@@ -265,6 +299,38 @@ mod tests {
             octets
         });
         prop_oneof![cut, proptest::collection::vec(any::<u8>(), 0..80)]
+    }
+
+    fn hello(random: u8) -> Vec<u8> {
+        let body = [&[0xfe, 0xfd][..], &[random; RANDOM_OCTETS], &[0, 0]].concat();
+        let message = [&[CLIENT_HELLO; 1][..], &[0; 11], &body].concat();
+        [&[HANDSHAKE, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, message.len() as u8][..], &message]
+            .concat()
+    }
+
+    fn record(number: u8, body: u8) -> Vec<u8> {
+        let head = [WITH_CONNECTION_ID, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, number];
+        [&head[..], &[1; lowgate_dtls::CONNECTION_ID_OCTETS], &[0, 1, body]].concat()
+    }
+
+    /// What is found when these go up, one after the other.
+    fn found(contents: &[Vec<u8>]) -> usize {
+        let mut records = Records::default();
+        let (src_port, dst_port) = (MANAGER_PORT, MANAGER_PORT);
+        let found = contents.iter().map(|payload| {
+            let datagram = Datagram { src: PEER, dst: MANAGER, src_port, dst_port, payload };
+            records.packet(Instant::ZERO, &packet(&datagram), MANAGER).len()
+        });
+        found.sum()
+    }
+
+    #[test]
+    fn a_connection_id_that_is_taken_up_again_has_new_keys_from_its_beginning_on() {
+        assert_eq!(found(&[hello(1), record(0, 0xaa), record(0, 0xaa)]), 0, "the same again");
+        assert_eq!(found(&[hello(1), record(0, 0xaa), hello(1), record(0, 0xbb)]), 1);
+        assert_eq!(found(&[hello(1), record(0, 0xaa), hello(2), record(0, 0xbb)]), 0);
+        assert_eq!(found(&[hello(1), record(1, 0xaa), hello(2), record(1, 0xbb)]), 0);
+        assert_eq!(found(&[hello(1), record(8, 0xaa), hello(2), record(8, 0xbb)]), 1);
     }
 
     proptest! {

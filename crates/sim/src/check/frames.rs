@@ -86,6 +86,29 @@ impl Frames {
         else {
             return forged;
         };
+        self.note_opened(station, src, key, counter)
+    }
+
+    /// A station opened a frame that somebody sealed who holds the key, in the name of `src`.
+    pub(super) fn opened_insiders(
+        &mut self,
+        station: StationId,
+        src: Eui64,
+        secured: Option<Secured>,
+    ) -> Option<Fault> {
+        let Some((_, key, counter)) = secured.filter(|it| it.0 == src) else {
+            return Some(Fault::ForgedFrameOpened { station, src });
+        };
+        self.note_opened(station, src, key, counter)
+    }
+
+    fn note_opened(
+        &mut self,
+        station: StationId,
+        src: Eui64,
+        key: LinkKeyName,
+        counter: u32,
+    ) -> Option<Fault> {
         let receiver = self.receivers.get_mut(station.index())?;
         let opened = &mut receiver.opened;
         if opened.get(&(src, key)).is_some_and(|highest| *highest >= counter) {

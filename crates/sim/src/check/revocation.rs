@@ -133,12 +133,15 @@ impl Revocation {
         }
     }
 
-    pub(super) fn gave_up(&mut self, station: StationId) {
+    pub(super) fn gave_up(&mut self, now: Instant, station: StationId) {
         if station == self.station {
             self.gave_up = true;
-        } else {
-            // It lost the network: whatever it had is gone, it must join again.
-            self.waiting.remove(&station);
+            return;
+        }
+        // It lost the network: whatever it had is gone, it must join again.
+        self.waiting.remove(&station);
+        if self.commanded_at.is_some() {
+            self.settle(now);
         }
     }
 

@@ -2,20 +2,18 @@
 //!
 //! **Invariant:** nothing but the octets of the frame and what every attacker knows goes in.
 
-use lowgate_access::{JOIN_PORT, JOINER_PORT};
+use super::lie::Lie;
+use super::packets::{NEAR, compressed, emit, icmpv6, udp, unsecured};
+use lowgate_access::{JOIN_PORT, JOINER_PORT, beacon::Beacon};
 use lowgate_ieee802154::{
-    AddressedFrame, Addressing, AuxSecurityHeader, Content, Format, Frame, FrameCounter, Pan,
-    Version,
+    AddressedFrame, AuxSecurityHeader, BeaconFields, Content, Format, Frame, FrameCounter,
+    PSDU_OCTETS_MAX, Pan, Version,
 };
 use lowgate_mac::Psdu;
-use lowgate_router::{Datagram, packet};
-use lowgate_sixlowpan::{Contexts, LinkPair, iphc};
-use lowgate_units::{Duration, Eui64, Iid, Ipv6Addr, LinkAddr, LinkDst, Prng};
+use lowgate_units::{Duration, Eui64, Iid, LinkAddr, LinkDst, PanId, Prng};
 
 /// A forged counter is ahead of the recorded one by up to so much more than the network sends meanwhile.
 const COUNTER_AHEAD: u32 = 100_000;
-/// RFC 8200 section 8.1.
-const ICMPV6: u8 = 58;
 /// RFC 4443 section 4.1.
 const ECHO_REQUEST: u8 = 128;
 
@@ -31,11 +29,22 @@ pub enum Trick {
     /// Fills a fifth of the air with unsecured frames for this relay, each in another name: noise, beacon
     /// requests, and datagrams to its join port, noise and ClientHellos.
     Flood(Eui64),
+    /// Sends beacons of routers that do not exist, each idle, open, and next to the border router.
+    Beacon,
+    /// Sends noise without listening before, for so many hundredths of the time, from 1 to 99.
+    Jam(u8),
+    /// Sends every frame that it hears at the other end of a tunnel, where this intruder hangs, and what is
+    /// heard there here.
+    Tunnel(Eui64),
+    /// The same, but what comes out of the tunnel without security is not what went in.
+    Tamper(Eui64),
+    /// Says in clear what is not so.
+    Tell(Lie),
 }
 
 /// How long a flooding attacker is silent after a frame, in times of that frame: a fifth of the air is its.
 const FLOOD_SILENCE: u32 = 4;
-/// Between two tries of somebody who wants to be seen, and of somebody who floods.
+/// Between two tries of somebody who wants to be seen, and of somebody who floods or is in the middle.
 const PAUSE: Duration = Duration::from_millis(40);
 const FLOOD_PAUSE: Duration = Duration::from_millis(1);
 /// Of noise.
@@ -43,29 +52,53 @@ const NOISE_OCTETS: usize = 60;
 
 impl Trick {
     /// The frame to send; `None` if this one is of no use.
-    pub(super) fn play(self, own: Eui64, heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
+    pub(super) fn play(self, own: Eui64, heard: Option<&Psdu>, prng: &mut Prng) -> Option<Psdu> {
         match self {
-            Self::Repeat => Some(heard.clone()),
-            Self::Forge => forge(heard, prng),
-            Self::Inject => inject(own, heard, prng),
-            Self::Flood(relay) => flood(relay, heard, prng),
+            Self::Repeat => heard.cloned(),
+            Self::Forge => forge(heard?, prng),
+            Self::Inject => inject(own, heard?, prng),
+            Self::Flood(relay) => flood(relay, heard?, prng),
+            Self::Beacon => beacon(heard?, prng),
+            Self::Jam(_) => Some((0..PSDU_OCTETS_MAX).map(|_| prng.next_u64() as u8).collect()),
+            // These are not made of one frame.
+            Self::Tunnel(_) | Self::Tamper(_) | Self::Tell(_) => None,
         }
     }
 
     /// Between two tries, at least.
     pub(super) const fn pause(self) -> Duration {
         match self {
-            Self::Repeat | Self::Forge | Self::Inject => PAUSE,
-            Self::Flood(_) => FLOOD_PAUSE,
+            Self::Repeat | Self::Forge | Self::Inject | Self::Beacon | Self::Tell(_) => PAUSE,
+            Self::Flood(_) | Self::Jam(_) | Self::Tunnel(_) | Self::Tamper(_) => FLOOD_PAUSE,
         }
     }
 
     /// How long it is silent after a frame that was so long on the air.
     pub(super) fn silence(self, on_air: Duration) -> Option<Duration> {
         match self {
-            Self::Repeat | Self::Forge | Self::Inject => None,
             Self::Flood(_) => Some(on_air * FLOOD_SILENCE),
+            Self::Jam(hundredths) => {
+                let hundredths = u32::from(hundredths.clamp(1, 99));
+                Some(on_air * (100 - hundredths) / hundredths)
+            }
+            Self::Repeat
+            | Self::Forge
+            | Self::Inject
+            | Self::Beacon
+            | Self::Tunnel(_)
+            | Self::Tamper(_)
+            | Self::Tell(_) => None,
         }
+    }
+
+    /// Whether it listens before it talks: a frame that collides proves nothing, unless that is the purpose.
+    pub(super) const fn listens(self) -> bool {
+        !matches!(self, Self::Jam(_))
+    }
+
+    /// Whether it hears first for a while what there is to be made of.
+    pub(super) const fn learns(self) -> bool {
+        !matches!(self, Self::Jam(_) | Self::Tunnel(_) | Self::Tamper(_))
     }
 }
 
@@ -83,31 +116,33 @@ fn forge(heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
     emit(&Frame::Addressed(frame))
 }
 
+/// Of a secured frame, its PAN.
+fn pan_of(frame: &AddressedFrame<'_>) -> Option<PanId> {
+    match (&frame.format, frame.dst()?) {
+        (Format::Secured(_), (Pan::Id(pan), _)) => Some(pan),
+        _ => None,
+    }
+}
+
 fn inject(own: Eui64, heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
-    let Ok(Frame::Addressed(mut frame)) = Frame::parse(heard) else { return None };
-    let (Format::Secured(_), Some(LinkAddr::Extended(victim))) = (frame.format, frame.src()) else {
+    let Ok(Frame::Addressed(heard)) = Frame::parse(heard) else { return None };
+    let (pan, Some(LinkAddr::Extended(victim))) = (pan_of(&heard)?, heard.src()) else {
         return None;
     };
-    let (Pan::Id(pan), _) = frame.dst()? else { return None };
-    let (src, dst) = (LinkAddr::Extended(own), LinkDst::Unicast(LinkAddr::Extended(victim)));
-    let packet = echo_request(Iid::from(own).link_local(), Iid::from(victim).link_local());
-    let mut payload = [0; 104];
-    let link = LinkPair { src, dst };
-    let len = iphc::compress(&packet, link, &Contexts::default(), &mut payload).ok()?.len();
-    frame.format = Format::Unsecured(Version::V2003);
-    frame.content = Content::Data { addressing: Addressing::within(pan, dst, src) };
-    frame.sequence = prng.next_u64() as u8;
-    frame.payload = payload.get(..len)?;
-    emit(&Frame::Addressed(frame))
+    let [src, dst] = [own, victim].map(|eui64| Iid::from(eui64).link_local());
+    let packet = icmpv6(src, dst, NEAR, [ECHO_REQUEST, 0], &[0xba, 0xd0, 0, 1]);
+    let dst = LinkDst::Unicast(LinkAddr::Extended(victim));
+    let payload = compressed(own, dst, &packet, None)?;
+    let frame = unsecured(pan, own, dst, prng.next_u64() as u8, &payload);
+    // Whether it asks for an acknowledgement it leaves as it was.
+    let ack_request = heard.ack_request;
+    emit(&Frame::Addressed(AddressedFrame { ack_request, pending: heard.pending, ..frame }))
 }
 
 fn flood(relay: Eui64, heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
     let Ok(Frame::Addressed(heard)) = Frame::parse(heard) else { return None };
-    let (Format::Secured(_), (Pan::Id(pan), _)) = (heard.format, heard.dst()?) else { return None };
-    // Who it says it is, a locally administered address.
-    let mut name = prng.next_u64().to_be_bytes();
-    name[0] = 0x02;
-    let (src, dst) = (Eui64(name), LinkDst::Unicast(LinkAddr::Extended(relay)));
+    let pan = pan_of(&heard)?;
+    let src = nobody(prng);
     let noise: Vec<u8> = (0..NOISE_OCTETS).map(|_| prng.next_u64() as u8).collect();
     let sequence = prng.next_u64() as u8;
     let content = match prng.below(4) {
@@ -116,28 +151,21 @@ fn flood(relay: Eui64, heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
         2 => to_join_port(src, relay, &noise)?,
         _ => to_join_port(src, relay, &client_hello(prng))?,
     };
-    let addressing = Addressing::within(pan, dst, LinkAddr::Extended(src));
-    emit(&Frame::Addressed(AddressedFrame {
-        format: Format::Unsecured(Version::V2003),
-        pending: false,
-        ack_request: true,
-        sequence,
-        content: Content::Data { addressing },
-        payload: &content,
-    }))
+    let dst = LinkDst::Unicast(LinkAddr::Extended(relay));
+    emit(&Frame::Addressed(unsecured(pan, src, dst, sequence, &content)))
+}
+
+/// Who it says it is, a locally administered address.
+fn nobody(prng: &mut Prng) -> Eui64 {
+    let mut name = prng.next_u64().to_be_bytes();
+    name[0] = 0x02;
+    Eui64(name)
 }
 
 fn to_join_port(src: Eui64, relay: Eui64, payload: &[u8]) -> Option<Vec<u8>> {
-    const HOP_LIMIT_AT: usize = 7;
-    let link =
-        LinkPair { src: LinkAddr::Extended(src), dst: LinkDst::Unicast(LinkAddr::Extended(relay)) };
-    let [src, dst] = [src, relay].map(|eui64| Iid::from(eui64).link_local());
-    let (src_port, dst_port) = (JOINER_PORT, JOIN_PORT);
-    let mut packet = packet(&Datagram { src, dst, src_port, dst_port, payload });
-    packet[HOP_LIMIT_AT] = 255;
-    let mut octets = [0; 104];
-    let len = iphc::compress(&packet, link, &Contexts::default(), &mut octets).ok()?.len();
-    Some(octets[..len].to_vec())
+    let dst = LinkDst::Unicast(LinkAddr::Extended(relay));
+    let [from, to] = [src, relay].map(|eui64| Iid::from(eui64).link_local());
+    compressed(src, dst, &udp((from, JOINER_PORT), (to, JOIN_PORT), NEAR, payload), None)
 }
 
 /// Without a cookie (RFC 6347 section 4.2.2): PSK, no compression, no extensions.
@@ -151,24 +179,18 @@ fn client_hello(prng: &mut Prng) -> Vec<u8> {
     [&record[..], &message, &body].concat()
 }
 
-fn emit(frame: &Frame<'_>) -> Option<Psdu> {
-    let mut psdu = Psdu::new();
-    psdu.resize_default(frame.len()).ok()?;
-    frame.emit(&mut psdu);
-    Some(psdu)
-}
-
-/// An echo request between neighbours, without data.
-fn echo_request(src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
-    let mut message = [ECHO_REQUEST, 0, 0, 0, 0xba, 0xd0, 0, 1];
-    let addresses = [src.octets(), dst.octets()].concat();
-    let pseudo = [0, 0, 0, message.len() as u8, 0, 0, 0, ICMPV6];
-    let summed = [&addresses[..], &pseudo, &message].concat();
-    let words = summed.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
-    // RFC 1071: carries come round; there are too few words for a second one.
-    let sum: u32 = words.sum();
-    let checksum = !(((sum & 0xffff) + (sum >> 16)) as u16);
-    message[2..4].copy_from_slice(&checksum.to_be_bytes());
-    let header = [0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, 255];
-    [&header[..], &addresses, &message].concat()
+/// In the PAN of a frame that it heard.
+fn beacon(heard: &Psdu, prng: &mut Prng) -> Option<Psdu> {
+    let Ok(Frame::Addressed(heard)) = Frame::parse(heard) else { return None };
+    let pan = Pan::Id(pan_of(&heard)?);
+    let src = LinkAddr::Extended(nobody(prng));
+    let told = Beacon { join_open: true, domain_hint: [0; 4], dag_rank: 1, load: 0 };
+    emit(&Frame::Addressed(AddressedFrame {
+        format: Format::Unsecured(Version::V2003),
+        pending: false,
+        ack_request: false,
+        sequence: prng.next_u64() as u8,
+        content: Content::Beacon { pan, src, fields: BeaconFields::NONBEACON },
+        payload: &told.emit(),
+    }))
 }

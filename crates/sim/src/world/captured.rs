@@ -84,7 +84,9 @@ impl World {
             }
         }
         for (group, record) in opened {
-            let opens = self.captured_keys(station, group).is_some_and(|keys| opens(keys, &record));
+            let opens = self
+                .captured_keys(station, group)
+                .is_some_and(|keys| plaintext(&keys, &record).is_some());
             self.checkers.group_heard(self.now, opens);
         }
     }
@@ -132,35 +134,62 @@ impl World {
         let revoked = revocation.station;
         let groups: Vec<GroupId> = self.manager.domain().groups().keys().copied().collect();
         for group in groups {
-            let Some(keys) = self.captured_keys(revoked, group) else { continue };
-            for sender in 1..=16 {
-                let mut forger = GroupSender::new(keys.clone(), SenderId(sender), FORGED_SEQ);
-                forger.reserve(FORGED_SEQ + 1);
-                let mut record = [0; 64];
-                let command = b"\x50\x02\x00\x01\xb5light\xff1";
-                let len = forger.seal(self.config.ccm, command, &mut record).expect("it fits");
-                self.hand_to_members(revoked, group, &record[..len]);
-            }
-        }
-    }
-
-    fn hand_to_members(&mut self, revoked: StationId, group: GroupId, record: &[u8]) {
-        let others = self.honest().filter(|other| *other != revoked);
-        let members: Vec<_> = others.filter(|other| self.checkers.is_member(*other)).collect();
-        for member in members {
-            if let Some(opened) = self.stations[member.index()].try_group_record(group, record) {
+            for (member, opened) in self.forged(revoked, group) {
                 self.checkers.group_forged(self.now, member, opened);
             }
         }
     }
+
+    /// Forges with the keys in a device's flash a command for a group in the name of each sender, and hands it
+    /// to every other member; how many of them were opened, `None` if the flash has no keys of this group.
+    pub fn forged_commands_opened(&mut self, captured: StationId, group: GroupId) -> Option<usize> {
+        self.captured_keys(captured, group)?;
+        let opened = self.forged(captured, group).into_iter().filter(|(_, opened)| *opened);
+        Some(opened.count())
+    }
+
+    /// What the keys in a device's flash make of a group's record, whoever sent it.
+    pub fn captured_plaintext(
+        &self,
+        captured: StationId,
+        group: GroupId,
+        record: &[u8],
+    ) -> Option<Vec<u8>> {
+        plaintext(&self.captured_keys(captured, group)?, record)
+    }
+
+    /// To whom forged records were handed, and whether they opened.
+    fn forged(&mut self, captured: StationId, group: GroupId) -> Vec<(StationId, bool)> {
+        let Some(keys) = self.captured_keys(captured, group) else { return Vec::new() };
+        let members = self.honest().filter(|it| *it != captured && self.checkers.is_member(*it));
+        let members: Vec<_> = members.collect();
+        let mut handed = Vec::new();
+        // Nothing is refused because it was forged before.
+        let sequence = FORGED_SEQ + self.now.since(Instant::ZERO).as_secs();
+        for sender in 1..=16 {
+            let mut forger = GroupSender::new(keys.clone(), SenderId(sender), sequence);
+            forger.reserve(sequence + 1);
+            let mut record = [0; 64];
+            let command = b"\x50\x02\x00\x01\xb5light\xff1";
+            let len = forger.seal(self.config.ccm, command, &mut record).expect("it fits");
+            for member in &members {
+                let station = &mut self.stations[member.index()];
+                if let Some(opened) = station.try_group_record(group, &record[..len]) {
+                    handed.push((*member, opened));
+                }
+            }
+        }
+        handed
+    }
 }
 
-/// Whether these keys open the record, whoever sent it.
-fn opens(keys: GroupKeys, record: &[u8]) -> bool {
-    (1..=254).any(|sender| {
+/// What these keys make of the record, whoever sent it.
+fn plaintext(keys: &GroupKeys, record: &[u8]) -> Option<Vec<u8>> {
+    (1..=254).find_map(|sender| {
         let mut receiver = GroupReceiver::<1>::new(keys.clone());
-        let admitted = receiver.admit(SenderId(sender), SenderFloor::Known(0));
+        receiver.admit(SenderId(sender), SenderFloor::Known(0)).ok()?;
         let mut octets = record.to_vec();
-        admitted.is_ok() && receiver.open(&lowgate_crypto::SoftCcm, &mut octets).is_ok()
+        let opened = receiver.open(&lowgate_crypto::SoftCcm, &mut octets).ok()?;
+        Some(opened.plaintext.to_vec())
     })
 }

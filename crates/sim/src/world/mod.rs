@@ -12,11 +12,12 @@ mod backbone;
 mod captured;
 mod clock;
 mod co_processor;
+mod intruders;
 mod manager;
 mod outsiders;
 mod station;
 
-pub use crate::intruder::Trick;
+pub use crate::intruder::{Lie, Trick};
 pub use backbone::{Backbone, Towards};
 pub use clock::DRIFT_PPM_MAX;
 pub use outsiders::OUTSIDERS;
@@ -142,6 +143,7 @@ enum Due {
     Stored { station: StationId, boot: u32, write: station::Write },
     ToRouter(StationId, Vec<u8>),
     ToManager(Vec<u8>),
+    Tunnel(StationId, Psdu),
     Commit { boot: u32, batch: Batch },
     Inspect,
 }
@@ -332,7 +334,8 @@ impl World {
 
     /// Switches a station on.
     pub fn power_on(&mut self, id: StationId) {
-        self.stations[id.index()].power_on(self.now, &self.config);
+        let liar = self.liar(id);
+        self.stations[id.index()].power_on(self.now, &self.config, liar);
         self.survey.started(self.now, id);
         self.happen(What::PowerOn(id));
         self.pump(id, None);
@@ -459,6 +462,10 @@ impl World {
                 self.pump(router, None);
             }
             Due::ToManager(packet) => self.packet_to_manager(&packet),
+            Due::Tunnel(end, psdu) => {
+                self.stations[end.index()].tunnelled(self.now, psdu);
+                self.pump(end, None);
+            }
             Due::Commit { boot, batch } => self.commit(boot, &batch),
             Due::Inspect => self.inspect(),
         }
@@ -519,6 +526,7 @@ impl World {
                 }
                 station::Output::Backbone(packet) => self.packet_from_router(packet),
                 station::Output::Event(event) => self.node_event(id, frame, event),
+                station::Output::Tunnel(other, psdu) => self.tunnel(other, psdu),
                 station::Output::Wait { until } => break until,
             }
         };

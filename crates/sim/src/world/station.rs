@@ -7,11 +7,11 @@
 use super::clock::Clock;
 use super::{MANAGER_ADDR, Root, WorldConfig, router_addr};
 use crate::building::Device;
-use crate::intruder::{Eavesdropper, Trick};
+use crate::intruder::{Eavesdropper, Liar, Lie, Output as IntruderOutput, Trick};
 use crate::medium::StationId;
 use lowgate_amikey::{GroupId, Membership};
 use lowgate_dtls::Psk;
-use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, RadioCommand};
+use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand};
 use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
@@ -32,7 +32,8 @@ const CO_PROCESSOR_VERSION: &str = "LOWGATE-SIM/0.1; SIMULATION";
 pub enum StationKind {
     /// A device, honest or not, that runs our code.
     Device(Kind),
-    /// Somebody without keys, and what he does with the frames he hears.
+    /// Somebody without keys, and what he does with the frames he hears; or with those of a captured device,
+    /// and what he says.
     Eavesdropper(Trick),
     /// A co-processor of its own.
     Sniffer,
@@ -57,6 +58,16 @@ pub enum Intruder {
         /// What it makes of them.
         trick: Trick,
     },
+    /// Holds the keys that are in the flash of a captured device when the intruder gets power, and says under
+    /// them, and in the device's name, what is not so.
+    Insider {
+        /// Where it hangs.
+        place: Device,
+        /// Whose keys.
+        captured: Eui64,
+        /// What it says.
+        lie: Lie,
+    },
     /// A co-processor for whoever drives its serial line, mostly to listen.
     Sniffer {
         /// Where it hangs.
@@ -70,7 +81,16 @@ impl Intruder {
         match self {
             Self::Stranger { place, .. }
             | Self::Eavesdropper { place, .. }
+            | Self::Insider { place, .. }
             | Self::Sniffer { place } => *place,
+        }
+    }
+
+    /// Whose keys it holds, if it holds any.
+    pub const fn captured(&self) -> Option<Eui64> {
+        match self {
+            Self::Insider { captured, .. } => Some(*captured),
+            Self::Stranger { .. } | Self::Eavesdropper { .. } | Self::Sniffer { .. } => None,
         }
     }
 }
@@ -102,10 +122,18 @@ pub(super) enum Write {
 
 pub(super) enum Output {
     Phy(PhyCommand),
-    Store { boot: u32, write: Write, after: Duration },
+    Store {
+        boot: u32,
+        write: Write,
+        after: Duration,
+    },
     Backbone(Vec<u8>),
     Event(Event),
-    Wait { until: Instant },
+    /// For the intruder of this name.
+    Tunnel(Eui64, Psdu),
+    Wait {
+        until: Instant,
+    },
 }
 
 /// A station.
@@ -113,6 +141,8 @@ pub struct Station {
     id: StationId,
     eui64: Eui64,
     kind: StationKind,
+    /// Whose keys it holds besides its own.
+    captured: Option<Eui64>,
     config: Option<NodeConfig>,
     link: LinkMachine,
     host: Host,
@@ -175,8 +205,8 @@ impl Station {
         world: &WorldConfig,
         prng: Prng,
     ) -> Self {
-        let eui64 = intruder.place().eui64;
-        match intruder {
+        let (eui64, captured) = (intruder.place().eui64, intruder.captured());
+        let station = match intruder {
             Intruder::Stranger { identity, psk, .. } => {
                 let config = NodeConfig {
                     eui64,
@@ -194,10 +224,15 @@ impl Station {
             Intruder::Eavesdropper { trick, .. } => {
                 Self::new(id, eui64, StationKind::Eavesdropper(trick), None, world, prng)
             }
+            Intruder::Insider { lie, .. } => {
+                let kind = StationKind::Eavesdropper(Trick::Tell(lie));
+                Self::new(id, eui64, kind, None, world, prng)
+            }
             Intruder::Sniffer { .. } => {
                 Self::new(id, eui64, StationKind::Sniffer, None, world, prng)
             }
-        }
+        };
+        Self { captured, ..station }
     }
 
     fn new(
@@ -212,6 +247,7 @@ impl Station {
             id,
             eui64,
             kind,
+            captured: None,
             config,
             link: LinkMachine::new(prng.fork(0)),
             host: Host::Off,
@@ -242,6 +278,11 @@ impl Station {
     /// Whether it is the border router.
     pub fn is_router(&self) -> bool {
         self.kind == StationKind::Device(Kind::BorderRouter)
+    }
+
+    /// Whose keys it holds, if it is an insider.
+    pub const fn captured(&self) -> Option<Eui64> {
+        self.captured
     }
 
     /// The node that runs on it, if it has power and runs one.
@@ -300,7 +341,8 @@ impl Station {
         self.clock.jump(now, ahead);
     }
 
-    pub(super) fn power_on(&mut self, now: Instant, world: &WorldConfig) {
+    /// It begins anew with what its flash holds; a liar with what he knows and holds.
+    pub(super) fn power_on(&mut self, now: Instant, world: &WorldConfig, liar: Option<Liar>) {
         self.boots += 1;
         self.tear = Tear::Before;
         let own = self.clock.read(now);
@@ -332,7 +374,8 @@ impl Station {
                 Host::Node(Box::new(node))
             }
             (StationKind::Eavesdropper(trick), _) => {
-                let eavesdropper = Eavesdropper::new(now, self.channel, self.eui64, trick, prng);
+                let who = (self.eui64, trick);
+                let eavesdropper = Eavesdropper::new(now, self.channel, who, liar, prng);
                 Host::Eavesdropper(Box::new(eavesdropper))
             }
             (StationKind::Device(_), None) => unreachable!("a device has a configuration"),
@@ -358,6 +401,12 @@ impl Station {
             Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => {
                 self.link.handle(now, LinkInput::Phy(event));
             }
+        }
+    }
+
+    pub(super) fn tunnelled(&mut self, now: Instant, psdu: Psdu) {
+        if let Host::Eavesdropper(eavesdropper) = &mut self.host {
+            eavesdropper.tunnelled(now, psdu);
         }
     }
 
@@ -525,9 +574,10 @@ impl Step {
     }
 }
 
-fn eavesdropper_output(output: crate::intruder::Output) -> Output {
+fn eavesdropper_output(output: IntruderOutput) -> Output {
     match output {
-        crate::intruder::Output::Phy(command) => Output::Phy(command),
-        crate::intruder::Output::Wait { until } => Output::Wait { until },
+        IntruderOutput::Phy(command) => Output::Phy(command),
+        IntruderOutput::Tunnel(other, psdu) => Output::Tunnel(other, psdu),
+        IntruderOutput::Wait { until } => Output::Wait { until },
     }
 }

@@ -5,8 +5,8 @@ use super::who::BORDER_ROUTER;
 use lowgate_manager::DeviceRecord;
 use lowgate_sim::medium::StationId;
 use lowgate_sim::scenario::{Deed, Disaster, Expectation, Scenario, Timed, Trouble};
-use lowgate_sim::world::{Intruder, Towards, Trick};
-use lowgate_units::Instant;
+use lowgate_sim::world::{Intruder, Lie, Towards, Trick};
+use lowgate_units::{Eui64, Instant};
 
 /// The text of a file that [`super::parse`] reads back: everything is within, keys too. One line for each
 /// thing that happens.
@@ -73,20 +73,32 @@ impl Writer<'_> {
                 all.push(("psk", quoted(&hex(psk.expose()))));
             }
             Intruder::Sniffer { .. } => all.push(("trick", quoted("listen"))),
-            Intruder::Eavesdropper { trick, .. } => {
-                let word = match trick {
-                    Trick::Repeat => "repeat",
-                    Trick::Forge => "forge",
-                    Trick::Inject => "inject",
-                    Trick::Flood(_) => "flood",
-                };
-                all.push(("trick", quoted(word)));
-                if let Trick::Flood(relay) = trick {
-                    all.push(("relay", quoted(&relay.to_string())));
-                }
+            Intruder::Eavesdropper { trick, .. } => all.extend(self.trick(trick)),
+            Intruder::Insider { captured, lie, .. } => {
+                all.extend(self.trick(&Trick::Tell(*lie)));
+                all.push(("captured", quoted(&captured.to_string())));
             }
         }
         table(all)
+    }
+
+    fn trick(&self, trick: &Trick) -> Vec<(&'static str, String)> {
+        let name = |key, eui64: &Eui64| vec![(key, quoted(&eui64.to_string()))];
+        let (word, more) = match trick {
+            Trick::Repeat => ("repeat", vec![]),
+            Trick::Forge => ("forge", vec![]),
+            Trick::Inject => ("inject", vec![]),
+            Trick::Flood(relay) => ("flood", name("relay", relay)),
+            Trick::Beacon => ("beacon", vec![]),
+            Trick::Jam(percent) => ("jam", vec![("percent", percent.to_string())]),
+            Trick::Tunnel(other) => ("tunnel", name("to", other)),
+            Trick::Tamper(other) => ("tamper", name("to", other)),
+            Trick::Tell(lie) => {
+                let about = lie.about().map(|about| name("about", &about)).unwrap_or_default();
+                ("tell", [vec![("lie", quoted(lie_word(*lie)))], about].concat())
+            }
+        };
+        [vec![("trick", quoted(word))], more].concat()
     }
 
     fn deed(&self, deed: &Timed<Deed>) -> String {
@@ -205,6 +217,21 @@ fn record(record: &DeviceRecord) -> Vec<Field> {
         ("groups", quoted(&groups)),
         ("identity", quoted(&hex(record.identity.octets()))),
     ]
+}
+
+const fn lie_word(lie: Lie) -> &'static str {
+    match lie {
+        Lie::Rank => "rank",
+        Lie::Crowd => "crowd",
+        Lie::Version => "version",
+        Lie::Route(_) => "route",
+        Lie::Address(_) => "address",
+        Lie::Removal(_) => "removal",
+        Lie::Fragments(_) => "fragments",
+        Lie::Records(_) => "records",
+        Lie::Command(_) => "command",
+        Lie::Counter(_) => "counter",
+    }
 }
 
 fn moment(at: Instant) -> String {

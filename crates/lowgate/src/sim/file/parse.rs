@@ -10,7 +10,7 @@ use lowgate_sim::building::Device;
 use lowgate_sim::medium::MediumConfig;
 use lowgate_sim::reading::{Fault, Reading, Table};
 use lowgate_sim::scenario::{Deed, Disaster, Expectation, Impossible, Scenario, Timed};
-use lowgate_sim::world::{Intruder, Trick};
+use lowgate_sim::world::{Intruder, Lie, Trick};
 use lowgate_units::{Eui64, Instant};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -169,13 +169,17 @@ fn intruder(
     place: Option<Device>,
 ) -> Option<Intruder> {
     const PLACE: [&str; 5] = ["eui64", "floor", "x", "y", "trick"];
-    const TRICKS: &str = "\"repeat\", \"forge\", \"inject\", \"flood\", \"pose\" or \"listen\"";
+    const TRICKS: &str = "\"repeat\", \"forge\", \"inject\", \"flood\", \"beacon\", \"jam\", \"tunnel\", \
+                          \"tamper\", \"tell\", \"pose\" or \"listen\"";
     let value = reading.required(table, "trick")?;
     let word = value.get_ref().as_str().unwrap_or_default();
     let more: &[&str] = match word {
         "pose" => &["as", "psk"],
         "flood" => &["relay"],
-        "repeat" | "forge" | "inject" | "listen" => &[],
+        "jam" => &["percent"],
+        "tunnel" | "tamper" => &["to"],
+        "tell" => &["lie", "about", "captured"],
+        "repeat" | "forge" | "inject" | "beacon" | "listen" => &[],
         _ => {
             reading.wrong(table, "trick", value, TRICKS);
             return None;
@@ -186,9 +190,18 @@ fn intruder(
         "repeat" => Trick::Repeat,
         "forge" => Trick::Forge,
         "inject" => Trick::Inject,
-        "flood" => {
-            let relay = names?.station(reading, table, "relay", Whom::Honest)?;
-            Trick::Flood(site?.building.device(relay)?.eui64)
+        "flood" => Trick::Flood(honest(reading, table, "relay", site, names)?),
+        "beacon" => Trick::Beacon,
+        "jam" => Trick::Jam(reading.integer(table, "percent", 1..=99)? as u8),
+        "tunnel" => Trick::Tunnel(end(reading, table)?),
+        "tamper" => Trick::Tamper(end(reading, table)?),
+        "tell" => {
+            let lie = lie(reading, table, site, names)?;
+            if !table.fields.contains_key("captured") {
+                return Some(Intruder::Eavesdropper { place: place?, trick: Trick::Tell(lie) });
+            }
+            let captured = honest(reading, table, "captured", site, names)?;
+            return Some(Intruder::Insider { place: place?, captured, lie });
         }
         "pose" => {
             let (identity, psk) = (identity(reading, table, site, names), psk(reading, table));
@@ -197,6 +210,57 @@ fn intruder(
         _ => return Some(Intruder::Sniffer { place: place? }),
     };
     Some(Intruder::Eavesdropper { place: place?, trick })
+}
+
+/// The EUI-64 of somebody in the building.
+fn honest(
+    reading: &mut Reading,
+    table: &Table<'_>,
+    key: &'static str,
+    site: Option<&Site>,
+    names: Option<&Names>,
+) -> Option<Eui64> {
+    let station = names?.station(reading, table, key, Whom::Honest)?;
+    Some(site?.building.device(station)?.eui64)
+}
+
+/// The other end of a tunnel.
+fn end(reading: &mut Reading, table: &Table<'_>) -> Option<Eui64> {
+    let value = reading.required(table, "to")?;
+    let end = value.get_ref().as_str().and_then(|text| text.parse().ok());
+    if end.is_none() {
+        reading.wrong(table, "to", value, "an intruder's EUI-64, who hangs at the other end");
+    }
+    end
+}
+
+/// What a liar says, and of whom.
+fn lie(
+    reading: &mut Reading,
+    table: &Table<'_>,
+    site: Option<&Site>,
+    names: Option<&Names>,
+) -> Option<Lie> {
+    let value = reading.required(table, "lie")?;
+    let about: fn(Eui64) -> Lie = match value.get_ref().as_str().unwrap_or_default() {
+        "rank" => return Some(Lie::Rank),
+        "crowd" => return Some(Lie::Crowd),
+        "version" => return Some(Lie::Version),
+        "route" => Lie::Route,
+        "address" => Lie::Address,
+        "removal" => Lie::Removal,
+        "fragments" => Lie::Fragments,
+        "records" => Lie::Records,
+        "command" => Lie::Command,
+        "counter" => Lie::Counter,
+        _ => {
+            const LIES: &str = "\"rank\", \"crowd\", \"version\", \"route\", \"address\", \"removal\", \
+                                \"fragments\", \"records\", \"command\" or \"counter\"";
+            reading.wrong(table, "lie", value, LIES);
+            return None;
+        }
+    };
+    Some(about(honest(reading, table, "about", site, names)?))
 }
 
 /// As whom it poses: somebody of the inventory, or whoever that is.

@@ -5,7 +5,7 @@ use lowgate_dtls::Psk;
 use lowgate_manager::{GroupId, Identity};
 use lowgate_sim::building::Device;
 use lowgate_sim::scenario::{Deed, Disaster, Expectation, Timed, Trouble};
-use lowgate_sim::world::{Backbone, Intruder, Towards, Trick};
+use lowgate_sim::world::{Backbone, Intruder, Lie, Towards, Trick};
 use lowgate_units::{Duration, Instant};
 use proptest::prelude::*;
 
@@ -115,28 +115,63 @@ fn emit_of_parse_is_identity() {
     }
 }
 
-#[test]
-fn whatever_is_drawn_can_be_written() {
-    let (secs, at) = (Duration::from_secs, Instant::from_micros);
-    let gap = Duration::from_millis(250);
-    let mut scenario = Scenario::installed(12, 9, gap, secs(400)).expect("12 devices");
+/// Of every kind.
+fn intruders(relay: Eui64) -> Vec<Intruder> {
     let spot = |low: u8| Device {
         eui64: Eui64([2, 0, 0, 0, 0, 0, 0, low]),
         level: 1,
         x: 3.25,
         y: -1.0 / 3.0,
     };
-    let relay = scenario.building.devices[3].eui64;
-    for (low, trick) in (1..).zip([Trick::Repeat, Trick::Forge, Trick::Inject, Trick::Flood(relay)])
-    {
-        scenario.intruders.push(Intruder::Eavesdropper { place: spot(low), trick });
+    let mut intruders = Vec::new();
+    let tricks = [
+        Trick::Repeat,
+        Trick::Forge,
+        Trick::Inject,
+        Trick::Flood(relay),
+        Trick::Beacon,
+        Trick::Jam(40),
+    ];
+    for (low, trick) in (1..).zip(tricks) {
+        intruders.push(Intruder::Eavesdropper { place: spot(low), trick });
     }
-    scenario.intruders.push(Intruder::Sniffer { place: spot(8) });
+    intruders.push(Intruder::Sniffer { place: spot(8) });
     for (low, identity) in [(9, &b"\x00nobody"[..]), (10, &relay.0)] {
         let identity = Identity::new(identity).expect("not too long");
         let psk = Psk::new(&[low; 3]).expect("not too long");
-        scenario.intruders.push(Intruder::Stranger { place: spot(low), identity, psk });
+        intruders.push(Intruder::Stranger { place: spot(low), identity, psk });
     }
+    let lies = [
+        Lie::Rank,
+        Lie::Crowd,
+        Lie::Version,
+        Lie::Route(relay),
+        Lie::Address(relay),
+        Lie::Removal(relay),
+        Lie::Fragments(relay),
+        Lie::Records(relay),
+        Lie::Command(relay),
+        Lie::Counter(relay),
+    ];
+    for (low, lie) in (20..).step_by(2).zip(lies) {
+        let (place, trick) = (spot(low), Trick::Tell(lie));
+        intruders.push(Intruder::Eavesdropper { place, trick });
+        let place = spot(low + 1);
+        intruders.push(Intruder::Insider { place, captured: relay, lie });
+    }
+    for (low, trick) in [(50, Trick::Tunnel(spot(51).eui64)), (51, Trick::Tamper(spot(50).eui64))] {
+        intruders.push(Intruder::Eavesdropper { place: spot(low), trick });
+    }
+    intruders
+}
+
+#[test]
+fn whatever_is_drawn_can_be_written() {
+    let (secs, at) = (Duration::from_secs, Instant::from_micros);
+    let gap = Duration::from_millis(250);
+    let mut scenario = Scenario::installed(12, 9, gap, secs(400)).expect("12 devices");
+    let relay = scenario.building.devices[3].eui64;
+    scenario.intruders = intruders(relay);
     let (one, two) = (StationId(1), StationId(2));
     let group = GroupId(scenario.building.groups[0].id);
     let deeds = [

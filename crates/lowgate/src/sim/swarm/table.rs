@@ -18,6 +18,9 @@ pub(super) fn of(scenario: &Scenario) -> String {
         let what = match intruder {
             Intruder::Stranger { identity, .. } => format!("a stranger as {identity:?}"),
             Intruder::Eavesdropper { trick, .. } => format!("an eavesdropper: {trick:?}"),
+            Intruder::Insider { captured, lie, .. } => {
+                format!("an insider with the keys of {captured}: {lie:?}")
+            }
             Intruder::Sniffer { .. } => "a sniffer".into(),
         };
         text += &format!("  station {station} is {what}\n");
