@@ -7,8 +7,8 @@
 use lowgate_crypto::SoftCcm;
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Peer, Psk,
-    PskDirectory, RecordDrop, Retransmission, Server, ServerConfig, ServerInput, ServerOutput,
-    SessionId,
+    PskDirectory, RecordDrop, Retransmission, SendRefused, Server, ServerConfig, ServerInput,
+    ServerOutput, SessionId,
 };
 use lowgate_units::{Entropy, Instant, Prng, SeededEntropy};
 use std::io::ErrorKind;
@@ -32,14 +32,9 @@ pub fn socket() -> UdpSocket {
 /// A client's configuration for peers that know none of our extensions.
 pub fn client_config<'a>(identity: &'a [u8], psk: &[u8]) -> ClientConfig<'a> {
     ClientConfig {
-        identity,
-        psk: Psk::new(psk).expect("1 to 64 octets"),
-        group_request: None,
         connection_id: false,
-        extended_master_secret: true,
-        datagram_len_max: 1024,
         retransmission: Retransmission::Rfc6347,
-        key_log: false,
+        ..ClientConfig::new(identity, Psk::new(psk).expect("1 to 64 octets"))
     }
 }
 
@@ -139,6 +134,12 @@ impl ClientEnd {
         }
     }
 
+    /// The machine.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Sends application data.
     pub fn send(&mut self, payload: &[u8]) {
         let mut octets = [0; 1280];
@@ -155,6 +156,13 @@ impl ClientEnd {
             (ClientOutput::Received { .. }, payload) => payload,
             (other, _) => panic!("{other:?} instead of data"),
         }
+    }
+
+    /// Asks the server whether it is there, and waits for its answer.
+    pub fn heartbeat(&mut self) {
+        self.client.heartbeat(self.clock.now()).expect("it was agreed on");
+        let (answer, _) = self.next();
+        assert_eq!(answer, ClientOutput::HeartbeatAnswered);
     }
 
     /// Says goodbye.
@@ -189,7 +197,9 @@ impl ClientEnd {
                     let output = ClientOutput::Received { content_type, len };
                     return (output, buf[..len].to_vec());
                 }
-                output @ (ClientOutput::Established { .. } | ClientOutput::Closed { .. }) => {
+                output @ (ClientOutput::Established { .. }
+                | ClientOutput::HeartbeatAnswered
+                | ClientOutput::Closed { .. }) => {
                     return (output, Vec::new());
                 }
             }
@@ -228,11 +238,21 @@ pub struct ServerEnd {
 impl ServerEnd {
     /// A server at `socket` that knows one device.
     pub fn new(socket: UdpSocket, device: OneDevice) -> Self {
+        Self::with(socket, device, ServerConfig::new(&CCM))
+    }
+
+    /// The same with another configuration.
+    pub fn with(socket: UdpSocket, device: OneDevice, config: ServerConfig) -> Self {
         let mut entropy = SeededEntropy::new(21);
-        let config = ServerConfig::new(&CCM);
         let server = Server::new(config, Prng::new(22), &mut entropy);
         let (clock, sent, drops) = (Clock::start(), Vec::new(), Vec::new());
         Self { server, socket, clock, device, entropy, sent, drops }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Where it listens.
@@ -272,10 +292,27 @@ impl ServerEnd {
 
     /// Sends application data.
     pub fn send(&mut self, session: SessionId, payload: &[u8]) {
-        self.server
-            .send(self.clock.now(), session, ContentType::ApplicationData, payload)
-            .expect("there is a session");
+        self.try_send(session, payload).expect("there is a session");
+    }
+
+    /// Sends application data.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn try_send(&mut self, session: SessionId, payload: &[u8]) -> Result<(), SendRefused> {
+        let now = self.clock.now();
+        self.server.send(now, session, ContentType::ApplicationData, payload)?;
         self.flush();
+        Ok(())
+    }
+
+    /// Asks the client whether it is there, and waits for its answer.
+    pub fn heartbeat(&mut self, session: SessionId) {
+        self.server.heartbeat(self.clock.now(), session).expect("it was agreed on");
+        match self.next() {
+            ServerOutput::HeartbeatAnswered { session: answered } => assert_eq!(answered, session),
+            other => panic!("{other:?} instead of an answer"),
+        }
     }
 
     /// Waits until the session is over and says why.
@@ -326,6 +363,7 @@ impl ServerEnd {
                 | ServerOutput::PeerMoved { .. }
                 | ServerOutput::KeyLog(_) => {}
                 output @ (ServerOutput::Established { .. }
+                | ServerOutput::HeartbeatAnswered { .. }
                 | ServerOutput::HandshakeFailed { .. }
                 | ServerOutput::Received { .. }
                 | ServerOutput::Closed { .. }) => return output,

@@ -3,9 +3,9 @@
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a wrong key is told and
 //! gets no session.
 
-use lowgate_dtls::{CloseReason, RecordDrop};
+use lowgate_dtls::{CloseReason, RecordDrop, ServerConfig};
 use lowgate_tests::loopback::{
-    OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, negotiated_suite, socket,
+    CCM, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, negotiated_suite, socket,
 };
 use lowgate_tests::program::Program;
 use std::net::SocketAddr;
@@ -21,17 +21,25 @@ fn our_server() -> ServerEnd {
 }
 
 fn gnutls_cli(server: SocketAddr, psk: &str) -> Program {
+    gnutls_cli_with(server, psk, &[])
+}
+
+fn gnutls_cli_with(server: SocketAddr, psk: &str, options: &[&str]) -> Program {
     let (ip, port) = (server.ip().to_string(), server.port().to_string());
     Program::start(
         "gnutls-cli",
         &[
-            "--udp",
-            &format!("--port={port}"),
-            &format!("--priority={PRIORITY}"),
-            &format!("--pskusername={IDENTITY}"),
-            &format!("--pskkey={psk}"),
-            &ip,
-        ],
+            &[
+                "--udp",
+                &format!("--port={port}"),
+                &format!("--priority={PRIORITY}"),
+                &format!("--pskusername={IDENTITY}"),
+                &format!("--pskkey={psk}"),
+            ],
+            options,
+            &[&ip],
+        ]
+        .concat(),
     )
 }
 
@@ -49,6 +57,68 @@ fn our_server_and_gnutls_cli() {
     assert!(theirs.finish().success());
     assert_eq!(ours.closed(), CloseReason::PeerClosed);
     assert_eq!(negotiated_suite(&ours.sent), Some(PSK_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+}
+
+/// It connects, says goodbye and comes back.
+fn gnutls_cli_resumes(edit: fn(&mut ServerConfig)) {
+    let mut config = ServerConfig::new(&CCM);
+    edit(&mut config);
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut ours = ServerEnd::with(socket(), device, config);
+    let mut theirs = gnutls_cli_with(ours.addr(), PSK_HEX, &["--resume"]);
+    let first = ours.accept().expect("a session");
+    assert!(!ours.server().is_resumed(first));
+    assert_eq!(ours.closed(), CloseReason::PeerClosed);
+    let session = ours.accept().expect("a session");
+    assert!(ours.server().is_resumed(session));
+    theirs.tell("from gnutls");
+    assert_eq!(ours.receive(), b"from gnutls\n");
+    ours.send(session, b"from lowgate\n");
+    theirs.expect("from lowgate");
+    assert!(
+        theirs.said.iter().any(|line| line == "*** This is a resumed session"),
+        "{:?}",
+        theirs.said
+    );
+    assert!(theirs.finish().success());
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+}
+
+#[test]
+fn gnutls_cli_resumes_by_session_id() {
+    gnutls_cli_resumes(|config| config.resumable_max = 1);
+}
+
+#[test]
+fn gnutls_cli_resumes_by_ticket() {
+    gnutls_cli_resumes(|config| config.tickets = true);
+}
+
+/// Heartbeats (RFC 6520), and an exporter (RFC 5705).
+#[test]
+fn gnutls_cli_with_extensions() {
+    const LABEL: &str = "EXPORTER-lowgate";
+    let mut config = ServerConfig::new(&CCM);
+    (config.heartbeat, config.exporters) = (true, true);
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut ours = ServerEnd::with(socket(), device, config);
+    let export = format!("--keymatexport={LABEL}");
+    let options = ["--heartbeat", &export, "--keymatexportsize=32"];
+    let mut theirs = gnutls_cli_with(ours.addr(), PSK_HEX, &options);
+    let session = ours.accept().expect("a session");
+    ours.heartbeat(session);
+    // Having answered it reads from the network alone, until something comes.
+    ours.send(session, b"from lowgate\n");
+    theirs.expect("from lowgate");
+    theirs.tell("from gnutls");
+    assert_eq!(ours.receive(), b"from gnutls\n");
+    let mut exported = [0; 32];
+    ours.server().export(session, LABEL.as_bytes(), None, &mut exported).expect("it is kept");
+    let line: String = exported.iter().map(|octet| format!("{octet:02x}")).collect();
+    let said = theirs.said.iter().find(|said| said.contains(&line));
+    assert!(said.is_some_and(|said| said.starts_with("- Key material: ")), "{:?}", theirs.said);
+    assert!(theirs.finish().success());
     assert_eq!(ours.drops, [] as [RecordDrop; 0]);
 }
 

@@ -3,9 +3,9 @@
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; to our server a wrong key
 //! is told and gets no session. (Their server drops what it cannot open and says nothing, for ever.)
 
-use lowgate_dtls::{CloseReason, RecordDrop};
+use lowgate_dtls::{ClientConfig, CloseReason, FragmentLen, RecordDrop, SendRefused, ServerConfig};
 use lowgate_tests::loopback::{
-    ClientEnd, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, client_config, negotiated_suite,
+    CCM, ClientEnd, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, client_config, negotiated_suite,
     socket,
 };
 use lowgate_tests::program::Program;
@@ -52,6 +52,153 @@ fn talk_to_s_server(options: &[&str]) {
     assert!(theirs.said.iter().any(|line| line == "CIPHER is PSK-AES128-CCM8"));
 }
 
+/// A session, its end, and another that goes on from it.
+fn s_client_resumes(edit: fn(&mut ServerConfig), says: &str) {
+    let mut config = ServerConfig::new(&CCM);
+    edit(&mut config);
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut ours = ServerEnd::with(socket(), device, config);
+    let server = ours.addr().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("session").display().to_string();
+    for (option, is_resumed, told) in
+        [("-sess_out", false, "New, TLSv1.2"), ("-sess_in", true, "Reused, TLSv1.2")]
+    {
+        let to = ["s_client", "-dtls1_2", "-connect", &server, "-cipher", CIPHER];
+        let with = ["-psk_identity", IDENTITY, "-psk", PSK_HEX, option, &file];
+        let mut theirs = Program::start("openssl", &[&to[..], &with].concat());
+        let session = ours.accept().expect("a session");
+        assert_eq!(ours.server().is_resumed(session), is_resumed);
+        theirs.tell("from openssl");
+        assert_eq!(ours.receive(), b"from openssl\n");
+        ours.send(session, b"from lowgate\n");
+        theirs.expect("from lowgate");
+        assert!(theirs.said.iter().any(|line| line.starts_with(told)), "{:?}", theirs.said);
+        assert!(theirs.said.iter().any(|line| line.contains(says)), "{:?}", theirs.said);
+        assert!(theirs.finish().success());
+        assert_eq!(ours.closed(), CloseReason::PeerClosed);
+        assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+    }
+}
+
+#[test]
+fn s_client_resumes_by_session_id() {
+    s_client_resumes(|config| config.resumable_max = 1, "Session-ID: ");
+}
+
+#[test]
+fn s_client_resumes_by_ticket() {
+    s_client_resumes(|config| config.tickets = true, "TLS session ticket lifetime hint: 86400");
+}
+
+/// Our client comes back to their server.
+fn resume_at_s_server(options: &[&str], session_ticket: bool) {
+    let (mut theirs, addr) = s_server(options);
+    let mut resume = None;
+    for is_resumed in [false, true] {
+        let config = client_config(IDENTITY.as_bytes(), PSK);
+        let config = ClientConfig { resume, session_ticket, ..config };
+        let mut ours = ClientEnd::connect(socket(), addr, config).expect("a session");
+        assert_eq!(ours.client().is_resumed(), is_resumed);
+        ours.send(b"from lowgate\n");
+        theirs.expect("from lowgate");
+        theirs.tell("from openssl");
+        assert_eq!(ours.receive(), b"from openssl\n");
+        assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+        resume = ours.client().saved_session().cloned();
+        let saved = resume.as_ref().expect("it can be resumed");
+        assert_eq!(saved.lifetime().is_some(), session_ticket, "a session id has no lifetime");
+        ours.close();
+        theirs.expect("DONE");
+    }
+    assert!(theirs.said.iter().any(|line| line == "Reused session-id"), "{:?}", theirs.said);
+}
+
+#[test]
+fn our_client_resumes_by_session_id() {
+    resume_at_s_server(&["-no_ticket"], false);
+}
+
+#[test]
+fn our_client_resumes_by_ticket() {
+    resume_at_s_server(&["-no_cache"], true);
+}
+
+const LABEL: &str = "EXPORTER-lowgate";
+/// What fits a record of 512 octets with the end of the line. (OpenSSL's programs do not cut longer lines:
+/// its DTLS fails inside.)
+const LONG: [u8; 511] = [b'x'; 511];
+
+/// The lines with exported keying material that the other program says.
+fn keying_material(theirs: &Program) -> Option<&str> {
+    theirs.said.iter().find_map(|line| line.trim().strip_prefix("Keying material: "))
+}
+
+fn hex_of(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
+/// Records of 512 octets, a server name and an exporter.
+#[test]
+fn s_client_with_extensions() {
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut config = ServerConfig::new(&CCM);
+    (config.exporters, config.server_name) = (true, Some("manager.example".into()));
+    let mut ours = ServerEnd::with(socket(), device, config);
+    let server = ours.addr().to_string();
+    let to = ["s_client", "-dtls1_2", "-connect", &server, "-cipher", CIPHER];
+    let with = ["-psk_identity", IDENTITY, "-psk", PSK_HEX, "-servername", "Manager.example"];
+    let more = ["-maxfraglen", "512", "-keymatexport", LABEL, "-keymatexportlen", "32"];
+    let mut theirs = Program::start("openssl", &[&to[..], &with, &more].concat());
+    let session = ours.accept().expect("a session");
+    let long = String::from_utf8(LONG.to_vec()).expect("letters");
+    theirs.tell(&long);
+    assert_eq!(ours.receive(), [&LONG[..], b"\n"].concat());
+    assert_eq!(ours.try_send(session, &[b'x'; 513]), Err(SendRefused::TooLong));
+    ours.send(session, &[&LONG[..], b"\n"].concat());
+    theirs.expect(&long);
+    let mut exported = [0; 32];
+    ours.server().export(session, LABEL.as_bytes(), None, &mut exported).expect("it is kept");
+    assert_eq!(keying_material(&theirs), Some(&*hex_of(&exported)));
+    assert!(theirs.finish().success());
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+}
+
+#[test]
+fn s_server_with_extensions() {
+    let (mut theirs, addr) = s_server(&["-keymatexport", LABEL, "-keymatexportlen", "32"]);
+    let mut config = client_config(IDENTITY.as_bytes(), PSK);
+    config.fragment_len = Some(FragmentLen::Octets512);
+    config.server_name = Some("manager.example");
+    let mut ours = ClientEnd::connect(socket(), addr, config).expect("a session");
+    let long = String::from_utf8(LONG.to_vec()).expect("letters");
+    ours.send(&[&LONG[..], b"\n"].concat());
+    theirs.expect(&long);
+    theirs.tell(&long);
+    assert_eq!(ours.receive(), [&LONG[..], b"\n"].concat());
+    let mut exported = [0; 32];
+    ours.client().export(LABEL.as_bytes(), None, &mut exported).expect("a session");
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+    ours.close();
+    theirs.expect("DONE");
+    assert_eq!(keying_material(&theirs), Some(&*hex_of(&exported)));
+}
+
+#[test]
+fn s_client_looks_for_another_server() {
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut config = ServerConfig::new(&CCM);
+    config.server_name = Some("manager.example".into());
+    let mut ours = ServerEnd::with(socket(), device, config);
+    let server = ours.addr().to_string();
+    let to = ["s_client", "-dtls1_2", "-connect", &server, "-cipher", CIPHER];
+    let with = ["-psk_identity", IDENTITY, "-psk", PSK_HEX, "-servername", "other.example"];
+    let mut theirs = Program::start("openssl", &[&to[..], &with].concat());
+    assert_eq!(ours.accept(), Err(CloseReason::UnrecognizedName));
+    theirs.expect("unrecognized name");
+    assert!(!theirs.finish().success());
+}
+
 #[test]
 fn our_server_and_s_client() {
     let mut ours = our_server();
@@ -81,6 +228,12 @@ fn s_client_with_a_wrong_key() {
 #[test]
 fn our_client_and_s_server() {
     talk_to_s_server(&[]);
+}
+
+/// RFC 4279 section 5.2: a hint of which no profile says what it means is ignored.
+#[test]
+fn our_client_and_s_server_with_a_hint() {
+    talk_to_s_server(&["-psk_hint", "another-device"]);
 }
 
 #[test]

@@ -402,14 +402,11 @@ impl Joiner {
         let random =
             hmac_sha256(self.seed.expose(), &[b"client random", &self.handshakes.to_be_bytes()]);
         let config = ClientConfig {
-            identity: &self.config.identity,
-            psk: self.config.psk.clone(),
             group_request: Some(&self.config.group_request),
-            connection_id: true,
-            extended_master_secret: true,
             datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
             retransmission: Retransmission::Adaptive { hops },
             key_log: self.config.key_log,
+            ..ClientConfig::new(&self.config.identity, self.config.psk.clone())
         };
         let prng = Prng::new(self.prng.next_u64());
         let mut client = Client::new(self.config.ccm, config, random, prng)
@@ -633,6 +630,8 @@ impl Joiner {
                     }
                 }
             }
+            // A joiner offers no heartbeats.
+            ClientOutput::HeartbeatAnswered => {}
             ClientOutput::Event(drop) => {
                 self.event(JoinerEvent::RecordDropped(drop));
                 if drop == RecordDrop::HelloRequested {

@@ -23,6 +23,8 @@ impl AlertDescription {
     pub const NO_RENEGOTIATION: Self = Self(100);
     /// The ServerHello answers an extension that was not asked for.
     pub const UNSUPPORTED_EXTENSION: Self = Self(110);
+    /// The server has another name.
+    pub const UNRECOGNIZED_NAME: Self = Self(112);
     /// The server does not know the PSK identity (we send [`Self::DECRYPT_ERROR`] instead).
     pub const UNKNOWN_PSK_IDENTITY: Self = Self(115);
 }
@@ -52,6 +54,8 @@ pub enum CloseReason {
     MalformedHello,
     /// The ServerHello answers what was not asked.
     UnsolicitedExtension,
+    /// The client looks for a server of another name.
+    UnrecognizedName,
     /// The same peer made a new session.
     Superseded,
     /// The table was full and this one was heard least recently, or crowded out its neighbours.
@@ -82,8 +86,42 @@ impl CloseReason {
             Self::IllegalHello => (Fatal, D::ILLEGAL_PARAMETER),
             Self::MalformedHello => (Fatal, D::DECODE_ERROR),
             Self::UnsolicitedExtension => (Fatal, D::UNSUPPORTED_EXTENSION),
+            Self::UnrecognizedName => (Fatal, D::UNRECOGNIZED_NAME),
             Self::PeerAlert(_) | Self::TimedOut | Self::Superseded => return None,
         };
         Some([level as u8, description.0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7925 section 6: these MUST NOT be used with pre-shared keys, and unknown_psk_identity never.
+    #[test]
+    fn alerts_of_this_profile() {
+        const FOREIGN: [u8; 15] = [30, 41, 42, 43, 44, 45, 46, 48, 49, 111, 113, 114, 115, 21, 60];
+        use CloseReason as R;
+        for reason in [
+            R::Requested,
+            R::PeerClosed,
+            R::PeerAlert(AlertDescription(42)),
+            R::TimedOut,
+            R::KeyMismatch,
+            R::NoCommonVersion,
+            R::NoCommonSuite,
+            R::ExtendedMasterSecretMissing,
+            R::IllegalHello,
+            R::MalformedHello,
+            R::UnsolicitedExtension,
+            R::UnrecognizedName,
+            R::Superseded,
+            R::Evicted,
+        ] {
+            let description = reason.alert().map(|[_, description]| description);
+            assert!(description.is_none_or(|alert| !FOREIGN.contains(&alert)), "{reason:?}");
+        }
+        assert_eq!(R::NoCommonVersion.alert(), Some([2, 70]));
+        assert_eq!(R::KeyMismatch.alert(), Some([2, 51]));
     }
 }

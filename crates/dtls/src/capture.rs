@@ -5,6 +5,7 @@
 
 extern crate std;
 
+use crate::fragment_len::PLAINTEXT_OCTETS_MAX;
 use crate::handshake::{Fragment, MessageType, hash_message};
 use crate::hello::{ClientHelloHead, Offered, ServerHello, parse_hello_verify};
 use crate::protect::ReadKeys;
@@ -95,8 +96,7 @@ impl Handshake {
         assert_eq!(first.parameters, second.parameters);
         let offer = second.offer().expect("our suite");
         assert!(offer.renegotiation_info && !offer.extended_master_secret);
-        let offered =
-            Offered { extended_master_secret: false, connection_id: false, group_request: false };
+        let offered = Offered::default();
         let (answer_seq, answer_body) = message(SERVER_HELLO, MessageType::ServerHello);
         let answer = ServerHello::parse(&answer_body, offered).expect("our suite");
         let mut transcript = Sha256::new();
@@ -130,7 +130,8 @@ fn protected_records_open_and_both_finished_verify() {
     let client_verify = master.client_finished(&hash);
     hash_message(&mut handshake.transcript, MessageType::Finished, 3, &client_verify);
     let server_verify = master.server_finished(&handshake.transcript.digest());
-    let (mut from_client, mut from_server) = (ReadKeys::new(client), ReadKeys::new(server));
+    let (mut from_client, mut from_server) =
+        (ReadKeys::new(client, PLAINTEXT_OCTETS_MAX), ReadKeys::new(server, PLAINTEXT_OCTETS_MAX));
     for (i, (is_client, sealed, plain)) in PROTECTED.iter().enumerate() {
         let mut octets = hex(sealed);
         let (record, _) = Record::split(&mut octets, 4).expect("record");

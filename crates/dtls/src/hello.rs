@@ -6,16 +6,29 @@
 #[cfg(feature = "server")]
 mod offer;
 
+use crate::fragment_len::FragmentLen;
+use crate::heartbeat::HeartbeatMode;
 use crate::record::{VERSION_1_0, VERSION_1_2};
-use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX};
+use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
+
+/// RFC 5246 section 7.4.1.2.
+pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
+/// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, ours at most 222.
+pub(crate) const TICKET_OCTETS_MAX: usize = 256;
 
 /// `TLS_PSK_WITH_AES_128_CCM_8`.
 const SUITE: [u8; 2] = [0xc0, 0xa8];
 
 #[cfg(feature = "server")]
-pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer, emit_server_hello};
+pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer};
 
+const SERVER_NAME: u16 = 0;
+const MAX_FRAGMENT_LENGTH: u16 = 1;
 const EXTENDED_MASTER_SECRET: u16 = 23;
+const HEARTBEAT: u16 = 15;
+const SESSION_TICKET: u16 = 35;
+/// The one type of server name.
+const HOST_NAME: u8 = 0;
 const CONNECTION_ID: u16 = 54;
 const GROUP_REQUEST: u16 = 0xff40;
 const RENEGOTIATION_INFO: u16 = 0xff01;
@@ -64,8 +77,8 @@ fn set_flag(flag: &mut bool, data: &[u8]) -> Result<(), CloseReason> {
     if data.is_empty() { Ok(()) } else { Err(CloseReason::MalformedHello) }
 }
 
-fn set<'a>(slot: &mut Option<&'a [u8]>, data: &'a [u8]) -> Result<(), CloseReason> {
-    match slot.replace(data) {
+fn set<T>(slot: &mut Option<T>, value: T) -> Result<(), CloseReason> {
+    match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(CloseReason::IllegalHello),
     }
@@ -102,19 +115,29 @@ fn each_extension<'a>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerHello<'a> {
     pub(crate) random: &'a [u8; 32],
+    /// The one that we offered: the session is resumed. Another one: its name from now on.
+    pub(crate) session_id: &'a [u8],
     pub(crate) extended_master_secret: bool,
     /// The connection ID that the server wants to receive.
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    pub(crate) heartbeat: Option<HeartbeatMode>,
+    /// A NewSessionTicket follows.
+    pub(crate) session_ticket: bool,
 }
 
 /// What a ServerHello may answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offered {
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    pub(crate) server_name: bool,
+    pub(crate) heartbeat: bool,
+    pub(crate) session_ticket: bool,
 }
 
 impl<'a> ServerHello<'a> {
@@ -125,7 +148,8 @@ impl<'a> ServerHello<'a> {
             return Err(CloseReason::NoCommonVersion);
         }
         let random = reader.random()?;
-        if reader.vec8()?.len() > 32 {
+        let session_id = reader.vec8()?;
+        if session_id.len() > SESSION_ID_OCTETS_MAX {
             return Err(CloseReason::MalformedHello);
         }
         // Mbed TLS once took a suite it had not offered; so did we not.
@@ -134,11 +158,16 @@ impl<'a> ServerHello<'a> {
         }
         let mut hello = Self {
             random,
+            session_id,
             extended_master_secret: false,
             connection_id: None,
             renegotiation_info: false,
             group_answer: None,
+            fragment_len: None,
+            heartbeat: None,
+            session_ticket: false,
         };
+        let mut named = false;
         each_extension(reader.0, |kind, data| match kind {
             EXTENDED_MASTER_SECRET if offered.extended_master_secret => {
                 set_flag(&mut hello.extended_master_secret, data)
@@ -149,6 +178,21 @@ impl<'a> ServerHello<'a> {
             GROUP_REQUEST if offered.group_request && data.len() <= GROUP_ANSWER_OCTETS_MAX => {
                 set(&mut hello.group_answer, data)
             }
+            MAX_FRAGMENT_LENGTH if offered.fragment_len.is_some() => {
+                set(&mut hello.fragment_len, FragmentLen::parse(data)?)?;
+                // RFC 6066 section 4: another answer than the request MUST abort.
+                if hello.fragment_len == offered.fragment_len {
+                    Ok(())
+                } else {
+                    Err(CloseReason::IllegalHello)
+                }
+            }
+            // RFC 6066 section 3: the answer is empty.
+            SERVER_NAME if offered.server_name => set_flag(&mut named, data),
+            HEARTBEAT if offered.heartbeat => {
+                set(&mut hello.heartbeat, HeartbeatMode::parse(data)?)
+            }
+            SESSION_TICKET if offered.session_ticket => set_flag(&mut hello.session_ticket, data),
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
                 if data == [0] { Ok(()) } else { Err(CloseReason::NoCommonSuite) }
@@ -173,43 +217,99 @@ pub(crate) fn parse_hello_verify(body: &[u8]) -> Result<&[u8], CloseReason> {
     exact_vec8(cookie)
 }
 
+/// A NewSessionTicket (RFC 5077 section 3.3): seconds for which the server means to take it (0: it does
+/// not say), and the ticket, empty when there is none after all.
+pub(crate) fn parse_new_session_ticket(body: &[u8]) -> Result<(u32, &[u8]), RecordDrop> {
+    let (lifetime, rest) = body.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+    let (len, ticket) = rest.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+    if usize::from(u16::from_be_bytes(*len)) != ticket.len() {
+        return Err(RecordDrop::BadMessage);
+    }
+    Ok((u32::from_be_bytes(*lifetime), ticket))
+}
+
 /// Something octets are appended to; the flights' buffers are large enough by construction.
 pub(crate) trait Sink {
     fn put(&mut self, octets: &[u8]);
 }
 
-/// Writes a ClientHello's body.
-pub(crate) fn emit_client_hello(
-    random: &[u8; 32],
-    cookie: &[u8],
-    offered: Offered,
-    group_request: &[u8],
-    out: &mut impl Sink,
-) {
-    out.put(&VERSION_1_2.to_be_bytes());
-    out.put(random);
-    out.put(&[0]); // no session to resume
-    out.put(&[cookie.len() as u8]);
-    out.put(cookie);
-    out.put(&[0, 2]);
-    out.put(&SUITE);
-    out.put(&[1, 0]);
-    let mut len = 5;
-    len += if offered.extended_master_secret { 4 } else { 0 };
-    len += if offered.connection_id { 5 } else { 0 };
-    len += if offered.group_request { 4 + group_request.len() } else { 0 };
-    out.put(&(len as u16).to_be_bytes());
-    // RFC 5746 section 3.4 by extension, for there is room and no ancient server.
-    put_extension(out, RENEGOTIATION_INFO, &[0]);
-    if offered.extended_master_secret {
-        put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+/// Counts what would be written.
+#[derive(Default)]
+struct Length(usize);
+
+impl Sink for Length {
+    fn put(&mut self, octets: &[u8]) {
+        self.0 += octets.len();
     }
-    if offered.connection_id {
-        put_extension(out, CONNECTION_ID, &[0]);
+}
+
+/// What our ClientHello says.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientHello<'a> {
+    pub(crate) random: &'a [u8; 32],
+    /// Of the session to resume; empty for none.
+    pub(crate) session_id: &'a [u8],
+    pub(crate) cookie: &'a [u8],
+    pub(crate) offered: Offered,
+    pub(crate) group_request: &'a [u8],
+    pub(crate) server_name: &'a [u8],
+    /// Of the session to resume; empty to ask for one.
+    pub(crate) ticket: &'a [u8],
+}
+
+impl ClientHello<'_> {
+    /// Writes the body.
+    pub(crate) fn emit(&self, out: &mut impl Sink) {
+        out.put(&VERSION_1_2.to_be_bytes());
+        out.put(self.random);
+        put_vec8(out, self.session_id);
+        put_vec8(out, self.cookie);
+        out.put(&[0, 2]);
+        out.put(&SUITE);
+        out.put(&[1, 0]);
+        let mut len = Length::default();
+        self.extensions(&mut len);
+        out.put(&(len.0 as u16).to_be_bytes());
+        self.extensions(out);
     }
-    if offered.group_request {
-        put_extension(out, GROUP_REQUEST, group_request);
+
+    fn extensions(&self, out: &mut impl Sink) {
+        // RFC 5746 section 3.4 by extension, for there is room and no ancient server.
+        put_extension(out, RENEGOTIATION_INFO, &[0]);
+        if self.offered.extended_master_secret {
+            put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+        }
+        if self.offered.connection_id {
+            put_extension(out, CONNECTION_ID, &[0]);
+        }
+        if self.offered.group_request {
+            put_extension(out, GROUP_REQUEST, self.group_request);
+        }
+        if let Some(fragment_len) = self.offered.fragment_len {
+            put_extension(out, MAX_FRAGMENT_LENGTH, &[fragment_len.octet()]);
+        }
+        if self.offered.server_name {
+            // RFC 6066 section 3: a list of one entry, of type host_name.
+            let len = self.server_name.len() as u16;
+            out.put(&SERVER_NAME.to_be_bytes());
+            out.put(&(len + 5).to_be_bytes());
+            out.put(&(len + 3).to_be_bytes());
+            out.put(&[HOST_NAME]);
+            out.put(&len.to_be_bytes());
+            out.put(self.server_name);
+        }
+        if self.offered.heartbeat {
+            put_extension(out, HEARTBEAT, &[HeartbeatMode::PeerAllowedToSend as u8]);
+        }
+        if self.offered.session_ticket {
+            put_extension(out, SESSION_TICKET, self.ticket);
+        }
     }
+}
+
+fn put_vec8(out: &mut impl Sink, octets: &[u8]) {
+    out.put(&[octets.len() as u8]);
+    out.put(octets);
 }
 
 fn put_extension(out: &mut impl Sink, kind: u16, data: &[u8]) {

@@ -1,7 +1,9 @@
 #![no_std]
 //! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): one suite, `TLS_PSK_WITH_AES_128_CCM_8`
-//! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), and the group
-//! request extension 0xFF40 with content types 30 and 31.
+//! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), resumption by
+//! session id and by ticket (RFC 5077), max_fragment_length and server names (RFC 6066), exporters
+//! (RFC 5705), heartbeats (RFC 6520), and the group request extension 0xFF40 with content types 30
+//! and 31.
 //!
 //! [`Client`] has fixed buffers and no allocator; `Server` (cargo feature `server`) keeps thousands
 //! of sessions. Both are machines without clock and sockets: feed with `handle`, drain with `poll`
@@ -10,7 +12,7 @@
 //! **Invariants:** nothing that is not authentic changes a session; a bad record is an event, never
 //! an alert; no record number is used twice under one key; nothing is delivered before the peer's
 //! Finished verified; what the network can fill has a named bound.
-//! *Absent:* renegotiation, compression, resumption, certificates, versions below 1.2.
+//! *Absent:* renegotiation, compression, certificates, versions below 1.2.
 
 #[cfg(feature = "server")]
 extern crate alloc;
@@ -20,9 +22,12 @@ mod alert;
 mod capture;
 mod client;
 mod content;
+mod exporter;
 mod flight;
+mod fragment_len;
 pub mod group;
 mod handshake;
+mod heartbeat;
 mod hello;
 mod noise;
 mod protect;
@@ -36,14 +41,19 @@ mod schedule;
 mod server;
 
 pub use alert::{AlertDescription, CloseReason};
-pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused};
+pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, SavedSession};
 pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
+pub use exporter::ExportRefused;
 pub use flight::is_hello_request;
+pub use fragment_len::FragmentLen;
 pub use noise::RecordDrop;
 pub use psk::Psk;
 pub use retransmission::{Retransmission, RetransmissionTimer};
 #[cfg(feature = "server")]
-pub use server::{Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId};
+pub use server::{
+    Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
+};
 
 /// RFC 4279 section 5.3: identities of 128 octets must be supported; longer ones are refused.
 pub const IDENTITY_OCTETS_MAX: usize = 128;
@@ -51,6 +61,8 @@ pub const IDENTITY_OCTETS_MAX: usize = 128;
 pub const GROUP_REQUEST_OCTETS_MAX: usize = 192;
 /// Longest 0xFF40 payload of a ServerHello.
 pub const GROUP_ANSWER_OCTETS_MAX: usize = 16;
+/// Longest server name of a ClientHello. DNS allows 253 octets; devices' servers have short names.
+pub const SERVER_NAME_OCTETS_MAX: usize = 128;
 /// Octets that our server's connection IDs have.
 pub const CONNECTION_ID_OCTETS: usize = 4;
 /// The least `datagram_len_max`: the Finished of either side fits in one record at least.
@@ -59,3 +71,8 @@ pub const DATAGRAM_LEN_MIN: usize = 96;
 pub const RECORD_OVERHEAD_OCTETS_MAX: usize = 13 + 8 + 8 + CONNECTION_ID_OCTETS + 1;
 /// Records of one datagram that are looked at.
 const RECORDS_PER_DATAGRAM_MAX: usize = 32;
+
+/// What the profile asks for, and the tests that show it.
+#[cfg(doc)]
+#[doc = include_str!("requirements.md")]
+pub mod requirements {}

@@ -15,6 +15,8 @@ pub enum RecordDrop {
     ConnectionIdExpected,
     /// An epoch that is over, or not yet there.
     WrongEpoch,
+    /// Longer than was agreed (RFC 6066 section 4), or than any record may be.
+    TooLong,
     /// Seen before, or too old to tell.
     Replayed,
     /// The tag does not fit.

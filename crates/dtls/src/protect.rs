@@ -80,6 +80,7 @@ fn number(epoch: u16, seq: u64) -> u64 {
 pub(crate) struct WriteKeys {
     keys: Keys,
     next_seq: u64,
+    plaintext_octets_max: usize,
 }
 
 /// A record was not sealed.
@@ -90,8 +91,14 @@ pub(crate) enum SealRefused {
 }
 
 impl WriteKeys {
-    pub(crate) const fn new(keys: Keys) -> Self {
-        Self { keys, next_seq: 0 }
+    /// Records have at most `plaintext_octets_max` octets inside.
+    pub(crate) const fn new(keys: Keys, plaintext_octets_max: usize) -> Self {
+        Self { keys, next_seq: 0, plaintext_octets_max }
+    }
+
+    /// Whether a record may be as long.
+    pub(crate) const fn allows(&self, plaintext_len: usize) -> bool {
+        plaintext_len <= self.plaintext_octets_max
     }
 
     /// Whether only the last number is left, which is kept for close_notify.
@@ -120,8 +127,21 @@ impl WriteKeys {
         plaintext: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SealRefused> {
-        let total = Self::overhead(cid.len()) + plaintext.len();
-        if total > out.len() || total > usize::from(u16::MAX) {
+        self.seal_parts(ccm, kind, cid, &[plaintext], out)
+    }
+
+    /// The same with a plaintext in parts.
+    pub(crate) fn seal_parts(
+        &mut self,
+        ccm: &dyn Ccm,
+        kind: RecordType,
+        cid: &[u8],
+        parts: &[&[u8]],
+        out: &mut [u8],
+    ) -> Result<usize, SealRefused> {
+        let plaintext_len = parts.iter().map(|part| part.len()).sum();
+        let total = Self::overhead(cid.len()) + plaintext_len;
+        if total > out.len() || !self.allows(plaintext_len) {
             return Err(SealRefused::TooLong);
         }
         // RFC 6347 section 4.1: sequence numbers MUST NOT wrap.
@@ -140,8 +160,12 @@ impl WriteKeys {
         let at = emit_header(head, (EPOCH, seq), cid, body_len, out).ok_or(SealRefused::TooLong)?;
         let (explicit, sealed) = out[at..total].split_at_mut(EXPLICIT_NONCE_OCTETS);
         let (inner, tag) = sealed.split_at_mut(sealed.len() - TAG_OCTETS);
-        inner[..plaintext.len()].copy_from_slice(plaintext);
-        if let Some(real_type) = inner.get_mut(plaintext.len()) {
+        let mut at = 0;
+        for part in parts {
+            inner[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        if let Some(real_type) = inner.get_mut(plaintext_len) {
             *real_type = kind.octet();
         }
         // RFC 7925 appendix B: the explicit nonce MUST be epoch and sequence number.
@@ -163,6 +187,7 @@ impl WriteKeys {
 pub(crate) struct ReadKeys {
     keys: Keys,
     window: ReplayWindow,
+    plaintext_octets_max: usize,
 }
 
 /// What an authentic record held.
@@ -175,8 +200,8 @@ pub(crate) struct Opened<'a> {
 }
 
 impl ReadKeys {
-    pub(crate) fn new(keys: Keys) -> Self {
-        Self { keys, window: ReplayWindow::default() }
+    pub(crate) fn new(keys: Keys, plaintext_octets_max: usize) -> Self {
+        Self { keys, window: ReplayWindow::default(), plaintext_octets_max }
     }
 
     /// Opens a record in place.
@@ -210,6 +235,10 @@ impl ReadKeys {
             TLS12_CID => strip_padding(inner)?,
             outer => (outer, &*inner),
         };
+        // RFC 6066 section 4: in DTLS not even an authentic record that is too long need cause an alert.
+        if plaintext.len() > self.plaintext_octets_max {
+            return Err(RecordDrop::TooLong);
+        }
         let kind = RecordType::parse(kind).ok_or(RecordDrop::UnknownType)?;
         Ok(Opened { kind, plaintext, newest })
     }
@@ -224,6 +253,7 @@ fn strip_padding(inner: &[u8]) -> Result<(u8, &[u8]), RecordDrop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fragment_len::PLAINTEXT_OCTETS_MAX;
     use lowgate_crypto::SoftCcm;
     use proptest::prelude::*;
 
@@ -235,7 +265,7 @@ mod tests {
 
     #[test]
     fn numbers_end_before_they_repeat() {
-        let mut write = WriteKeys::new(keys());
+        let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
         let mut out = [0; 64];
         write.set_next_seq(SEQ_MAX);
         assert!(write.is_nearly_exhausted());
@@ -243,9 +273,40 @@ mod tests {
         assert_eq!(write.seal(&SoftCcm, DATA, &[], b"x", &mut out), Err(SealRefused::Exhausted));
     }
 
+    /// RFC 6066 section 4: whoever sends more than was agreed is not listened to.
+    #[test]
+    fn a_record_longer_than_agreed_is_noise() {
+        let mut write = WriteKeys::new(keys(), 5);
+        let mut read = ReadKeys::new(keys(), 4);
+        for cid in [&[][..], &[7]] {
+            let mut open = |plaintext: &[u8]| {
+                let mut out = [0; 64];
+                let len = write.seal(&SoftCcm, DATA, cid, plaintext, &mut out).expect("room");
+                let (record, _) = Record::split(&mut out[..len], cid.len()).expect("own record");
+                read.open(&SoftCcm, record).map(|opened| opened.plaintext.len())
+            };
+            assert_eq!(open(b"12345"), Err(RecordDrop::TooLong));
+            assert_eq!(open(b"1234"), Ok(4));
+        }
+    }
+
+    /// RFC 7925 appendix B.
+    #[test]
+    fn the_explicit_nonce_is_the_record_number() {
+        let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
+        for seq in [0, 1, 0x0102_0304_0506, SEQ_MAX] {
+            write.set_next_seq(seq);
+            let mut out = [0; 64];
+            write.seal(&SoftCcm, DATA, &[], b"x", &mut out).expect("room");
+            assert_eq!(out[HEADER_OCTETS..][..2], [0, 1], "the epoch");
+            assert_eq!(out[HEADER_OCTETS + 2..][..6], seq.to_be_bytes()[2..]);
+            assert_eq!(out[HEADER_OCTETS..][..8], out[3..11], "as in the header");
+        }
+    }
+
     #[test]
     fn a_long_record_uses_up_no_number() {
-        let mut write = WriteKeys::new(keys());
+        let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
         let mut out = [0; 64];
         let long = [0; 40];
         assert_eq!(write.seal(&SoftCcm, DATA, &[], &long, &mut out), Err(SealRefused::TooLong));
@@ -266,8 +327,8 @@ mod tests {
             cid in prop::collection::vec(any::<u8>(), 0..9),
             flip in any::<prop::sample::Index>(),
         ) {
-            let mut write = WriteKeys::new(keys());
-            let mut read = ReadKeys::new(keys());
+            let mut write = WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
+            let mut read = ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
             let mut out = [0xaa; 128];
             let len = write.seal(&SoftCcm, DATA, &cid, &plaintext, &mut out).expect("fits");
             prop_assert_eq!(len, WriteKeys::overhead(cid.len()) + plaintext.len());
@@ -288,7 +349,7 @@ mod tests {
 
         #[test]
         fn any_body(mut octets in prop::collection::vec(any::<u8>(), 0..90)) {
-            let mut read = ReadKeys::new(keys());
+            let mut read = ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX);
             if let Ok((record, _)) = Record::split(&mut octets, 4) {
                 prop_assert!(read.open(&SoftCcm, record).is_err());
             }

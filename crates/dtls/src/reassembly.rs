@@ -84,11 +84,6 @@ impl<const SLOTS: usize, const OCTETS: usize> Reassembler<SLOTS, OCTETS> {
         let Slot { label, octets, .. } = self.slots.swap_remove(at);
         Some(Message { epoch: label.epoch, kind: label.kind, octets, len: label.len })
     }
-
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        self.slots.clear();
-    }
 }
 
 impl<const OCTETS: usize> Slot<OCTETS> {

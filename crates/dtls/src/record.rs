@@ -26,6 +26,7 @@ pub(crate) enum RecordType {
     ChangeCipherSpec,
     Alert,
     Handshake,
+    Heartbeat,
     Payload(ContentType),
 }
 
@@ -36,6 +37,7 @@ impl RecordType {
             21 => Self::Alert,
             22 => Self::Handshake,
             23 => Self::Payload(ContentType::ApplicationData),
+            24 => Self::Heartbeat,
             30 => Self::Payload(ContentType::KeyData),
             31 => Self::Payload(ContentType::KeyParameters),
             _ => return None,
@@ -47,6 +49,7 @@ impl RecordType {
             Self::ChangeCipherSpec => 20,
             Self::Alert => 21,
             Self::Handshake => 22,
+            Self::Heartbeat => 24,
             Self::Payload(ContentType::ApplicationData) => 23,
             Self::Payload(ContentType::KeyData) => 30,
             Self::Payload(ContentType::KeyParameters) => 31,

@@ -293,6 +293,8 @@ impl Manager {
                 self.received(now, session, content_type, &octets);
             }
             ServerOutput::PeerMoved { session, peer } => self.moved(now, session, peer),
+            // The manager agrees to no heartbeats.
+            ServerOutput::HeartbeatAnswered { .. } => {}
             ServerOutput::KeyLog(log) => self.outputs.push_back(ManagerOutput::KeyLog(log)),
             ServerOutput::Event { peer, drop } => {
                 self.drop_input(ManagerDrop::Record { peer, drop });

@@ -326,6 +326,7 @@ impl World {
                 }
                 ServerOutput::HandshakeStarted { .. }
                 | ServerOutput::HandshakeFailed { .. }
+                | ServerOutput::HeartbeatAnswered { .. }
                 | ServerOutput::KeyLog(_)
                 | ServerOutput::Event { .. } => {}
                 ServerOutput::Wait { until } => return until,

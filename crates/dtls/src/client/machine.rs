@@ -3,16 +3,18 @@
 //! **Invariant:** before the server's Finished verified nobody is believed for good: what cannot be
 //! right is dropped, an alert is a suspicion, and a handshake that leads nowhere begins anew.
 
-use super::{Client, CloseReason, ConnectionId, Negotiated, Session, State, Suspicion};
+use super::inbound::Inbound;
+use super::resume::{Outcome, SavedSession, SessionName};
+use super::{Client, CloseReason, ConnectionId, Negotiated, State, Suspicion};
 use crate::flight::FINISHED_OCTETS;
 use crate::handshake::{Fragment, MESSAGE_SEQ_MAX, MessageType, VERIFY_DATA_OCTETS, hash_message};
-use crate::hello::{ServerHello, Sink, emit_client_hello, parse_hello_verify};
-use crate::protect::{EPOCH, ReadKeys, WriteKeys};
+use crate::hello::{ClientHello, ServerHello, Sink, parse_hello_verify};
+use crate::protect::{EPOCH, WriteKeys};
 use crate::record::{Record, RecordType};
 use crate::schedule::{Master, Randoms};
 use crate::{
-    AlertDescription, GroupAnswer, IDENTITY_OCTETS_MAX, KeyLog, RECORDS_PER_DATAGRAM_MAX,
-    RecordDrop, Retransmission,
+    AlertDescription, GroupAnswer, IDENTITY_OCTETS_MAX, RECORDS_PER_DATAGRAM_MAX, RecordDrop,
+    Retransmission,
 };
 use lowgate_crypto::{Sha256, hmac_sha256};
 use lowgate_units::{Duration, Instant};
@@ -55,6 +57,9 @@ impl Client {
     fn restart(&mut self, now: Instant) {
         let label: &[u8] = b"client random";
         self.random = hmac_sha256(self.settings.psk.expose(), &[label, &self.random]);
+        // What was resumed, or a ticket on its way, may be what spoilt the attempt.
+        self.saved = None;
+        self.settings.offered.session_ticket = false;
         self.timer.restarted();
         self.begin(now);
     }
@@ -64,16 +69,21 @@ impl Client {
         self.disown_server();
         self.state = State::AwaitHello;
         self.flight.clear();
-        self.reassembler.clear();
+        self.inbound = Inbound::fragments();
         // RFC 6347 section 4.2.6: an earlier ClientHello and its answer are not in the transcript.
         self.transcript = Sha256::new();
         self.next_receive = self.hello_seq;
-        let (random, cookie, settings) = (&self.random, &self.cookie, &self.settings);
+        let hello = ClientHello {
+            random: &self.random,
+            session_id: self.saved.as_ref().map_or(&[], SavedSession::name),
+            cookie: &self.cookie,
+            offered: self.settings.offered,
+            group_request: &self.settings.group_request,
+            server_name: &self.settings.server_name,
+            ticket: self.saved.as_ref().map_or(&[], SavedSession::ticket),
+        };
         let kind = MessageType::ClientHello;
-        self.flight.message(kind, self.hello_seq, &mut self.transcript, |out| {
-            let request = &settings.group_request[..];
-            emit_client_hello(random, cookie, settings.offered, request, out);
-        });
+        self.flight.message(kind, self.hello_seq, &mut self.transcript, |out| hello.emit(out));
     }
 
     /// Whatever ServerHello was believed, it is so no longer.
@@ -97,7 +107,8 @@ impl Client {
             State::AwaitHello => (false, false),
             State::AwaitDone { .. } => (true, false),
             State::AwaitFinished { .. } => (true, true),
-            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => return,
+            State::Established(_) => return self.tick_heartbeat(now),
+            State::Idle | State::Closing { .. } | State::Closed => return,
         };
         if now >= self.timer.gives_up() {
             let reason = self.suspicion.map_or(CloseReason::TimedOut, |suspect| suspect.reason);
@@ -109,7 +120,9 @@ impl Client {
         if let Some(suspicion) = &mut self.suspicion {
             if suspicion.told >= TOLD_MAX {
                 let reason = suspicion.reason;
-                if !finished_out || self.doubted == DOUBTED_MAX {
+                // Who refuses a resumption may still want a full handshake.
+                let hopeless = !finished_out && self.saved.is_none();
+                if hopeless || self.doubted == DOUBTED_MAX {
                     return self.end(reason);
                 }
                 self.doubted += 1;
@@ -126,6 +139,12 @@ impl Client {
 
     /// The end, whatever the state.
     pub(super) fn end(&mut self, reason: CloseReason) {
+        let established = matches!(self.state, State::Established(_));
+        // RFC 5246 section 7.2.2: a session that failed MUST NOT be resumed. RFC 5077 section 3.2: nor
+        // SHOULD the ticket of a handshake that did.
+        if self.is_under_way() || established && matches!(reason, CloseReason::PeerAlert(_)) {
+            self.saved = None;
+        }
         let state = core::mem::replace(&mut self.state, State::Closed);
         let (session, told) = match state {
             State::Idle => (None, true),
@@ -141,6 +160,13 @@ impl Client {
         };
         self.flight.stop();
         self.state = State::Closing { session, reason, told };
+    }
+
+    const fn is_under_way(&self) -> bool {
+        matches!(
+            self.state,
+            State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. }
+        )
     }
 
     fn suspect(&mut self, reason: CloseReason) {
@@ -196,7 +222,7 @@ impl Client {
             },
             RecordType::Alert => self.plain_alert(record.body),
             // RFC 6347 section 4.2.4; wolfSSL once delivered these (CVE-2020-24585).
-            RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
         }
     }
 
@@ -227,7 +253,7 @@ impl Client {
         };
         let opened = session.read.open(self.ccm, record)?;
         match opened.kind {
-            RecordType::Handshake if established => authentic_handshake(opened.plaintext),
+            RecordType::Handshake if established => self.authentic_handshake(opened.plaintext),
             RecordType::Handshake => self.fragments(now, EPOCH, opened.plaintext),
             RecordType::Alert => {
                 if let [level, description] = *opened.plaintext {
@@ -241,14 +267,16 @@ impl Client {
                 Err(RecordDrop::BadMessage)
             }
             RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
+            // RFC 6520 section 3: not during a handshake.
+            RecordType::Heartbeat if !established => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat => self.heartbeat_came(opened.plaintext),
             // RFC 6347 section 4.2.4: MUST discard or buffer until Finished came.
             RecordType::Payload(_) if !established => Err(RecordDrop::WrongEpoch),
             RecordType::Payload(kind) => {
-                if kind.needs_negotiation() && session.group_answer.is_none() {
+                if kind.needs_negotiation() && session.hello.group_answer.is_none() {
                     return Err(RecordDrop::NotNegotiated);
                 }
-                self.news.receive(kind, opened.plaintext);
-                Ok(())
+                self.inbound.receive(RecordType::Payload(kind), opened.plaintext)
             }
         }
     }
@@ -302,9 +330,9 @@ impl Client {
         if fragment.is_whole() && fragment.seq == self.next_receive {
             self.message(now, (epoch, fragment.kind), fragment.octets)?;
         } else {
-            self.reassembler.insert(self.next_receive, epoch, fragment)?;
+            self.inbound.insert(self.next_receive, epoch, fragment)?;
         }
-        while let Some(message) = self.reassembler.take(self.next_receive) {
+        while let Some(message) = self.inbound.take_message(self.next_receive) {
             self.message(now, (message.epoch, message.kind), message.body())?;
         }
         Ok(())
@@ -398,8 +426,16 @@ impl Client {
                 *seen = true;
             }
             (State::AwaitDone { .. }, MessageType::ServerHelloDone, 0) if body.is_empty() => {}
+            (
+                State::AwaitFinished {
+                    outcome: outcome @ Outcome { ticket_promised: true, .. },
+                    ..
+                },
+                MessageType::NewSessionTicket,
+                0,
+            ) => outcome.new_session_ticket(body)?,
             (State::AwaitFinished { .. }, MessageType::Finished, EPOCH) => {
-                return self.finished(body);
+                return self.finished(now, body);
             }
             _ => return Err(RecordDrop::Unexpected),
         }
@@ -409,6 +445,7 @@ impl Client {
         if kind == MessageType::ServerHelloDone {
             self.answer(now);
         }
+        self.expect_finished();
         Ok(())
     }
 
@@ -441,16 +478,26 @@ impl Client {
         let hello = self.acceptable(body)?;
         let believed = hello.random.first_chunk().copied();
         let cid = ConnectionId::from_slice(hello.connection_id.unwrap_or_default());
+        let name = SessionName::from_slice(hello.session_id);
         let hello = Negotiated {
             server_random: *hello.random,
             extended_master_secret: hello.extended_master_secret,
+            name: name.map_err(|_| RecordDrop::BadMessage)?,
+            resumed: self.is_resumed_by(&hello),
+            ticket_promised: hello.session_ticket,
+            fragment_len: hello.fragment_len,
+            heartbeat: hello.heartbeat,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,
             group_answer: hello
                 .group_answer
                 .and_then(|answer| GroupAnswer::from_slice(answer).ok()),
         };
         self.believed = believed;
-        self.state = State::AwaitDone { hello, hint_seen: false };
+        if hello.resumed {
+            self.resume(hello);
+        } else {
+            self.state = State::AwaitDone { hello, hint_seen: false };
+        }
         Ok(())
     }
 
@@ -471,68 +518,43 @@ impl Client {
         let randoms = Randoms { client: &self.random, server: &hello.server_random };
         let session_hash = hello.extended_master_secret.then_some(&hash);
         let master = Master::derive(&self.settings.psk, randoms, session_hash);
-        let (client_keys, server_keys) = master.keys(randoms);
         let verify = master.client_finished(&hash);
         self.flight.change_cipher();
         let (kind, seq) = (MessageType::Finished, seq + 1);
         self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));
-        if self.settings.key_log {
-            let master_secret = master.0.clone();
-            self.news.key_log = Some(KeyLog { client_random: self.random, master_secret });
-        }
-        self.state = State::AwaitFinished {
-            session: Session {
-                write: WriteKeys::new(client_keys),
-                read: ReadKeys::new(server_keys),
-                cid: hello.cid,
-                group_answer: hello.group_answer,
-            },
-            server_verify: master.server_finished(&self.transcript.digest()),
-            cipher_changed: false,
-        };
+        self.await_finished(hello, master);
         self.timer.answered(now);
         self.transmit(now);
     }
 
-    fn finished(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
-        let State::AwaitFinished { server_verify, .. } = &self.state else {
+    fn finished(&mut self, now: Instant, body: &[u8]) -> Result<(), RecordDrop> {
+        let State::AwaitFinished { session, outcome, server_verify, .. } = &self.state else {
             return Err(RecordDrop::Unexpected);
         };
         let body: &[u8; VERIFY_DATA_OCTETS] =
             body.try_into().map_err(|_| RecordDrop::BadMessage)?;
         if !bool::from(server_verify.ct_eq(body)) {
-            // The record was authentic, so no stranger made us say this.
-            self.end(CloseReason::KeyMismatch);
+            // The record was authentic, so no stranger made us say this: unless it was he who brought
+            // the ticket.
+            if session.hello.ticket_promised && !outcome.ticket_promised {
+                self.restart(now);
+            } else {
+                self.end(CloseReason::KeyMismatch);
+            }
             return Ok(());
         }
+        let kind = MessageType::Finished;
+        hash_message(&mut self.transcript, kind, self.next_receive, body);
         let state = core::mem::replace(&mut self.state, State::Closed);
-        let State::AwaitFinished { session, .. } = state else {
+        let State::AwaitFinished { session, outcome, .. } = state else {
             unreachable!("matched above");
         };
-        self.state = State::Established(session);
-        self.flight.clear();
-        self.reassembler.clear();
+        self.establish(session, outcome);
+        self.inbound = Inbound::payloads();
         self.suspicion = None;
         self.news.established = true;
         Ok(())
     }
-}
-
-/// After the handshake the server has nothing to say that we want to hear.
-fn authentic_handshake(payload: &[u8]) -> Result<(), RecordDrop> {
-    let (fragment, _) = Fragment::split(payload)?;
-    Err(match fragment.kind {
-        MessageType::Finished => RecordDrop::Repeated,
-        // RFC 7925 section 17: renegotiation MUST be disabled. HelloRequest may be ignored
-        // (RFC 5246 section 7.4.1.1).
-        MessageType::HelloRequest => RecordDrop::Renegotiation,
-        MessageType::ClientHello
-        | MessageType::ServerHello
-        | MessageType::HelloVerifyRequest
-        | MessageType::ServerKeyExchange
-        | MessageType::ServerHelloDone
-        | MessageType::ClientKeyExchange => RecordDrop::Unexpected,
-    })
 }
 
 const _: () = assert!(IDENTITY_OCTETS_MAX + 2 + 12 + FINISHED_OCTETS <= super::FLIGHT_OCTETS_MAX);

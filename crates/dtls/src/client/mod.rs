@@ -1,54 +1,32 @@
 //! The client: one session, fixed buffers.
 
+mod config;
+mod heartbeat;
+mod inbound;
 mod machine;
+mod resume;
 
+use crate::exporter::export;
 use crate::flight::{Flight, RecordWriter, plain_alert};
+use crate::fragment_len::FragmentLen;
 use crate::handshake::VERIFY_DATA_OCTETS;
-use crate::hello::Offered;
+use crate::heartbeat::{Asked, HeartbeatMode};
+use crate::hello::{SESSION_ID_OCTETS_MAX, TICKET_OCTETS_MAX};
 use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
-use crate::reassembly::Reassembler;
 use crate::record::RecordType;
+use crate::schedule::{Master, Randoms};
 use crate::{
-    CloseReason, ContentType, DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, GroupAnswer,
-    IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop, Retransmission, RetransmissionTimer, SendRefused,
+    AlertDescription, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer,
+    KeyLog, RecordDrop, RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
 };
+use config::Settings;
+use inbound::Inbound;
 use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
-use zeroize::Zeroize;
+use resume::{Outcome, SessionName};
 
-/// What a client wants.
-#[derive(Clone, Debug)]
-pub struct ClientConfig<'a> {
-    /// PSK identity, 0 to 128 octets.
-    pub identity: &'a [u8],
-    /// The key that belongs to it.
-    pub psk: Psk,
-    /// Payload of the 0xFF40 extension, at most 192 octets; `None` leaves it out.
-    pub group_request: Option<&'a [u8]>,
-    /// Offer RFC 9146, with an empty connection ID towards us.
-    pub connection_id: bool,
-    /// Offer and demand RFC 7627. Off only to talk to peers that do not have it.
-    pub extended_master_secret: bool,
-    /// The longest datagram we send, at least [`crate::DATAGRAM_LEN_MIN`].
-    pub datagram_len_max: usize,
-    /// When to repeat a flight.
-    pub retransmission: Retransmission,
-    /// Report [`ClientOutput::KeyLog`].
-    pub key_log: bool,
-}
-
-/// Why a configuration was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigRefused {
-    /// More than 128 octets of identity.
-    IdentityTooLong,
-    /// More than 192 octets of group request.
-    GroupRequestTooLong,
-    /// A group request is bound to the keys by the extended master secret alone.
-    GroupRequestNeedsExtendedMasterSecret,
-    /// `datagram_len_max` is below [`crate::DATAGRAM_LEN_MIN`].
-    DatagramTooShort,
-}
+pub use config::{ClientConfig, ConfigRefused};
+pub use resume::SavedSession;
 
 /// What happens to a client.
 #[derive(Debug)]
@@ -83,6 +61,8 @@ pub enum ClientOutput {
         /// Octets of it.
         len: usize,
     },
+    /// The server is there: it answered [`Client::heartbeat`].
+    HeartbeatAnswered,
     /// Something was dropped.
     Event(RecordDrop),
     /// The end; nothing but `Wait` follows.
@@ -97,17 +77,16 @@ pub enum ClientOutput {
     },
 }
 
-/// Payloads that one datagram can bring.
-const INBOX_OCTETS_MAX: usize = 1280;
 /// Events kept until they are polled; more than one datagram full of noise is not worth telling.
 const EVENTS_MAX: usize = 8;
 /// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
-/// extensions 2 + 5 + 4 + 5 + 196. Key exchange and Finished are shorter.
-const FLIGHT_OCTETS_MAX: usize = 12 + 34 + 1 + 256 + 4 + 2 + 2 + 5 + 4 + 5 + 196;
-/// ServerHello, key exchange and done may arrive in any order.
-const REASSEMBLY_SLOTS: usize = 3;
-/// A ServerHello with a session id of 32 and a connection ID of 255 octets has 361.
-const REASSEMBLY_OCTETS_MAX: usize = 384;
+/// extensions 2 + 5 + 4 + 5 + 196 + 5 + 5, a name with 9; a session to resume adds its id and a ticket. Key
+/// exchange and Finished are shorter.
+const FLIGHT_OCTETS_MAX: usize = 12
+    + (34 + 1 + 256 + 4 + 2)
+    + (2 + 5 + 4 + 5 + 196 + 5 + 5)
+    + (9 + SERVER_NAME_OCTETS_MAX)
+    + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX);
 
 /// RFC 6347 section 4.2.1: one octet of length.
 const COOKIE_OCTETS_MAX: usize = 255;
@@ -128,7 +107,7 @@ pub struct Client {
     /// Next record number of epoch 0; never goes back.
     plain_seq: u64,
     transcript: Sha256,
-    reassembler: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
+    inbound: Inbound,
     flight: Flight<FLIGHT_OCTETS_MAX>,
     timer: RetransmissionTimer,
     suspicion: Option<Suspicion>,
@@ -144,20 +123,15 @@ pub struct Client {
     verifies: u8,
     /// Attempts that began anew after a peer's alert.
     doubted: u8,
+    /// The session that is offered, later the one that was made.
+    saved: Option<SavedSession>,
     news: News,
 }
 
-/// The configuration, owned.
-struct Settings {
-    identity: heapless::Vec<u8, IDENTITY_OCTETS_MAX>,
-    psk: Psk,
-    group_request: heapless::Vec<u8, GROUP_REQUEST_OCTETS_MAX>,
-    offered: Offered,
-    datagram_len_max: usize,
-    retransmission: Retransmission,
-    key_log: bool,
-}
-
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, without an allocator to put its larger variants elsewhere"
+)]
 enum State {
     Idle,
     /// A ClientHello is out.
@@ -170,6 +144,7 @@ enum State {
     /// Our Finished is out.
     AwaitFinished {
         session: Session,
+        outcome: Outcome,
         server_verify: [u8; VERIFY_DATA_OCTETS],
         cipher_changed: bool,
     },
@@ -187,6 +162,14 @@ enum State {
 struct Negotiated {
     server_random: [u8; 32],
     extended_master_secret: bool,
+    /// What the session is called; empty when it cannot be resumed by name.
+    name: SessionName,
+    /// Whether it is the one that we offered to resume.
+    resumed: bool,
+    ticket_promised: bool,
+    fragment_len: Option<FragmentLen>,
+    /// Whether heartbeats were agreed on, and whether the server answers ours.
+    heartbeat: Option<HeartbeatMode>,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }
@@ -197,8 +180,10 @@ type ConnectionId = heapless::Vec<u8, CID_OCTETS_MAX>;
 struct Session {
     write: WriteKeys,
     read: ReadKeys,
-    cid: ConnectionId,
-    group_answer: Option<GroupAnswer>,
+    master: Master,
+    /// Our heartbeat that is not answered yet.
+    asked: Option<Asked>,
+    hello: Negotiated,
 }
 
 /// Something said that this will not work out, and nobody vouches for it: believed only when
@@ -217,46 +202,15 @@ struct Suspicion {
 struct News {
     key_log: Option<KeyLog>,
     established: bool,
-    inbox: heapless::Vec<u8, INBOX_OCTETS_MAX>,
-    inbox_at: usize,
+    heartbeat_answered: bool,
+    /// The server asked for another handshake.
+    renegotiation: bool,
     events: heapless::Deque<RecordDrop, EVENTS_MAX>,
 }
 
 impl News {
     fn event(&mut self, drop: RecordDrop) {
         let _ = self.events.push_back(drop); // the bound is meant
-    }
-
-    /// Keeps a payload: type, length, octets.
-    fn receive(&mut self, content_type: ContentType, payload: &[u8]) {
-        let kind = RecordType::Payload(content_type).octet();
-        let [high, low] = (payload.len() as u16).to_be_bytes();
-        if self.inbox.capacity() - self.inbox.len() < 3 + payload.len() {
-            return self.event(RecordDrop::QueueFull);
-        }
-        for part in [&[kind, high, low], payload] {
-            let _ = self.inbox.extend_from_slice(part); // room was checked
-        }
-    }
-
-    fn take_received(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
-        let (header, rest) = self.inbox[self.inbox_at..].split_first_chunk::<3>()?;
-        let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
-        let kind = RecordType::parse(header[0]);
-        let taken = buf.get_mut(..len).map(|buf| buf.copy_from_slice(&rest[..len]));
-        self.inbox_at += 3 + len;
-        if self.inbox_at == self.inbox.len() {
-            // Payloads bring keys; none shall stay here.
-            self.inbox.as_mut_slice().zeroize();
-            self.inbox.clear();
-            self.inbox_at = 0;
-        }
-        match (kind, taken) {
-            (Some(RecordType::Payload(content_type)), Some(())) => {
-                Some(ClientOutput::Received { content_type, len })
-            }
-            _ => Some(ClientOutput::Event(RecordDrop::QueueFull)),
-        }
     }
 }
 
@@ -271,7 +225,7 @@ impl Client {
         random: [u8; 32],
         prng: Prng,
     ) -> Result<Self, ConfigRefused> {
-        let settings = Settings::new(config)?;
+        let (settings, saved) = Settings::new(config)?;
         Ok(Self {
             ccm,
             prng,
@@ -283,7 +237,7 @@ impl Client {
             next_receive: 0,
             plain_seq: 0,
             transcript: Sha256::new(),
-            reassembler: Reassembler::default(),
+            inbound: Inbound::fragments(),
             flight: Flight::default(),
             suspicion: None,
             cookie: heapless::Vec::new(),
@@ -292,6 +246,7 @@ impl Client {
             rewinds: 0,
             verifies: 0,
             doubted: 0,
+            saved,
             news: News::default(),
         })
     }
@@ -325,9 +280,9 @@ impl Client {
         }
         if core::mem::take(&mut self.news.established) {
             let group_answer = match &self.state {
-                State::Established(session) => session.group_answer.clone(),
+                State::Established(session) => session.hello.group_answer.clone(),
                 State::Closing { session, .. } => {
-                    session.as_ref().and_then(|session| session.group_answer.clone())
+                    session.as_ref().and_then(|session| session.hello.group_answer.clone())
                 }
                 State::Idle
                 | State::AwaitHello
@@ -337,8 +292,16 @@ impl Client {
             };
             return ClientOutput::Established { group_answer };
         }
-        if let Some(received) = self.news.take_received(buf) {
-            return received;
+        if core::mem::take(&mut self.news.heartbeat_answered) {
+            return ClientOutput::HeartbeatAnswered;
+        }
+        if core::mem::take(&mut self.news.renegotiation)
+            && let Some(len) = self.warn(AlertDescription::NO_RENEGOTIATION, buf)
+        {
+            return ClientOutput::Transmit { len };
+        }
+        if let Some(output) = self.next_inbound(buf).or_else(|| self.ask(now, buf)) {
+            return output;
         }
         if let Some(drop) = self.news.events.pop_front() {
             return ClientOutput::Event(drop);
@@ -347,6 +310,28 @@ impl Client {
             return output;
         }
         ClientOutput::Wait { until: self.wake_at() }
+    }
+
+    /// What came first of what waits: a payload goes to the owner, a heartbeat back to the server.
+    fn next_inbound(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
+        let (kind, octets) = self.inbound.front()?;
+        let len = octets.len();
+        let output = match (kind, buf.get_mut(..len)) {
+            (RecordType::Payload(content_type), Some(room)) => {
+                room.copy_from_slice(octets);
+                ClientOutput::Received { content_type, len }
+            }
+            (RecordType::Payload(_), None) => ClientOutput::Event(RecordDrop::QueueFull),
+            (
+                RecordType::ChangeCipherSpec
+                | RecordType::Alert
+                | RecordType::Handshake
+                | RecordType::Heartbeat,
+                _,
+            ) => self.answer_heartbeat(buf),
+        };
+        self.inbound.pop();
+        Some(output)
     }
 
     /// Seals one record into `out` and returns its length; several may share a datagram.
@@ -362,7 +347,7 @@ impl Client {
         let State::Established(session) = &mut self.state else {
             return Err(SendRefused::NotEstablished);
         };
-        if content_type.needs_negotiation() && session.group_answer.is_none() {
+        if content_type.needs_negotiation() && session.hello.group_answer.is_none() {
             return Err(SendRefused::NotNegotiated);
         }
         // The last number is kept for close_notify.
@@ -371,12 +356,51 @@ impl Client {
         }
         let room = out.len().min(self.settings.datagram_len_max);
         let kind = RecordType::Payload(content_type);
-        session.write.seal(self.ccm, kind, &session.cid, plaintext, &mut out[..room]).map_err(
-            |refused| match refused {
+        let cid = &session.hello.cid;
+        session.write.seal(self.ccm, kind, cid, plaintext, &mut out[..room]).map_err(|refused| {
+            match refused {
                 SealRefused::TooLong => SendRefused::TooLong,
                 SealRefused::Exhausted => SendRefused::SequenceExhausted,
-            },
-        )
+            }
+        })
+    }
+
+    /// What it takes to go on from this session later. `None` before there is one, and when the server
+    /// resumes none or the session failed.
+    pub const fn saved_session(&self) -> Option<&SavedSession> {
+        match self.state {
+            State::Established(_) | State::Closing { .. } | State::Closed => self.saved.as_ref(),
+            State::Idle
+            | State::AwaitHello
+            | State::AwaitDone { .. }
+            | State::AwaitFinished { .. } => None,
+        }
+    }
+
+    /// Whether the session goes on from [`ClientConfig::resume`].
+    pub const fn is_resumed(&self) -> bool {
+        matches!(&self.state, State::Established(session) if session.hello.resumed)
+    }
+
+    /// Keying material for a purpose of the application's own (RFC 5705), into all of `out`. The server has
+    /// the same.
+    ///
+    /// # Errors
+    /// See [`ExportRefused`].
+    pub fn export(
+        &self,
+        label: &[u8],
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ExportRefused> {
+        let State::Established(session) = &self.state else {
+            return Err(ExportRefused::NotEstablished);
+        };
+        if !session.hello.extended_master_secret {
+            return Err(ExportRefused::NoExtendedMasterSecret);
+        }
+        let randoms = Randoms { client: &self.random, server: &session.hello.server_random };
+        export(&session.master, randoms, label, context, out)
     }
 
     /// Whether [`Self::send`] would work.
@@ -387,7 +411,7 @@ impl Client {
     /// What [`Self::send`] adds to a payload, 0 without a session.
     pub fn record_overhead(&self) -> usize {
         match &self.state {
-            State::Established(session) => WriteKeys::overhead(session.cid.len()),
+            State::Established(session) => WriteKeys::overhead(session.hello.cid.len()),
             State::Idle
             | State::AwaitHello
             | State::AwaitDone { .. }
@@ -398,10 +422,11 @@ impl Client {
     }
 
     fn wake_at(&self) -> Instant {
-        match self.state {
+        match &self.state {
             State::AwaitHello | State::AwaitDone { .. } | State::AwaitFinished { .. } => {
                 self.timer.due().min(self.timer.gives_up())
             }
+            State::Established(Session { asked: Some(asked), .. }) => asked.wake_at(),
             State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
                 Instant::FAR_FUTURE
             }
@@ -410,16 +435,27 @@ impl Client {
 
     fn write_flight(&mut self, buf: &mut [u8]) -> Option<usize> {
         let keys = match &mut self.state {
-            State::AwaitFinished { session, .. } => Some((&mut session.write, &session.cid[..])),
-            State::AwaitHello | State::AwaitDone { .. } => None,
-            State::Idle | State::Established(_) | State::Closing { .. } | State::Closed => {
-                return None;
+            // Who resumed a session has the last flight.
+            State::AwaitFinished { session, .. } | State::Established(session) => {
+                Some((&mut session.write, &session.hello.cid[..]))
             }
+            State::AwaitHello | State::AwaitDone { .. } => None,
+            State::Idle | State::Closing { .. } | State::Closed => return None,
         };
         let room = buf.len().min(self.settings.datagram_len_max);
         let writer = RecordWriter { ccm: self.ccm, plain_seq: &mut self.plain_seq, keys };
         let len = self.flight.datagram(writer, &mut buf[..room]);
         (len > 0).then_some(len)
+    }
+
+    /// A warning within the session.
+    fn warn(&mut self, description: AlertDescription, buf: &mut [u8]) -> Option<usize> {
+        let State::Established(session) = &mut self.state else { return None };
+        if session.write.is_nearly_exhausted() {
+            return None;
+        }
+        let (alert, cid) = ([1, description.0], &session.hello.cid);
+        session.write.seal(self.ccm, RecordType::Alert, cid, &alert, buf).ok()
     }
 
     /// The alert, then `Closed`.
@@ -430,7 +466,7 @@ impl Client {
             let len = match session {
                 Some(session) => session
                     .write
-                    .seal(self.ccm, RecordType::Alert, &session.cid, &alert, buf)
+                    .seal(self.ccm, RecordType::Alert, &session.hello.cid, &alert, buf)
                     .unwrap_or(0),
                 None => plain_alert(alert, self.plain_seq, buf),
             };
@@ -440,35 +476,6 @@ impl Client {
         }
         self.state = State::Closed;
         Some(ClientOutput::Closed { reason })
-    }
-}
-
-impl Settings {
-    fn new(config: ClientConfig<'_>) -> Result<Self, ConfigRefused> {
-        let identity = heapless::Vec::from_slice(config.identity)
-            .map_err(|_| ConfigRefused::IdentityTooLong)?;
-        let group_request = heapless::Vec::from_slice(config.group_request.unwrap_or_default())
-            .map_err(|_| ConfigRefused::GroupRequestTooLong)?;
-        if config.group_request.is_some() && !config.extended_master_secret {
-            return Err(ConfigRefused::GroupRequestNeedsExtendedMasterSecret);
-        }
-        if config.datagram_len_max < DATAGRAM_LEN_MIN {
-            return Err(ConfigRefused::DatagramTooShort);
-        }
-        let offered = Offered {
-            extended_master_secret: config.extended_master_secret,
-            connection_id: config.connection_id,
-            group_request: config.group_request.is_some(),
-        };
-        Ok(Self {
-            identity,
-            psk: config.psk,
-            group_request,
-            offered,
-            datagram_len_max: config.datagram_len_max,
-            retransmission: config.retransmission,
-            key_log: config.key_log,
-        })
     }
 }
 

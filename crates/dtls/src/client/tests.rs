@@ -3,8 +3,13 @@
 extern crate std;
 
 use super::*;
-use crate::record::SEQ_MAX;
-use crate::{Peer, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId};
+use crate::handshake::{MessageType, emit_header};
+use crate::record::{Record, SEQ_MAX};
+use crate::schedule::Randoms;
+use crate::{
+    Peer, Psk, PskDirectory, Retransmission, Server, ServerConfig, ServerInput, ServerOutput,
+    SessionId,
+};
 use lowgate_crypto::SoftCcm;
 use lowgate_units::{Ipv6Addr, SeededEntropy};
 use std::vec::Vec;
@@ -38,21 +43,23 @@ impl Pair {
     }
 
     fn asking(group_request: Option<&[u8]>) -> Self {
+        Self::with(group_request, None)
+    }
+
+    fn with(group_request: Option<&[u8]>, resume: Option<SavedSession>) -> Self {
         let config = ClientConfig {
-            identity: b"d",
-            psk: Psk::new(b"key").expect("3 octets"),
             group_request,
-            connection_id: true,
-            extended_master_secret: true,
             datagram_len_max: 512,
             retransmission: Retransmission::Rfc6347,
-            key_log: false,
+            resume,
+            ..ClientConfig::new(b"d", Psk::new(b"key").expect("3 octets"))
         };
         let mut client =
             Client::new(&SoftCcm, config, [7; 32], Prng::new(1)).expect("good configuration");
         client.handle(NOW, ClientInput::Start);
         let mut entropy = SeededEntropy::new(1);
-        let server = Server::new(ServerConfig::new(&SoftCcm), Prng::new(2), &mut entropy);
+        let config = ServerConfig { resumable_max: 1, ..ServerConfig::new(&SoftCcm) };
+        let server = Server::new(config, Prng::new(2), &mut entropy);
         let relay_header = heapless::Vec::new();
         let peer = Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header };
         Self { client, server, entropy, peer, established: None, drops: Vec::new() }
@@ -162,7 +169,7 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     let last = pair.last_flight();
     pair.down(last);
     let State::Established(session) = &mut pair.client.state else { panic!("established") };
-    session.group_answer = Some(GroupAnswer::new());
+    session.hello.group_answer = Some(GroupAnswer::new());
     let mut buf = [0; 512];
     let len = pair.client.send(ContentType::KeyData, b"", &mut buf).expect("session");
     let input = ServerInput::Datagram { peer: &pair.peer, octets: &mut buf[..len] };
@@ -174,7 +181,7 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     let last = pair.last_flight();
     pair.down(last);
     let State::Established(session) = &mut pair.client.state else { panic!("established") };
-    assert!(session.group_answer.take().is_some());
+    assert!(session.hello.group_answer.take().is_some());
     let session = pair.established.expect("established");
     assert_eq!(pair.server.send(NOW, session, ContentType::KeyParameters, b""), Ok(()));
     let datagrams = pair.answers();
@@ -183,6 +190,104 @@ fn key_messages_need_the_extension_on_the_receiving_side_too() {
     assert_eq!(pair.client.poll(NOW, &mut buf), ClientOutput::Established { group_answer: None });
     let dropped = ClientOutput::Event(RecordDrop::NotNegotiated);
     assert_eq!(pair.client.poll(NOW, &mut buf), dropped);
+}
+
+impl Pair {
+    /// With a session, all news of it drained.
+    fn joined() -> Self {
+        let mut pair = Self::new();
+        let last = pair.last_flight();
+        pair.down(last);
+        while !matches!(pair.client.poll(NOW, &mut [0; 1280]), ClientOutput::Wait { .. }) {}
+        pair
+    }
+
+    fn session(&mut self) -> &mut Session {
+        let State::Established(session) = &mut self.client.state else { panic!("established") };
+        session
+    }
+
+    /// A record that the server might have sent.
+    fn of_server(&mut self, kind: RecordType, plaintext: &[u8]) -> Vec<u8> {
+        let session = self.session();
+        let randoms = Randoms { client: &[7; 32], server: &session.hello.server_random };
+        let (_, keys) = session.master.keys(randoms);
+        let mut write = WriteKeys::new(keys, 64);
+        write.set_next_seq(9);
+        let mut out = [0; 128];
+        let len = write.seal(&SoftCcm, kind, &[], plaintext, &mut out).expect("room");
+        out[..len].to_vec()
+    }
+
+    /// A record of the client, given to the server. What that says to it.
+    fn of_client(&mut self, kind: RecordType, plaintext: &[u8]) -> Vec<Vec<u8>> {
+        let session = self.session();
+        let mut out = [0; 128];
+        let cid = session.hello.cid.clone();
+        let len = session.write.seal(&SoftCcm, kind, &cid, plaintext, &mut out).expect("room");
+        let input = ServerInput::Datagram { peer: &self.peer, octets: &mut out[..len] };
+        self.server.handle(NOW, input, &Anyone, &mut self.entropy);
+        self.answers()
+    }
+}
+
+/// RFC 5246 section 7.2.2: a session that failed is forgotten by both ends. RFC 7925 section 6: also by
+/// alerts of other profiles (handshake_failure, protocol_version, insufficient_security, user_canceled).
+#[test]
+fn a_failed_session_is_not_resumed() {
+    for description in [40, 70, 71, 90] {
+        let mut pair = Pair::joined();
+        let saved = pair.client.saved_session().expect("it can be resumed").clone();
+        let alert = pair.of_server(RecordType::Alert, &[2, description]);
+        pair.down(Vec::from([alert]));
+        let reason = CloseReason::PeerAlert(AlertDescription(description));
+        let closed = pair.client.poll(NOW, &mut [0; 1280]);
+        assert_eq!(closed, ClientOutput::Closed { reason });
+        assert!(pair.client.saved_session().is_none());
+
+        let mut pair = Pair::joined();
+        pair.of_client(RecordType::Alert, &[2, description]);
+        assert_eq!(pair.server.session_count(), 0);
+        let mut again = Pair::with(None, Some(saved));
+        core::mem::swap(&mut pair.server, &mut again.server);
+        core::mem::swap(&mut pair.entropy, &mut again.entropy);
+        let last = again.last_flight();
+        again.down(last);
+        assert!(again.client.is_established() && !again.client.is_resumed());
+    }
+}
+
+/// RFC 7925 section 17: both ends MUST answer with no_renegotiation, and the session goes on.
+#[test]
+fn renegotiation_is_refused() {
+    const WARNING: [u8; 2] = [1, AlertDescription::NO_RENEGOTIATION.0];
+    let mut pair = Pair::joined();
+    let hello_request = emit_header(MessageType::HelloRequest, 0, 0, (0, 0));
+    let record = pair.of_server(RecordType::Handshake, &hello_request);
+    pair.down(Vec::from([record]));
+    let mut buf = [0; 1280];
+    let ClientOutput::Transmit { len } = pair.client.poll(NOW, &mut buf) else {
+        panic!("it is told");
+    };
+    let dropped = ClientOutput::Event(RecordDrop::Renegotiation);
+    assert_eq!(pair.client.poll(NOW, &mut [0; 1280]), dropped);
+    let session = pair.session();
+    let cid_len = session.hello.cid.len();
+    let randoms = Randoms { client: &[7; 32], server: &session.hello.server_random };
+    let (keys, _) = session.master.keys(randoms);
+    let (record, _) = Record::split(&mut buf[..len], cid_len).expect("a record");
+    let opened = ReadKeys::new(keys, 64).open(&SoftCcm, record).expect("authentic");
+    assert_eq!((opened.kind, opened.plaintext), (RecordType::Alert, &WARNING[..]));
+
+    let mut hello = emit_header(MessageType::ClientHello, 0, 1, (0, 1)).to_vec();
+    hello.push(0);
+    let answers = pair.of_client(RecordType::Handshake, &hello);
+    assert_eq!(pair.drops, [RecordDrop::Renegotiation]);
+    let mut answer = answers.into_iter().next().expect("it is told");
+    let (record, _) = Record::split(&mut answer, 0).expect("a record");
+    let opened = pair.session().read.open(&SoftCcm, record).expect("authentic");
+    assert_eq!((opened.kind, opened.plaintext), (RecordType::Alert, &WARNING[..]));
+    assert!(pair.client.is_established() && pair.server.session_count() == 1);
 }
 
 /// All of it on a node with 64 KB of RAM.
@@ -195,14 +300,9 @@ fn a_client_is_small() {
 fn configurations_beyond_a_bound() {
     let check = |edit: fn(&mut ClientConfig<'_>), expected| {
         let mut config = ClientConfig {
-            identity: &[1; 128],
-            psk: Psk::new(b"key").expect("3 octets"),
             group_request: Some(&[1; 192]),
-            connection_id: true,
-            extended_master_secret: true,
             datagram_len_max: DATAGRAM_LEN_MIN,
-            retransmission: Retransmission::Rfc6347,
-            key_log: false,
+            ..ClientConfig::new(&[1; 128], Psk::new(b"key").expect("3 octets"))
         };
         assert!(Client::new(&SoftCcm, config.clone(), [7; 32], Prng::new(1)).is_ok());
         edit(&mut config);

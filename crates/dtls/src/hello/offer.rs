@@ -1,10 +1,14 @@
 //! The server's side of the hellos: what a client offers, and the answer to it.
 
 use super::{
-    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, RENEGOTIATION_INFO, Reader, SUITE, Sink,
-    each_extension, exact_vec8, once, put_extension, set, set_flag,
+    CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HEARTBEAT, HOST_NAME, Length,
+    MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO, Reader, SERVER_NAME, SESSION_ID_OCTETS_MAX,
+    SESSION_TICKET, SUITE, Sink, each_extension, exact_vec8, once, put_extension, put_vec8, set,
+    set_flag,
 };
 use crate::CloseReason;
+use crate::fragment_len::FragmentLen;
+use crate::heartbeat::HeartbeatMode;
 use crate::record::VERSION_1_2;
 
 /// RFC 5746 section 3.3: stands for an empty renegotiation_info.
@@ -18,6 +22,8 @@ const FIXED_OCTETS: usize = 34;
 pub(crate) struct ClientHelloHead<'a> {
     pub(crate) version: u16,
     pub(crate) random: &'a [u8; 32],
+    /// Of the session that the client would like to resume.
+    pub(crate) session_id: &'a [u8],
     pub(crate) cookie: &'a [u8],
     suites: &'a [u8],
     compression: &'a [u8],
@@ -33,7 +39,7 @@ impl<'a> ClientHelloHead<'a> {
         let version = reader.u16()?;
         let random = reader.random()?;
         let session_id = reader.vec8()?;
-        if session_id.len() > 32 {
+        if session_id.len() > SESSION_ID_OCTETS_MAX {
             return Err(CloseReason::MalformedHello);
         }
         let before = &start[..FIXED_OCTETS + 1 + session_id.len()];
@@ -49,6 +55,7 @@ impl<'a> ClientHelloHead<'a> {
         Ok(Self {
             version,
             random,
+            session_id,
             cookie,
             suites,
             compression,
@@ -74,6 +81,10 @@ impl<'a> ClientHelloHead<'a> {
             EXTENDED_MASTER_SECRET => set_flag(&mut offer.extended_master_secret, data),
             CONNECTION_ID => set(&mut offer.connection_id, exact_vec8(data)?),
             GROUP_REQUEST => set(&mut offer.group_request, data),
+            MAX_FRAGMENT_LENGTH => set(&mut offer.fragment_len, FragmentLen::parse(data)?),
+            SERVER_NAME => set(&mut offer.server_name, host_name(data)?),
+            HEARTBEAT => set(&mut offer.heartbeat, HeartbeatMode::parse(data)?),
+            SESSION_TICKET => set(&mut offer.ticket, data),
             RENEGOTIATION_INFO => {
                 // RFC 5746 section 3.6: empty in a first handshake, and there is no other.
                 offer.renegotiation_info = true;
@@ -94,44 +105,95 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_request: Option<&'a [u8]>,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    /// The server that the client looks for.
+    pub(crate) server_name: Option<&'a [u8]>,
+    pub(crate) heartbeat: Option<HeartbeatMode>,
+    /// RFC 5077: empty asks for one.
+    pub(crate) ticket: Option<&'a [u8]>,
+}
+
+/// The host name in a list of server names (RFC 6066 section 3).
+fn host_name(data: &[u8]) -> Result<&[u8], CloseReason> {
+    let mut outer = Reader(data);
+    let mut list = Reader(outer.vec16()?);
+    if !outer.0.is_empty() || list.0.is_empty() {
+        return Err(CloseReason::MalformedHello);
+    }
+    let mut found = None;
+    while !list.0.is_empty() {
+        let (kind, name) = (list.u8()?, list.vec16()?);
+        if name.is_empty() {
+            return Err(CloseReason::MalformedHello);
+        }
+        if kind == HOST_NAME {
+            // RFC 6066 section 3: MUST NOT contain more than one name of a type.
+            set(&mut found, name)?;
+        }
+    }
+    Ok(found.unwrap_or_default())
 }
 
 /// What our ServerHello says.
 pub(crate) struct Answer<'a> {
     pub(crate) random: &'a [u8; 32],
+    /// The client's: its session is resumed. Ours: how the new one is called. Empty: it has no name.
+    pub(crate) session_id: &'a [u8],
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    pub(crate) fragment_len: Option<FragmentLen>,
+    /// The client found the server that it looked for.
+    pub(crate) named: bool,
+    /// The client may ask whether we are there.
+    pub(crate) heartbeat: bool,
+    /// A NewSessionTicket follows.
+    pub(crate) session_ticket: bool,
 }
 
-/// Writes a ServerHello's body.
-pub(crate) fn emit_server_hello(answer: &Answer<'_>, out: &mut impl Sink) {
-    out.put(&VERSION_1_2.to_be_bytes());
-    out.put(answer.random);
-    out.put(&[0]); // sessions are not resumed
-    out.put(&SUITE);
-    out.put(&[0]);
-    let mut len = if answer.extended_master_secret { 4 } else { 0 };
-    len += if answer.renegotiation_info { 5 } else { 0 };
-    len += answer.connection_id.map_or(0, |cid| 5 + cid.len());
-    len += answer.group_answer.map_or(0, |answer| 4 + answer.len());
-    if len == 0 {
-        return;
+impl Answer<'_> {
+    /// Writes the body of a ServerHello.
+    pub(crate) fn emit(&self, out: &mut impl Sink) {
+        out.put(&VERSION_1_2.to_be_bytes());
+        out.put(self.random);
+        put_vec8(out, self.session_id);
+        out.put(&SUITE);
+        out.put(&[0]);
+        let mut len = Length::default();
+        self.extensions(&mut len);
+        if len.0 > 0 {
+            out.put(&(len.0 as u16).to_be_bytes());
+            self.extensions(out);
+        }
     }
-    out.put(&(len as u16).to_be_bytes());
-    if answer.renegotiation_info {
-        put_extension(out, RENEGOTIATION_INFO, &[0]);
-    }
-    if answer.extended_master_secret {
-        put_extension(out, EXTENDED_MASTER_SECRET, &[]);
-    }
-    if let Some(cid) = answer.connection_id {
-        out.put(&CONNECTION_ID.to_be_bytes());
-        out.put(&[0, cid.len() as u8 + 1, cid.len() as u8]);
-        out.put(cid);
-    }
-    if let Some(group_answer) = answer.group_answer {
-        put_extension(out, GROUP_REQUEST, group_answer);
+
+    fn extensions(&self, out: &mut impl Sink) {
+        if self.renegotiation_info {
+            put_extension(out, RENEGOTIATION_INFO, &[0]);
+        }
+        if self.extended_master_secret {
+            put_extension(out, EXTENDED_MASTER_SECRET, &[]);
+        }
+        if let Some(cid) = self.connection_id {
+            out.put(&CONNECTION_ID.to_be_bytes());
+            out.put(&[0, cid.len() as u8 + 1]);
+            put_vec8(out, cid);
+        }
+        if let Some(group_answer) = self.group_answer {
+            put_extension(out, GROUP_REQUEST, group_answer);
+        }
+        if let Some(fragment_len) = self.fragment_len {
+            put_extension(out, MAX_FRAGMENT_LENGTH, &[fragment_len.octet()]);
+        }
+        if self.named {
+            put_extension(out, SERVER_NAME, &[]);
+        }
+        if self.heartbeat {
+            put_extension(out, HEARTBEAT, &[HeartbeatMode::PeerAllowedToSend as u8]);
+        }
+        if self.session_ticket {
+            put_extension(out, SESSION_TICKET, &[]);
+        }
     }
 }

@@ -14,8 +14,15 @@ impl Sink for Vec<u8> {
 }
 
 const RANDOM: &str = "588e5f9dc778cef22405f42f9bea25928bd0312ce14d642d034d24f4fab672fc";
-const ALL: Offered =
-    Offered { extended_master_secret: true, connection_id: true, group_request: true };
+const ALL: Offered = Offered {
+    extended_master_secret: true,
+    connection_id: true,
+    group_request: true,
+    fragment_len: Some(FragmentLen::Octets512),
+    server_name: true,
+    heartbeat: true,
+    session_ticket: true,
+};
 
 fn check_client(rest: &str, expected: Result<ClientOffer<'_>, CloseReason>) {
     let octets = hex(&[RANDOM, rest].concat());
@@ -41,15 +48,24 @@ fn client_hellos_of_strangers() {
     // A session id, a cookie, many suites with the SCSV, an unknown extension.
     let scsv = ClientOffer { renegotiation_info: true, ..plain };
     check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 0006000a0002001d", Ok(scsv));
-    let all = "00 00 0002c0a8 0100 0018 ff01000100 00170000 0036000302aabb ff40000401020304";
+    let all = "00 00 0002c0a8 0100 0034 ff01000100 00170000 0036000302aabb ff40000401020304
+        0001000101 00000008 0006 00 0003 612e62 000f000101
+        00230002beef";
     let request = [1, 2, 3, 4];
     let offer = ClientOffer {
         extended_master_secret: true,
         connection_id: Some(&[0xaa, 0xbb]),
         renegotiation_info: true,
         group_request: Some(&request),
+        fragment_len: Some(FragmentLen::Octets512),
+        server_name: Some(b"a.b"),
+        heartbeat: Some(HeartbeatMode::PeerAllowedToSend),
+        ticket: Some(&[0xbe, 0xef]),
     };
     check_client(all, Ok(offer));
+    // RFC 5077 section 3.2: an empty ticket asks for one.
+    let asks = ClientOffer { ticket: Some(&[]), ..plain };
+    check_client("00 00 0002c0a8 0100 0004 00230000", Ok(asks));
 }
 
 #[test]
@@ -79,6 +95,41 @@ fn client_hellos_that_ask_for_the_impossible() {
     check_client("00 00 0002c0a8 0100 0006 ff0100020100", Err(CloseReason::NoCommonSuite));
 }
 
+#[test]
+fn server_names_and_fragment_lengths() {
+    let name = |name| Ok(ClientOffer { server_name: Some(name), ..ClientOffer::default() });
+    check_client("00 00 0002c0a8 0100 000a 00000006 0004 00 0001 61", name(b"a"));
+    // An entry of an unknown type is passed over, before and behind.
+    check_client("00 00 0002c0a8 0100 000e 0000000a 0008 07 0001 62 00 0001 61", name(b"a"));
+    check_client("00 00 0002c0a8 0100 000a 00000006 0004 07 0001 61", name(b""));
+    for bad in [
+        "0004 00000000",
+        "0006 00000002 0000",
+        "0009 00000005 0003 00 0000",
+        "000a 00000006 0005 00 0001 61",
+        "000b 00000007 0004 00 0001 61 00",
+        "000a 00000006 0004 00 0002 61",
+    ] {
+        check_client(&["00 00 0002c0a8 0100", bad].concat(), Err(CloseReason::MalformedHello));
+    }
+    let twice = "00 00 0002c0a8 0100 000e 0000000a 0008 00 0001 62 00 0001 61";
+    check_client(twice, Err(CloseReason::IllegalHello));
+    check_client("00 00 0002c0a8 0100 0005 0001000105", Err(CloseReason::IllegalHello));
+    check_client("00 00 0002c0a8 0100 0004 00010000", Err(CloseReason::MalformedHello));
+    check_client("00 00 0002c0a8 0100 0005 000f000103", Err(CloseReason::IllegalHello));
+    check_server("00 c0a8 00 0005 000f000102", ALL, Ok(()));
+    check_server("00 c0a8 00 0005 000f000100", ALL, Err(CloseReason::IllegalHello));
+    // The answer: the same length, an empty name.
+    check_server("00 c0a8 00 0005 0001000101", ALL, Ok(()));
+    check_server("00 c0a8 00 0005 0001000102", ALL, Err(CloseReason::IllegalHello));
+    check_server("00 c0a8 00 0004 00000000", ALL, Ok(()));
+    check_server("00 c0a8 00 0005 0000000100", ALL, Err(CloseReason::MalformedHello));
+    for unasked in ["0005 0001000101", "0004 00000000", "0005 000f000101"] {
+        let answer = ["00 c0a8 00", unasked].concat();
+        check_server(&answer, Offered::default(), Err(CloseReason::UnsolicitedExtension));
+    }
+}
+
 fn check_server(rest: &str, offered: Offered, expected: Result<(), CloseReason>) {
     let octets = hex(&["fefd", RANDOM, rest].concat());
     assert_eq!(ServerHello::parse(&octets, offered).map(|_| ()), expected, "{rest}");
@@ -89,14 +140,19 @@ fn check_server(rest: &str, offered: Offered, expected: Result<(), CloseReason>)
 
 #[test]
 fn server_hellos() {
-    let none =
-        Offered { extended_master_secret: false, connection_id: false, group_request: false };
+    let none = Offered::default();
     check_server("00 c0a8 00", ALL, Ok(()));
     check_server(&["20", &"aa".repeat(32), "c0a8 00 0005ff01000100"].concat(), none, Ok(()));
     check_server("00 c0a8 00 000a 00170000 ff40000201 01", ALL, Ok(()));
     check_server("00 c0a8 00 0004 00170000", none, Err(CloseReason::UnsolicitedExtension));
     check_server("00 c0a8 00 0005 0036000100", none, Err(CloseReason::UnsolicitedExtension));
-    check_server("00 c0a8 00 0004 00230000", ALL, Err(CloseReason::UnsolicitedExtension));
+    check_server("00 c0a8 00 0004 00240000", ALL, Err(CloseReason::UnsolicitedExtension));
+    check_server("00 c0a8 00 0004 00230000", none, Err(CloseReason::UnsolicitedExtension));
+    check_server("00 c0a8 00 0004 00230000", ALL, Ok(()));
+    // RFC 5077 section 3.2: the server's extension is empty.
+    check_server("00 c0a8 00 0005 0023000100", ALL, Err(CloseReason::MalformedHello));
+    let long = ["21", &"aa".repeat(33), "c0a8 00"].concat();
+    check_server(&long, ALL, Err(CloseReason::MalformedHello));
     check_server("00 c0a9 00", ALL, Err(CloseReason::IllegalHello));
     check_server("00 c0a8 01", ALL, Err(CloseReason::IllegalHello));
     let unbound = Err(CloseReason::ExtendedMasterSecretMissing);
@@ -115,17 +171,38 @@ fn hello_verify_requests() {
     }
 }
 
+#[test]
+fn new_session_tickets() {
+    assert_eq!(parse_new_session_ticket(&hex("00015180 0002 beef")), Ok((86400, &hex("beef")[..])));
+    assert_eq!(parse_new_session_ticket(&hex("00000000 0000")), Ok((0, &[][..])));
+    for bad in ["", "000151", "00015180", "00015180 00", "00015180 0003 beef", "00015180 0001 beef"]
+    {
+        assert_eq!(parse_new_session_ticket(&hex(bad)), Err(RecordDrop::BadMessage), "{bad}");
+    }
+}
+
+const LENGTHS: [FragmentLen; 4] = [
+    FragmentLen::Octets512,
+    FragmentLen::Octets1024,
+    FragmentLen::Octets2048,
+    FragmentLen::Octets4096,
+];
+
 proptest! {
     #[test]
     fn any_octets(octets in prop::collection::vec(any::<u8>(), 0..120)) {
         let _ = ClientHelloHead::parse(&octets).and_then(|head| head.offer());
         let _ = ServerHello::parse(&octets, ALL);
         let _ = parse_hello_verify(&octets);
+        if let Ok((lifetime, ticket)) = parse_new_session_ticket(&octets) {
+            let len = (ticket.len() as u16).to_be_bytes();
+            prop_assert_eq!([&lifetime.to_be_bytes()[..], &len, ticket].concat(), octets);
+        }
     }
 
     #[test]
     fn changed_octets(at in 0usize..120, to in any::<u8>()) {
-        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 0018 ff01000100 00170000 0036000302aabb ff40000401020304";
+        let rest = "02aabb 03aabbcc 0006c0a900ffc0a8 020100 0034 ff01000100 00170000 0036000302aabb ff40000401020304 0001000101 00000008 0006 00 0003 612e62 000f000101 00230002beef";
         let mut octets = hex(&[String::from("fefd"), RANDOM.into(), rest.into()].concat());
         let at = at % octets.len();
         octets[at] = to;
@@ -137,32 +214,68 @@ proptest! {
         random in any::<[u8; 32]>(),
         cookie in prop::collection::vec(any::<u8>(), 0..=255),
         request in prop::collection::vec(any::<u8>(), 0..=192),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 5]>(),
+        fragment_len in prop::option::of(prop::sample::select(&LENGTHS)),
+        name in "[a-z]{0,128}",
         cid in prop::collection::vec(any::<u8>(), 0..=255),
+        session_id in prop::collection::vec(any::<u8>(), 0..=32),
+        ticket in prop::collection::vec(any::<u8>(), 0..=TICKET_OCTETS_MAX),
     ) {
-        let [extended_master_secret, connection_id, group_request] = flags;
-        let offered = Offered { extended_master_secret, connection_id, group_request };
+        let [extended_master_secret, connection_id, group_request, session_ticket, heartbeat] = flags;
+        let offered = Offered {
+            extended_master_secret,
+            connection_id,
+            group_request,
+            fragment_len,
+            server_name: !name.is_empty(),
+            heartbeat,
+            session_ticket,
+        };
         let mut octets = Vec::new();
-        emit_client_hello(&random, &cookie, offered, &request, &mut octets);
+        let hello = ClientHello {
+            random: &random,
+            session_id: &session_id,
+            cookie: &cookie,
+            offered,
+            group_request: &request,
+            server_name: name.as_bytes(),
+            ticket: &ticket,
+        };
+        hello.emit(&mut octets);
         let head = ClientHelloHead::parse(&octets).expect("own hello");
         prop_assert_eq!((head.random, head.cookie), (&random, &cookie[..]));
+        prop_assert_eq!(head.session_id, &session_id);
         let offer = head.offer().expect("own hello");
         prop_assert!(offer.renegotiation_info);
         prop_assert_eq!(offer.extended_master_secret, extended_master_secret);
         prop_assert_eq!(offer.connection_id, connection_id.then_some(&[][..]));
         prop_assert_eq!(offer.group_request, group_request.then_some(&request[..]));
+        let mode = heartbeat.then_some(HeartbeatMode::PeerAllowedToSend);
+        prop_assert_eq!(offer.heartbeat, mode);
+        prop_assert_eq!(offer.fragment_len, fragment_len);
+        prop_assert_eq!(offer.server_name.unwrap_or_default(), name.as_bytes());
+        prop_assert_eq!(offer.ticket, session_ticket.then_some(&ticket[..]));
         let answer = Answer {
             random: &random,
+            session_id: &session_id,
             extended_master_secret: true,
             connection_id: connection_id.then_some(&cid[..250.min(cid.len())]),
             renegotiation_info: extended_master_secret,
             group_answer: group_request.then_some(&[1, 1]),
+            fragment_len: fragment_len.and(ALL.fragment_len),
+            named: !name.is_empty(),
+            heartbeat,
+            session_ticket,
         };
         let mut octets = Vec::new();
-        emit_server_hello(&answer, &mut octets);
+        answer.emit(&mut octets);
         let hello = ServerHello::parse(&octets, ALL).expect("own hello");
         prop_assert_eq!(hello.connection_id, answer.connection_id);
         prop_assert_eq!(hello.group_answer, answer.group_answer);
         prop_assert_eq!(hello.renegotiation_info, answer.renegotiation_info);
+        prop_assert_eq!(hello.heartbeat, mode);
+        prop_assert_eq!(hello.fragment_len, answer.fragment_len);
+        prop_assert_eq!(hello.session_ticket, session_ticket);
+        prop_assert_eq!(hello.session_id, &session_id);
     }
 }

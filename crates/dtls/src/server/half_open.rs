@@ -3,10 +3,13 @@
 //! **Invariant:** an entry exists only after a valid cookie (unless cookies are off), lives for a
 //! bounded time, and never touches the session that its peer may already have.
 
+use super::resumption::{KeyCheck, SessionName};
 use super::session::write_out;
 use super::{Peer, Server, ServerOutput, SessionId};
-use crate::flight::{Flight, RecordWriter, plain_alert};
+use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter, plain_alert};
+use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, VERIFY_DATA_OCTETS};
+use crate::heartbeat::HeartbeatMode;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::reassembly::Reassembler;
 use crate::schedule::Master;
@@ -20,8 +23,10 @@ use lowgate_units::{Duration, Instant, Ipv6Addr};
 
 /// Longest ClientHello: strangers bring some hundred octets of suites and extensions.
 pub(super) const CLIENT_HELLO_OCTETS_MAX: usize = 2048;
-/// ServerHello (header 12, fixed 38, extensions 2 + 5 + 4 + 9 + 20) and ServerHelloDone.
-const FLIGHT_OCTETS_MAX: usize = 12 + 38 + 2 + 5 + 4 + 9 + 20 + 12;
+/// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4) and then
+/// ServerHelloDone, or Finished when a session is resumed.
+const FLIGHT_OCTETS_MAX: usize =
+    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + FINISHED_OCTETS;
 /// ClientKeyExchange and Finished.
 const REASSEMBLY_SLOTS: usize = 2;
 const REASSEMBLY_OCTETS_MAX: usize = 2 + crate::IDENTITY_OCTETS_MAX;
@@ -62,27 +67,49 @@ pub(super) struct Terms {
     pub(super) hello_hash: Digest,
     pub(super) server_random: [u8; 32],
     pub(super) extended_master_secret: bool,
+    pub(super) fragment_len: Option<FragmentLen>,
+    pub(super) heartbeat: Option<HeartbeatMode>,
     pub(super) own_cid: Option<u32>,
     pub(super) client_cid: Box<[u8]>,
     pub(super) group_request: Option<Box<[u8]>>,
-    /// Through ServerHelloDone.
+    /// What the new session is called, so that it can be resumed,
+    pub(super) session_name: Option<SessionName>,
+    /// or whether the client is given a ticket for it.
+    pub(super) gives_ticket: bool,
+    /// Of our flight.
     pub(super) transcript: Sha256,
     pub(super) flight: Flight<FLIGHT_OCTETS_MAX>,
     pub(super) reassembler: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
     pub(super) cipher_changed: bool,
 }
 
-/// What must come after the ClientKeyExchange. Nothing was sealed under these keys yet, so another
-/// ClientKeyExchange may replace them.
+/// What must come from the client now.
 pub(super) struct Expected {
     pub(super) identity: Box<[u8]>,
     pub(super) write: WriteKeys,
     pub(super) read: ReadKeys,
     pub(super) master: Master,
+    /// message_seq of its Finished,
+    pub(super) finished_seq: u16,
+    /// and what that says.
     pub(super) client_verify: [u8; VERIFY_DATA_OCTETS],
-    pub(super) server_verify: [u8; VERIFY_DATA_OCTETS],
     /// Finished records that did not open.
     pub(super) unreadable: u8,
+    pub(super) course: Course,
+}
+
+/// Which handshake it is.
+pub(super) enum Course {
+    /// The ClientKeyExchange came. Nothing was sealed under these keys yet, so another
+    /// ClientKeyExchange may replace them. Our Finished follows the client's.
+    Full {
+        /// Through the client's Finished.
+        transcript: Sha256,
+        /// There when the session can be resumed.
+        key_check: Option<KeyCheck>,
+    },
+    /// A session is resumed: our Finished is part of our flight.
+    Abbreviated,
 }
 
 impl HalfOpen {
@@ -103,11 +130,13 @@ impl HalfOpen {
 impl Server {
     /// Earliest timer.
     pub(super) fn wake_at(&self) -> Instant {
-        self.half_open.values().map(|half| half.due()).min().unwrap_or(Instant::FAR_FUTURE)
+        let half_open = self.half_open.values().map(|half| half.due());
+        half_open.chain(self.heartbeats_due()).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     /// Repeats flights, gives up.
     pub(super) fn tick(&mut self, now: Instant) {
+        self.tick_heartbeats(now);
         let due: Vec<Peer> = self
             .half_open
             .iter()
@@ -130,10 +159,16 @@ impl Server {
     pub(super) fn send_flight(&mut self, now: Instant, peer: &Peer) {
         let Some(half) = self.half_open.get_mut(peer) else { return };
         half.timer.sent(now, &mut self.prng);
-        let Stage::Answered { terms, .. } = &mut half.stage else { return };
+        let Stage::Answered { terms, expected } = &mut half.stage else { return };
         terms.flight.start();
+        let keys = match expected {
+            Some(Expected { write, course: Course::Abbreviated, .. }) => {
+                Some((write, &terms.client_cid[..]))
+            }
+            Some(Expected { course: Course::Full { .. }, .. }) | None => None,
+        };
         let plain_seq = &mut half.plain_seq;
-        let writer = RecordWriter { ccm: self.config.ccm, plain_seq, keys: None };
+        let writer = RecordWriter { ccm: self.config.ccm, plain_seq, keys };
         for octets in write_out(&mut terms.flight, writer, self.config.datagram_len_max) {
             self.transmit(peer, octets);
         }

@@ -4,10 +4,13 @@
 //! than the ClientHello, is sent.
 
 use super::half_open::{CLIENT_HELLO_OCTETS_MAX, HalfOpen, Stage, Terms};
-use super::{Server, ServerOutput, Visit};
+use super::key_exchange::abbreviate;
+use super::resumption::Resumable;
+use super::{Server, ServerOutput, Visit, draw_secret};
 use crate::flight::{FINISHED_OCTETS, Flight};
 use crate::handshake::{self, Fragment, MESSAGE_SEQ_MAX, MessageType, hash_message};
-use crate::hello::{Answer, ClientHelloHead, ClientOffer, emit_server_hello};
+use crate::heartbeat::OWN_OCTETS;
+use crate::hello::{Answer, ClientHelloHead, ClientOffer};
 use crate::protect::WriteKeys;
 use crate::reassembly::Reassembler;
 use crate::record::{self, RecordType, SEQ_MAX, VERSION_1_0};
@@ -173,9 +176,12 @@ impl Server {
             return Err(RecordDrop::BadMessage);
         }
         let hash = Sha256::of(body);
-        let offer = head.offer();
-        let agreed = offer.and_then(|offer| Ok((offer, self.agree(visit, &offer, hash)?)));
-        let (offer, (mut terms, group_answer)) = match agreed {
+        let agreed = head.offer().and_then(|offer| {
+            let resumable = self.resumable(visit, &head, &offer)?;
+            let (terms, group_answer) = self.agree(visit, &offer, hash, resumable.as_ref())?;
+            Ok((offer, resumable, terms, group_answer))
+        });
+        let (offer, resumable, mut terms, group_answer) = match agreed {
             Ok(agreed) => agreed,
             Err(reason) => {
                 self.refuse_hello(visit, place, reason);
@@ -184,20 +190,40 @@ impl Server {
         };
         hash_message(&mut terms.transcript, MessageType::ClientHello, place.hello_seq, body);
         let own_cid = terms.own_cid.map(u32::to_be_bytes);
+        let session_name = terms.session_name;
         let answer = Answer {
             random: &{ terms.server_random },
+            // RFC 5077 section 3.4: with a ticket too the client's own session id says that it is taken.
+            session_id: match (&resumable, &session_name) {
+                (Some(_), _) => head.session_id,
+                (None, Some(name)) => name,
+                (None, None) => &[],
+            },
             extended_master_secret: terms.extended_master_secret,
             connection_id: own_cid.as_ref().map(|cid| &cid[..]),
             // RFC 5746 section 3.6: answered when the client showed that it knows it.
             renegotiation_info: offer.renegotiation_info,
             group_answer: group_answer.as_deref(),
+            fragment_len: terms.fragment_len,
+            // RFC 6066 section 3: nothing when a session is resumed.
+            named: resumable.is_none()
+                && self.config.server_name.is_some()
+                && offer.server_name.is_some(),
+            heartbeat: terms.heartbeat.is_some(),
+            session_ticket: terms.gives_ticket,
         };
         let Terms { flight, transcript, .. } = &mut terms;
         let kind = MessageType::ServerHello;
-        flight.message(kind, place.hello_seq, transcript, |out| emit_server_hello(&answer, out));
-        let (kind, seq) = (MessageType::ServerHelloDone, place.hello_seq + 1);
-        flight.message(kind, seq, transcript, |_| {});
-        let stage = Stage::Answered { terms, expected: None };
+        flight.message(kind, place.hello_seq, transcript, |out| answer.emit(out));
+        let seq = place.hello_seq + 1;
+        let expected = match resumable {
+            Some(resumable) => Some(abbreviate(&mut terms, head.random, seq, resumable)),
+            None => {
+                flight.message(MessageType::ServerHelloDone, seq, transcript, |_| {});
+                None
+            }
+        };
+        let stage = Stage::Answered { terms, expected };
         self.admit(visit, place, *head.random, stage);
         self.send_flight(visit.now, visit.peer);
         Ok(())
@@ -220,10 +246,17 @@ impl Server {
         visit: &mut Visit<'_>,
         offer: &ClientOffer<'_>,
         hello_hash: Digest,
+        resumable: Option<&Resumable>,
     ) -> Result<(Terms, Option<GroupAnswer>), CloseReason> {
         // A group request is bound to the keys by the session hash alone.
         if offer.group_request.is_some() && !offer.extended_master_secret {
             return Err(CloseReason::ExtendedMasterSecretMissing);
+        }
+        // RFC 6066 section 3: continue, or abort with a fatal alert; a warning would help nobody.
+        if let (Some(own), Some(asked)) = (&self.config.server_name, offer.server_name)
+            && !own.as_bytes().eq_ignore_ascii_case(asked)
+        {
+            return Err(CloseReason::UnrecognizedName);
         }
         let group_request =
             offer.group_request.filter(|request| request.len() <= GROUP_REQUEST_OCTETS_MAX);
@@ -236,13 +269,27 @@ impl Server {
             .filter(|cid| WriteKeys::overhead(cid.len()) + FINISHED_OCTETS <= longest);
         let mut server_random = [0; 32];
         visit.entropy.fill(&mut server_random);
+        let own_cid = client_cid.map(|_| self.draw_cid(visit));
+        // RFC 7627 section 5.3: what has no extended master secret is never resumed.
+        let can_be_resumed = resumable.is_none() && offer.extended_master_secret;
+        let gives_ticket = can_be_resumed && self.config.tickets && offer.ticket.is_some();
+        // RFC 5077 section 3.4: a session with a ticket SHOULD have no session id.
+        let named = can_be_resumed && !gives_ticket && self.config.resumable_max > 0;
         let terms = Terms {
             hello_hash,
             server_random,
             extended_master_secret: offer.extended_master_secret,
-            own_cid: client_cid.map(|_| self.draw_cid(visit)),
+            fragment_len: offer.fragment_len,
+            // Not with a connection ID with which none of ours fits a datagram.
+            heartbeat: offer.heartbeat.filter(|_| {
+                let cid_len = client_cid.map_or(0, <[u8]>::len);
+                self.config.heartbeat && WriteKeys::overhead(cid_len) + OWN_OCTETS <= longest
+            }),
+            own_cid,
             client_cid: client_cid.unwrap_or_default().into(),
             group_request: group_answer.as_ref().and(group_request).map(Into::into),
+            session_name: named.then(|| *draw_secret(visit.entropy).expose()),
+            gives_ticket,
             transcript: Sha256::new(),
             flight: Flight::default(),
             reassembler: Reassembler::default(),

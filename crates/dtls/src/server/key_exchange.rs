@@ -3,10 +3,13 @@
 //! **Invariant:** whether an identity is known shows neither in what is done nor in how long it
 //! takes: an unknown one goes on with a key that nobody has, to the same decrypt_error.
 
-use super::half_open::{DOOMED_FOR, Expected, Stage, Terms};
-use super::session::Session;
+use super::half_open::{Course, DOOMED_FOR, Expected, Stage, Terms};
+use super::resumption::{Resumable, key_check};
+use super::session::{ForExporters, LastFlight, Session};
 use super::{Server, ServerOutput, Visit};
-use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS, emit_header, hash_message};
+use crate::fragment_len::FragmentLen;
+use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS, hash_message};
+use crate::hello::Sink;
 use crate::protect::{EPOCH, ReadKeys, WriteKeys};
 use crate::record::{Record, RecordType};
 use crate::schedule::{Master, Randoms};
@@ -57,8 +60,15 @@ impl Server {
         let Stage::Answered { terms, expected } = &mut half.stage else {
             return Err(RecordDrop::Unexpected);
         };
-        if expected.as_ref().is_some_and(|expected| expected.identity[..] == *identity) {
-            return Err(RecordDrop::Repeated);
+        match expected {
+            // There is nothing to exchange when a session is resumed.
+            Some(Expected { course: Course::Abbreviated, .. }) => {
+                return Err(RecordDrop::Unexpected);
+            }
+            Some(expected) if expected.identity[..] == *identity => {
+                return Err(RecordDrop::Repeated);
+            }
+            Some(_) | None => {}
         }
         let unreadable = expected.as_ref().map_or(0, |expected| expected.unreadable);
         // Computed in any case, so that it takes the same time.
@@ -78,7 +88,6 @@ impl Server {
         record: Record<'_>,
     ) -> Result<(), RecordDrop> {
         let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
-        let seq = half.hello_seq + 2;
         let Stage::Answered { terms, expected: Some(expected) } = &mut half.stage else {
             return Err(RecordDrop::WrongEpoch);
         };
@@ -106,9 +115,10 @@ impl Server {
             }
             RecordType::ChangeCipherSpec => return Err(RecordDrop::Unexpected),
             // RFC 6347 section 4.2.4: nothing is delivered before Finished.
-            RecordType::Payload(_) => return Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::Payload(_) => return Err(RecordDrop::WrongEpoch),
         }
         let (fragment, _) = Fragment::split(opened.plaintext)?;
+        let seq = expected.finished_seq;
         if fragment.kind != MessageType::Finished || fragment.seq != seq {
             return Err(RecordDrop::Unexpected);
         }
@@ -127,6 +137,11 @@ impl Server {
     fn unreadable(&mut self, visit: &Visit<'_>) {
         let Some(half) = self.half_open.get_mut(visit.peer) else { return };
         let Stage::Answered { expected: Some(expected), .. } = &mut half.stage else { return };
+        // Who resumes a session speaks after it opened our Finished, so its key is right: this was forged.
+        // It repeats itself only when we do, and so we go on.
+        if matches!(expected.course, Course::Abbreviated) {
+            return;
+        }
         expected.unreadable = expected.unreadable.saturating_add(1);
         let count = expected.unreadable;
         if count < UNREADABLE_BEFORE_ALERT {
@@ -144,7 +159,7 @@ impl Server {
         }
     }
 
-    fn client_finished(&mut self, visit: &Visit<'_>, body: &[u8]) -> Result<(), RecordDrop> {
+    fn client_finished(&mut self, visit: &mut Visit<'_>, body: &[u8]) -> Result<(), RecordDrop> {
         let body: &[u8; VERIFY_DATA_OCTETS] =
             body.try_into().map_err(|_| RecordDrop::BadMessage)?;
         let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
@@ -164,13 +179,21 @@ impl Server {
         Ok(())
     }
 
-    fn establish(&mut self, visit: &Visit<'_>) {
+    fn establish(&mut self, visit: &mut Visit<'_>) {
         let Some(half) = self.half_open.remove(visit.peer) else { return };
         let half = *half;
         let Stage::Answered { terms, expected: Some(expected) } = half.stage else { return };
         self.make_way(visit.peer, &expected.identity);
         let mut random_start = [0; 8];
         random_start.copy_from_slice(&half.client_random[..8]);
+        let last_flight = self.settle(visit, &terms, &expected);
+        let for_exporters = (self.config.exporters && terms.extended_master_secret).then(|| {
+            Box::new(ForExporters {
+                master: expected.master.clone(),
+                client_random: half.client_random,
+                server_random: terms.server_random,
+            })
+        });
         let mut session = Session {
             peer: visit.peer.clone(),
             identity: expected.identity.clone(),
@@ -179,13 +202,16 @@ impl Server {
             client_cid: terms.client_cid,
             own_cid: terms.own_cid,
             group_agreed: terms.group_request.is_some(),
+            heartbeat: terms.heartbeat,
+            resumed: matches!(expected.course, Course::Abbreviated),
             plain_seq: half.plain_seq,
-            finished_seq: half.hello_seq + 2,
-            verify_data: expected.server_verify,
+            finished_seq: expected.finished_seq,
+            last_flight,
+            for_exporters,
             random_start,
             last_heard: visit.now,
         };
-        for octets in session.final_flight(self.config.ccm, self.config.datagram_len_max) {
+        for octets in session.repeat_last_flight(self.config.ccm, self.config.datagram_len_max) {
             self.transmit(visit.peer, octets);
         }
         let session = self.table.insert(session);
@@ -201,9 +227,46 @@ impl Server {
             group_request: terms.group_request,
         });
     }
+
+    /// The client's Finished verified: what is remembered for the next time, and what it hears of us
+    /// now. When a session was resumed that is nothing, for it has our Finished.
+    fn settle(
+        &mut self,
+        visit: &mut Visit<'_>,
+        terms: &Terms,
+        expected: &Expected,
+    ) -> Option<LastFlight> {
+        let Course::Full { transcript, key_check } = &expected.course else {
+            self.memory.touch(&expected.identity, visit.now);
+            return None;
+        };
+        let resumable = key_check.map(|key_check| Resumable {
+            identity: expected.identity.clone(),
+            master: expected.master.clone(),
+            since: visit.now,
+            key_check,
+            fragment_len: terms.fragment_len,
+        });
+        let mut transcript = transcript.clone();
+        let mut new_session_ticket = Box::default();
+        match (resumable, terms.session_name) {
+            (Some(resumable), Some(name)) => {
+                self.memory.insert(name, resumable, self.config.resumable_max);
+            }
+            // RFC 5077 section 3.3: MUST be sent when the ServerHello said so.
+            (Some(resumable), None) => {
+                new_session_ticket = self.new_session_ticket(visit, &resumable);
+                let (kind, seq) = (MessageType::NewSessionTicket, expected.finished_seq);
+                hash_message(&mut transcript, kind, seq, &new_session_ticket);
+            }
+            (None, _) => {}
+        }
+        let verify_data = expected.master.server_finished(&transcript.digest());
+        Some(LastFlight { new_session_ticket, verify_data })
+    }
 }
 
-/// Keys, and what both Finished must say.
+/// Keys, and what the client's Finished must say.
 fn expect(
     terms: &Terms,
     randoms: Randoms<'_>,
@@ -219,17 +282,49 @@ fn expect(
     let master = Master::derive(psk, randoms, session_hash);
     let (client_keys, server_keys) = master.keys(randoms);
     let client_verify = master.client_finished(&hash);
-    let whole = (0, VERIFY_DATA_OCTETS);
-    transcript.update(&emit_header(MessageType::Finished, seq + 1, VERIFY_DATA_OCTETS, whole));
-    transcript.update(&client_verify);
-    let server_verify = master.server_finished(&transcript.digest());
+    hash_message(&mut transcript, MessageType::Finished, seq + 1, &client_verify);
+    let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
+    let can_be_resumed = terms.session_name.is_some() || terms.gives_ticket;
     Expected {
         identity: Box::from(identity),
-        write: WriteKeys::new(server_keys),
-        read: ReadKeys::new(client_keys),
+        write: WriteKeys::new(server_keys, longest),
+        read: ReadKeys::new(client_keys, longest),
         master,
+        finished_seq: seq + 1,
         client_verify,
-        server_verify,
         unreadable,
+        course: Course::Full {
+            transcript,
+            key_check: can_be_resumed.then(|| key_check(psk, identity)),
+        },
+    }
+}
+
+/// A session is resumed (RFC 5246 section 7.3): keys from its master secret and the new randoms, our
+/// Finished behind the ServerHello, and the client's after that.
+pub(super) fn abbreviate(
+    terms: &mut Terms,
+    client_random: &[u8; 32],
+    seq: u16,
+    resumable: Resumable,
+) -> Expected {
+    let Resumable { identity, master, .. } = resumable;
+    let randoms = Randoms { client: client_random, server: &terms.server_random };
+    let (client_keys, server_keys) = master.keys(randoms);
+    let server_verify = master.server_finished(&terms.transcript.digest());
+    terms.flight.change_cipher();
+    let Terms { flight, transcript, .. } = terms;
+    flight.message(MessageType::Finished, seq, transcript, |out| out.put(&server_verify));
+    let client_verify = master.client_finished(&terms.transcript.digest());
+    let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
+    Expected {
+        identity,
+        write: WriteKeys::new(server_keys, longest),
+        read: ReadKeys::new(client_keys, longest),
+        master,
+        finished_seq: seq,
+        client_verify,
+        unreadable: 0,
+        course: Course::Abbreviated,
     }
 }

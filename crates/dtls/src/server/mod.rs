@@ -2,23 +2,29 @@
 
 mod cookie;
 mod half_open;
+mod heartbeat;
 mod hello;
 mod key_exchange;
 mod records;
+mod resumption;
 mod session;
 
+use crate::exporter::export;
 use crate::flight::hello_request;
+use crate::schedule::Randoms;
 use crate::{
-    CloseReason, ContentType, DATAGRAM_LEN_MIN, GroupAnswer, KeyLog, Psk, RecordDrop,
-    Retransmission, SendRefused,
+    CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog, Psk,
+    RecordDrop, Retransmission, SendRefused,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use cookie::CookieJar;
 use half_open::HalfOpen;
+use heartbeat::Probe;
 use lowgate_crypto::{Ccm, Secret};
-use lowgate_units::{Entropy, Instant, Ipv6Addr, Prng};
+use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng};
+use resumption::{Memory, TicketKeys};
 use session::SessionTable;
 use zeroize::Zeroizing;
 
@@ -49,7 +55,17 @@ pub trait PskDirectory {
         let _ = request;
         None
     }
+
+    /// Whether `identity` may go on from an earlier session. Its key was looked up just before, and is
+    /// the one that it proved then. `false` leads to a full handshake.
+    fn may_resume(&self, identity: &[u8]) -> bool {
+        let _ = identity;
+        true
+    }
 }
+
+/// RFC 5246 appendix F.1.4: an upper limit of 24 hours is suggested for the life of a session.
+pub const RESUMPTION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a server is like.
 #[derive(Clone)]
@@ -66,15 +82,32 @@ pub struct ServerConfig {
     pub half_open_max: usize,
     /// The longest datagram we send, at least [`crate::DATAGRAM_LEN_MIN`] (raised to it).
     pub datagram_len_max: usize,
+    /// The DNS name that the server is looked for by (RFC 6066 section 3). Who looks for another one is
+    /// refused; `None`: names are ignored.
+    pub server_name: Option<Box<str>>,
+    /// Agree to RFC 6520: either end may ask whether the other is there. A client that agreed is asked at a
+    /// new address before answers go there.
+    pub heartbeat: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
+    /// Sessions that can be resumed by their session ids (RFC 5246 section 7.3), one an identity; beyond
+    /// it the one used least recently is forgotten. 0: none has a session id.
+    pub resumable_max: usize,
+    /// Give tickets (RFC 5077) to clients that ask for one, and keep nothing of their sessions.
+    pub tickets: bool,
+    /// How long after its full handshake a session can be resumed, at most
+    /// [`RESUMPTION_LIFETIME_MAX`] (lowered to it).
+    pub resumption_lifetime: Duration,
+    /// Keep what [`Server::export`] needs: 112 octets a session.
+    pub exporters: bool,
     /// Report [`ServerOutput::KeyLog`].
     pub key_log: bool,
 }
 
 impl ServerConfig {
     /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions, 256 handshakes,
-    /// datagrams of 1024 octets, adaptive retransmission, no key log.
+    /// datagrams of 1024 octets, adaptive retransmission, any name, no heartbeats, no resumption, no exporters, no key
+    /// log.
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
@@ -83,7 +116,13 @@ impl ServerConfig {
             sessions_max: 4096,
             half_open_max: 256,
             datagram_len_max: 1024,
+            server_name: None,
+            heartbeat: false,
             retransmission: Retransmission::Adaptive { hops: 4 },
+            resumable_max: 0,
+            tickets: false,
+            resumption_lifetime: RESUMPTION_LIFETIME_MAX,
+            exporters: false,
             key_log: false,
         }
     }
@@ -145,12 +184,19 @@ pub enum ServerOutput {
         /// The payload.
         octets: Vec<u8>,
     },
-    /// An authentic record, newer than all before, came from another address; answers go there now.
+    /// An authentic record, newer than all before, came from another address; answers go there now. With
+    /// heartbeats the client was asked there and answered. Without them nobody vouches that it is heard
+    /// there: the owner should have it answer before it trusts the address with much (RFC 9146 section 6).
     PeerMoved {
         /// Whose.
         session: SessionId,
         /// Where it is now.
         peer: Peer,
+    },
+    /// The client is there: it answered [`Server::heartbeat`].
+    HeartbeatAnswered {
+        /// Which.
+        session: SessionId,
     },
     /// Asked for by `key_log`.
     KeyLog(KeyLog),
@@ -188,6 +234,12 @@ pub struct Server {
     table: SessionTable,
     /// One handshake a peer, beside whatever session it has.
     half_open: BTreeMap<Peer, Box<HalfOpen>>,
+    /// Heartbeats that are not answered yet, one a session.
+    probes: BTreeMap<SessionId, Probe>,
+    /// What can be resumed by session id,
+    memory: Memory,
+    /// and the keys of tickets, from the first that was given.
+    tickets: Option<TicketKeys>,
     outputs: VecDeque<ServerOutput>,
 }
 
@@ -206,6 +258,7 @@ impl Server {
             sessions_max: config.sessions_max.max(1),
             half_open_max: config.half_open_max.max(1),
             datagram_len_max: config.datagram_len_max.max(DATAGRAM_LEN_MIN),
+            resumption_lifetime: config.resumption_lifetime.min(RESUMPTION_LIFETIME_MAX),
             ..config
         };
         Self {
@@ -215,6 +268,9 @@ impl Server {
             dummy_secret: draw_secret(entropy),
             table: SessionTable::default(),
             half_open: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            memory: Memory::default(),
+            tickets: None,
             outputs: VecDeque::new(),
         }
     }
@@ -304,6 +360,34 @@ impl Server {
         self.table.get(session).map(|session| session.last_heard)
     }
 
+    /// Keying material for a purpose of the application's own (RFC 5705), into all of `out`. The client has
+    /// the same.
+    ///
+    /// # Errors
+    /// See [`ExportRefused`].
+    pub fn export(
+        &self,
+        session: SessionId,
+        label: &[u8],
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ExportRefused> {
+        let session = self.table.get(session).ok_or(ExportRefused::NotEstablished)?;
+        let Some(kept) = &session.for_exporters else {
+            return Err(match self.config.exporters {
+                true => ExportRefused::NoExtendedMasterSecret,
+                false => ExportRefused::NotEstablished,
+            });
+        };
+        let randoms = Randoms { client: &kept.client_random, server: &kept.server_random };
+        export(&kept.master, randoms, label, context, out)
+    }
+
+    /// Whether the session goes on from an earlier one, without its key having been proved anew.
+    pub fn is_resumed(&self, session: SessionId) -> bool {
+        self.table.get(session).is_some_and(|session| session.resumed)
+    }
+
     /// How many sessions are established.
     pub fn session_count(&self) -> usize {
         self.table.len()
@@ -329,6 +413,7 @@ impl Server {
     /// Tells the peer if telling helps, and the owner.
     fn end_session(&mut self, id: SessionId, reason: CloseReason) {
         let Some(mut session) = self.table.remove(id) else { return };
+        self.probes.remove(&id);
         if let Some(alert) = reason.alert() {
             let octets = session.seal_alert(self.config.ccm, alert);
             self.transmit(&session.peer, octets);

@@ -54,6 +54,7 @@ impl Server {
                         MessageType::HelloRequest
                         | MessageType::ServerHello
                         | MessageType::HelloVerifyRequest
+                        | MessageType::NewSessionTicket
                         | MessageType::ServerKeyExchange
                         | MessageType::ServerHelloDone
                         | MessageType::ClientKeyExchange
@@ -75,7 +76,7 @@ impl Server {
             }
             // Anybody could have sent it; a client that gave up is forgotten in time.
             RecordType::Alert => Err(RecordDrop::UnauthenticAlert),
-            RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
         }
     }
 
@@ -117,16 +118,14 @@ impl Server {
         let session = self.table.get_mut(id).ok_or(RecordDrop::UnknownPeer)?;
         let opened = session.read.open(self.config.ccm, record)?;
         session.last_heard = visit.now;
-        // RFC 9146 section 6: verified, newer than the newest, and the owner is told, so that it can
-        // have the new address answer before it trusts it with much.
+        // RFC 9146 section 6: verified, and newer than the newest.
         if opened.newest && session.peer != *visit.peer {
-            self.table.move_to(id, visit.peer);
-            let peer = visit.peer.clone();
-            self.outputs.push_back(ServerOutput::PeerMoved { session: id, peer });
+            self.heard_elsewhere(visit, id);
         }
         match opened.kind {
             RecordType::Payload(content_type) => {
-                let session = self.table.get(id).ok_or(RecordDrop::UnknownPeer)?;
+                let session = self.table.get_mut(id).ok_or(RecordDrop::UnknownPeer)?;
+                session.heard_payload();
                 if content_type.needs_negotiation() && !session.group_agreed {
                     return Err(RecordDrop::NotNegotiated);
                 }
@@ -143,14 +142,23 @@ impl Server {
                     (_, AlertDescription::CLOSE_NOTIFY) => {
                         self.end_session(id, CloseReason::PeerClosed);
                     }
-                    (2, description) => self.end_session(id, CloseReason::PeerAlert(description)),
+                    (2, description) => self.fatal_alert(id, description),
                     _ => {} // warnings change nothing
                 }
                 Ok(())
             }
             RecordType::Handshake => self.late_handshake(visit, id, opened.plaintext),
+            RecordType::Heartbeat => self.heartbeat_came(visit, id, opened.plaintext),
             RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
         }
+    }
+
+    fn fatal_alert(&mut self, id: SessionId, description: AlertDescription) {
+        // RFC 5246 section 7.2.2: secrets associated with a failed connection MUST be forgotten.
+        if let Some(session) = self.table.get(id) {
+            self.memory.forget(&session.identity);
+        }
+        self.end_session(id, CloseReason::PeerAlert(description));
     }
 
     /// Handshake messages inside a session: the client missed our last flight, or wants another
@@ -167,7 +175,7 @@ impl Server {
             // RFC 6347 section 4.2.4: a repeated last flight MUST be answered by ours.
             MessageType::Finished if fragment.seq == session.finished_seq => {
                 let ccm = self.config.ccm;
-                for octets in session.final_flight(ccm, self.config.datagram_len_max) {
+                for octets in session.repeat_last_flight(ccm, self.config.datagram_len_max) {
                     self.transmit(visit.peer, octets);
                 }
                 Err(RecordDrop::Repeated)
@@ -183,6 +191,7 @@ impl Server {
             | MessageType::HelloRequest
             | MessageType::ServerHello
             | MessageType::HelloVerifyRequest
+            | MessageType::NewSessionTicket
             | MessageType::ServerKeyExchange
             | MessageType::ServerHelloDone
             | MessageType::ClientKeyExchange => Err(RecordDrop::Unexpected),

@@ -4,12 +4,15 @@
 //! session to another address, but never takes an address from a session that has it: otherwise one
 //! member could make another unreachable by writing its address on a record.
 
+use super::resumption::OWN_TICKET_OCTETS_MAX;
 use super::{Peer, SessionId};
 use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter};
 use crate::handshake::{MessageType, VERIFY_DATA_OCTETS};
+use crate::heartbeat::HeartbeatMode;
 use crate::hello::Sink;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::record::RecordType;
+use crate::schedule::Master;
 use crate::{ContentType, SendRefused};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -30,15 +33,38 @@ pub(super) struct Session {
     pub(super) own_cid: Option<u32>,
     /// Whether content types 30 and 31 are open.
     pub(super) group_agreed: bool,
+    /// Whether heartbeats were agreed on, and whether the client answers ours.
+    pub(super) heartbeat: Option<HeartbeatMode>,
+    /// Whether it goes on from an earlier one.
+    pub(super) resumed: bool,
     /// Next record number of epoch 0: ChangeCipherSpec may have to be repeated.
     pub(super) plain_seq: u64,
-    /// message_seq of both Finished.
+    /// message_seq of the client's Finished.
     pub(super) finished_seq: u16,
-    pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
+    /// What the client may have missed; `None` when its flight was the last.
+    pub(super) last_flight: Option<LastFlight>,
+    pub(super) for_exporters: Option<Box<ForExporters>>,
     /// The start of the ClientHello's random: tells a late repetition from a new hello.
     pub(super) random_start: [u8; 8],
     pub(super) last_heard: Instant,
 }
+
+/// Our answer to the client's Finished, beside ChangeCipherSpec.
+pub(super) struct LastFlight {
+    /// A NewSessionTicket's body; empty when there is none.
+    pub(super) new_session_ticket: Box<[u8]>,
+    pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
+}
+
+/// What RFC 5705 derives from. There only when it is asked for and safe.
+pub(super) struct ForExporters {
+    pub(super) master: Master,
+    pub(super) client_random: [u8; 32],
+    pub(super) server_random: [u8; 32],
+}
+
+/// NewSessionTicket (header 12, fixed 6) and Finished.
+const LAST_FLIGHT_OCTETS_MAX: usize = 12 + 6 + OWN_TICKET_OCTETS_MAX + FINISHED_OCTETS;
 
 impl Session {
     /// One datagram with one record for each payload. Checked first, so that a refusal uses up no
@@ -54,7 +80,8 @@ impl Session {
         }
         let overhead = WriteKeys::overhead(self.client_cid.len());
         let total: usize = payloads.iter().map(|(_, payload)| overhead + payload.len()).sum();
-        if total > len_max {
+        if total > len_max || payloads.iter().any(|(_, payload)| !self.write.allows(payload.len()))
+        {
             return Err(SendRefused::TooLong);
         }
         // The last number is kept for close_notify.
@@ -72,6 +99,13 @@ impl Session {
         Ok(octets)
     }
 
+    /// Who sends payloads has our Finished: a ticket need not be kept for him any longer.
+    pub(super) fn heard_payload(&mut self) {
+        if self.last_flight.as_ref().is_some_and(|last| !last.new_session_ticket.is_empty()) {
+            self.last_flight = None;
+        }
+    }
+
     pub(super) fn seal_alert(&mut self, ccm: &dyn Ccm, alert: [u8; 2]) -> Vec<u8> {
         let mut octets = vec![0; WriteKeys::overhead(self.client_cid.len()) + alert.len()];
         let cid = &self.client_cid;
@@ -80,14 +114,21 @@ impl Session {
         octets
     }
 
-    /// ChangeCipherSpec and Finished, under record numbers of their own each time.
-    pub(super) fn final_flight(&mut self, ccm: &dyn Ccm, len_max: usize) -> Vec<Vec<u8>> {
-        let mut flight = Flight::<FINISHED_OCTETS>::default();
-        let verify_data = self.verify_data;
-        flight.change_cipher();
-        let (kind, seq) = (MessageType::Finished, self.finished_seq);
+    /// Our last flight, under record numbers of its own each time.
+    pub(super) fn repeat_last_flight(&mut self, ccm: &dyn Ccm, len_max: usize) -> Vec<Vec<u8>> {
+        let Some(last) = &self.last_flight else { return Vec::new() };
+        let mut flight = Flight::<LAST_FLIGHT_OCTETS_MAX>::default();
+        let mut seq = self.finished_seq;
         // The transcript ended with the handshake; nothing is verified over this one.
-        flight.message(kind, seq, &mut Sha256::new(), |out| out.put(&verify_data));
+        let mut transcript = Sha256::new();
+        if !last.new_session_ticket.is_empty() {
+            let kind = MessageType::NewSessionTicket;
+            flight.message(kind, seq, &mut transcript, |out| out.put(&last.new_session_ticket));
+            seq += 1;
+        }
+        flight.change_cipher();
+        let kind = MessageType::Finished;
+        flight.message(kind, seq, &mut transcript, |out| out.put(&last.verify_data));
         flight.start();
         let writer = RecordWriter {
             ccm,
@@ -193,6 +234,7 @@ impl SessionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fragment_len::PLAINTEXT_OCTETS_MAX;
     use crate::protect::Keys;
     use crate::record::SEQ_MAX;
     use lowgate_crypto::{Key128, SoftCcm};
@@ -204,14 +246,17 @@ mod tests {
         Session {
             peer: Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header },
             identity: Box::from(&b"d"[..]),
-            write: WriteKeys::new(keys()),
-            read: ReadKeys::new(keys()),
+            write: WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
+            read: ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
             client_cid: Box::default(),
             own_cid: None,
             group_agreed: true,
+            heartbeat: None,
+            resumed: true,
             plain_seq: 0,
             finished_seq: 3,
-            verify_data: [0; VERIFY_DATA_OCTETS],
+            last_flight: None,
+            for_exporters: None,
             random_start: [0; 8],
             last_heard: Instant::ZERO,
         }

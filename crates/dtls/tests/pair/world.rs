@@ -23,12 +23,33 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 }
 
 /// Everyone's key is 16 times the identity's last octet; identities that begin with `x` are unknown.
-pub(crate) struct Directory;
+pub(crate) struct Directory {
+    pub(crate) change: Option<Change>,
+}
+
+/// What became of everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nobody is known any more.
+    Unknown,
+    /// All have other keys.
+    Key,
+    /// They are known, and shall prove it.
+    MayNotResume,
+}
 
 impl PskDirectory for Directory {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         let key = identity.last().filter(|_| identity[0] != b'x')?;
-        Psk::new(&[*key; 16])
+        match self.change {
+            Some(Change::Unknown) => None,
+            Some(Change::Key) => Psk::new(&[!*key; 16]),
+            Some(Change::MayNotResume) | None => Psk::new(&[*key; 16]),
+        }
+    }
+
+    fn may_resume(&self, _: &[u8]) -> bool {
+        self.change != Some(Change::MayNotResume)
     }
 
     fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
@@ -42,16 +63,8 @@ pub(crate) fn peer(port: u16) -> Peer {
 }
 
 pub(crate) fn config(identity: &[u8]) -> ClientConfig<'_> {
-    ClientConfig {
-        identity,
-        psk: Psk::new(&[*identity.last().expect("not empty"); 16]).expect("16 octets"),
-        group_request: Some(REQUEST),
-        connection_id: true,
-        extended_master_secret: true,
-        datagram_len_max: 1024,
-        retransmission: ADAPTIVE,
-        key_log: true,
-    }
+    let psk = Psk::new(&[*identity.last().expect("not empty"); 16]).expect("16 octets");
+    ClientConfig { group_request: Some(REQUEST), key_log: true, ..ClientConfig::new(identity, psk) }
 }
 
 /// What the network does to datagrams that `tap` does not take.
@@ -83,6 +96,7 @@ pub(crate) struct Node {
     pub(crate) established: Vec<Option<GroupAnswer>>,
     pub(crate) received: Vec<(ContentType, Vec<u8>)>,
     pub(crate) drops: Vec<RecordDrop>,
+    pub(crate) answered: usize,
     pub(crate) key_log: Vec<KeyLog>,
     pub(crate) closed: Option<(Instant, CloseReason)>,
     pub(crate) sent: Vec<(Instant, Vec<u8>)>,
@@ -109,10 +123,13 @@ pub(crate) struct ServerSaid {
     pub(crate) failed: Vec<(Peer, Option<Vec<u8>>, CloseReason)>,
     pub(crate) received: Vec<(SessionId, ContentType, Vec<u8>)>,
     pub(crate) moved: Vec<(SessionId, Peer)>,
+    pub(crate) answered: Vec<SessionId>,
     pub(crate) drops: Vec<RecordDrop>,
     pub(crate) closed: Vec<(SessionId, CloseReason)>,
     pub(crate) key_log: Vec<KeyLog>,
     pub(crate) sent: Vec<(Instant, Vec<u8>)>,
+    /// Where each of them went.
+    pub(crate) sent_to: Vec<Peer>,
 }
 
 pub(crate) struct World {
@@ -125,6 +142,7 @@ pub(crate) struct World {
     pub(crate) prng: Prng,
     pub(crate) entropy: SeededEntropy,
     pub(crate) config: ServerConfig,
+    pub(crate) change: Option<Change>,
     queue: BTreeMap<(Instant, u64), (Towards, Peer, Vec<u8>)>,
     queued: u64,
 }
@@ -151,6 +169,7 @@ impl World {
             prng: Prng::new(seed).fork(2),
             entropy,
             config,
+            change: None,
             queue: BTreeMap::new(),
             queued: 0,
         }
@@ -168,6 +187,7 @@ impl World {
             established: Vec::new(),
             received: Vec::new(),
             drops: Vec::new(),
+            answered: 0,
             key_log: Vec::new(),
             closed: None,
             sent: Vec::new(),
@@ -254,7 +274,8 @@ impl World {
         match towards {
             Towards::Server => {
                 let input = ServerInput::Datagram { peer: &peer, octets: &mut octets };
-                self.server.handle(self.now, input, &Directory, &mut self.entropy);
+                let directory = Directory { change: self.change };
+                self.server.handle(self.now, input, &directory, &mut self.entropy);
                 self.drain_server();
             }
             Towards::Client => {
@@ -310,6 +331,7 @@ impl World {
                 ClientOutput::Received { content_type, len } => {
                     this.received.push((content_type, buf[..len].to_vec()));
                 }
+                ClientOutput::HeartbeatAnswered => this.answered += 1,
                 ClientOutput::Event(drop) => this.drops.push(drop),
                 ClientOutput::Closed { reason } => this.closed = Some((self.now, reason)),
                 ClientOutput::Wait { until } => return until,
@@ -323,6 +345,7 @@ impl World {
                 ServerOutput::Transmit { peer, octets } => {
                     assert!(octets.len() <= self.config.datagram_len_max);
                     self.said.sent.push((self.now, octets.clone()));
+                    self.said.sent_to.push(peer.clone());
                     self.queue_datagram(Towards::Client, peer, octets);
                 }
                 ServerOutput::HandshakeStarted { .. } => self.said.started += 1,
@@ -341,6 +364,7 @@ impl World {
                     self.said.received.push((session, content_type, octets));
                 }
                 ServerOutput::PeerMoved { session, peer } => self.said.moved.push((session, peer)),
+                ServerOutput::HeartbeatAnswered { session } => self.said.answered.push(session),
                 ServerOutput::KeyLog(line) => self.said.key_log.push(line),
                 ServerOutput::Event { drop, .. } => self.said.drops.push(drop),
                 ServerOutput::Closed { session, reason } => {

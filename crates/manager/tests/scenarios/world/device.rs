@@ -149,14 +149,10 @@ impl Device {
             &octets[..len]
         });
         let config = ClientConfig {
-            identity: &self.identity,
-            psk: Psk::new(&self.psk).expect("a key"),
             group_request: request,
-            connection_id: true,
-            extended_master_secret: true,
             datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
             retransmission: Retransmission::Adaptive { hops: 3 },
-            key_log: false,
+            ..ClientConfig::new(&self.identity, Psk::new(&self.psk).expect("a key"))
         };
         let mut random = [0; 32];
         self.entropy.fill(&mut random);
@@ -240,7 +236,7 @@ impl Device {
                 return false;
             }
             ClientOutput::Established { .. } => self.named.clear(),
-            ClientOutput::KeyLog(_) | ClientOutput::Event(_) => {}
+            ClientOutput::HeartbeatAnswered | ClientOutput::KeyLog(_) | ClientOutput::Event(_) => {}
         }
         true
     }

@@ -1,0 +1,115 @@
+//! What came and waits: fragments of the handshake, then payloads of the session. Never both, so they
+//! share their memory.
+
+use crate::RecordDrop;
+use crate::handshake::Fragment;
+use crate::reassembly::{Message, Reassembler};
+use crate::record::RecordType;
+use zeroize::Zeroize;
+
+/// Payloads that one datagram can bring.
+const INBOX_OCTETS_MAX: usize = 1280;
+/// Type and length before each.
+const HEADER_OCTETS: usize = 3;
+/// ServerHello, key exchange and done may arrive in any order.
+const REASSEMBLY_SLOTS: usize = 3;
+/// A ServerHello with a session id of 32 and a connection ID of 255 octets has 365.
+const REASSEMBLY_OCTETS_MAX: usize = 384;
+
+pub(super) enum Inbound {
+    Fragments(Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>),
+    Payloads(Inbox),
+}
+
+impl Inbound {
+    /// A handshake begins.
+    pub(super) fn fragments() -> Self {
+        Self::Fragments(Reassembler::default())
+    }
+
+    /// A session begins.
+    pub(super) fn payloads() -> Self {
+        Self::Payloads(Inbox::default())
+    }
+
+    /// Keeps a fragment of a message from `next` on.
+    pub(super) fn insert(
+        &mut self,
+        next: u16,
+        epoch: u16,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        match self {
+            Self::Fragments(fragments) => fragments.insert(next, epoch, fragment),
+            Self::Payloads(_) => Err(RecordDrop::Repeated),
+        }
+    }
+
+    /// Takes message `next` out, if all of it is there.
+    pub(super) fn take_message(&mut self, next: u16) -> Option<Message<REASSEMBLY_OCTETS_MAX>> {
+        match self {
+            Self::Fragments(fragments) => fragments.take(next),
+            Self::Payloads(_) => None,
+        }
+    }
+
+    /// Keeps a payload for the owner, or that of a heartbeat to answer.
+    pub(super) fn receive(&mut self, kind: RecordType, payload: &[u8]) -> Result<(), RecordDrop> {
+        match self {
+            Self::Payloads(inbox) => inbox.receive(kind, payload),
+            Self::Fragments(_) => Err(RecordDrop::WrongEpoch),
+        }
+    }
+
+    /// What came first.
+    pub(super) fn front(&self) -> Option<(RecordType, &[u8])> {
+        match self {
+            Self::Payloads(inbox) => inbox.front(),
+            Self::Fragments(_) => None,
+        }
+    }
+
+    /// Forgets what came first.
+    pub(super) fn pop(&mut self) {
+        if let Self::Payloads(inbox) = self {
+            inbox.pop();
+        }
+    }
+}
+
+/// Payloads: type, length, octets of each.
+#[derive(Default)]
+pub(super) struct Inbox {
+    octets: heapless::Vec<u8, INBOX_OCTETS_MAX>,
+    at: usize,
+}
+
+impl Inbox {
+    fn receive(&mut self, kind: RecordType, payload: &[u8]) -> Result<(), RecordDrop> {
+        let [high, low] = (payload.len() as u16).to_be_bytes();
+        if self.octets.capacity() - self.octets.len() < HEADER_OCTETS + payload.len() {
+            return Err(RecordDrop::QueueFull);
+        }
+        for part in [&[kind.octet(), high, low], payload] {
+            let _ = self.octets.extend_from_slice(part); // room was checked
+        }
+        Ok(())
+    }
+
+    fn front(&self) -> Option<(RecordType, &[u8])> {
+        let (header, rest) = self.octets[self.at..].split_first_chunk::<HEADER_OCTETS>()?;
+        let len = usize::from(u16::from_be_bytes([header[1], header[2]]));
+        Some((RecordType::parse(header[0])?, rest.get(..len)?))
+    }
+
+    fn pop(&mut self) {
+        let Some((_, payload)) = self.front() else { return };
+        self.at += HEADER_OCTETS + payload.len();
+        if self.at == self.octets.len() {
+            // Payloads bring keys; none shall stay here.
+            self.octets.as_mut_slice().zeroize();
+            self.octets.clear();
+            self.at = 0;
+        }
+    }
+}
