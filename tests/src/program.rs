@@ -87,7 +87,8 @@ impl Program {
     /// When it does not read any more.
     pub fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().expect("not closed yet");
-        writeln!(input, "{line}").expect("it reads");
+        // In one piece: it may send on what it reads at once.
+        input.write_all(format!("{line}\n").as_bytes()).expect("it reads");
         input.flush().expect("it reads");
     }
 
