@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Each mistake, and within how many runs it is caught. A change of the product deals new cards to every
-/// seed, so that the bounds are wider than what was measured: 1 to 4 where 10 are allowed, 45 to 52 of 100,
-/// and 76 of 150.
+/// seed, so that the bounds are wider than what was measured: 1 to 4 where 10 are allowed, 9 where 50 are, 45
+/// to 51 of 100, 76 and 94 of 150.
 const CAUGHT: [(Fault, u64); 30] = [
     (Fault::CounterRepeats, 10),
     (Fault::MicUnchecked, 100),
@@ -44,8 +44,8 @@ const CAUGHT: [(Fault, u64); 30] = [
     (Fault::RevokedForgotten, 10),
     (Fault::KeysUnstored, 10),
     (Fault::SwitchIgnored, 10),
-    (Fault::EnvelopeUnchecked, 10),
-    (Fault::PausesUnbounded, 100),
+    (Fault::EnvelopeUnchecked, 50),
+    (Fault::PausesUnbounded, 150),
     (Fault::ChecksumSkipped, 10),
 ];
 

@@ -15,7 +15,7 @@
 //! | `FragmentsMixed` | sixlowpan | an honest frame that cannot be read | 12 |
 //! | `HopLimitKept` | net | air: passed on with the hop limit of its origin | 38 |
 //! | `MplSequenceRepeats` | net, node | air: one sequence number, two packets | 62 |
-//! | `ChecksumSkipped` | net | a datagram on the backbone that cannot be read | 1 |
+//! | `ChecksumSkipped` | router | a datagram on the backbone that cannot be read | 1 |
 //! | `RegistrationUnchecked` | net | registered, and not named by the manager | 293 |
 //! | `RegistrationKept` | net | a route to a revoked device | 316 |
 //! | `CookieUnchecked` | dtls | backbone: ServerHello without a cookie shown | 36 |

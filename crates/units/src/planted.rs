@@ -64,7 +64,7 @@ pub enum Fault {
     EnvelopeUnchecked,
     /// The pauses between a joiner's attempts double without an end.
     PausesUnbounded,
-    /// UDP datagrams leave without a checksum.
+    /// Datagrams leave for the backbone without a checksum.
     ChecksumSkipped,
 }
 
