@@ -52,6 +52,8 @@ pub(crate) struct Neighbour {
     /// From transmissions, once there were any.
     measured: Option<u16>,
     measured_at: Instant,
+    /// When a frame was last sent to it.
+    pub(crate) tried_at: Instant,
     failures: u8,
     failing_since: Instant,
     avoid_until: Instant,
@@ -149,6 +151,7 @@ impl Neighbours {
                 rssi: i16::from(rssi.0),
                 measured: None,
                 measured_at: now,
+                tried_at: now,
                 failures: 0,
                 failing_since: now,
                 avoid_until: Instant::ZERO,
@@ -220,7 +223,7 @@ impl Neighbours {
         let sample = if acked { u16::from(attempts) * ETX_ONE } else { LINK_METRIC_MAX };
         let before = entry.measured.unwrap_or_else(|| entry.link_metric());
         entry.measured = Some((before * 7 + sample.min(LINK_METRIC_MAX)) / 8);
-        entry.measured_at = now;
+        (entry.measured_at, entry.tried_at) = (now, now);
         if acked {
             // Anybody's radio acknowledges, also one whose owner holds another key: it was not heard.
             entry.failures = 0;

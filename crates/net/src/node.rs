@@ -26,6 +26,8 @@ pub(crate) const ATTEMPTS_MAX: u8 = 5;
 pub(crate) const REGISTRATION_MINUTES: u16 = 60;
 /// A parent silent for so long is asked whether it is there.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(90);
+/// A parent to whom nothing was sent for so long is asked as well, though it is heard.
+pub(crate) const UNTRIED_MAX: Duration = Duration::from_secs(180);
 /// Between questions to a parent that failed us.
 pub(crate) const PROBE_AGAIN: Duration = Duration::from_millis(1200);
 /// A parent that answers none of so many questions is none, even if its radio acknowledges them.

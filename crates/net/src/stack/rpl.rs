@@ -9,7 +9,9 @@ use crate::errand::{Errand, jittered, within};
 use crate::event::{NetDrop, NetEvent};
 use crate::lollipop;
 use crate::neighbours::LinkNews;
-use crate::node::{ANSWER_SPREAD, ATTEMPTS_MAX, Ask, PROBE_AFTER, PROBE_AGAIN, PROBES_MAX, SETTLE};
+use crate::node::{
+    ANSWER_SPREAD, ATTEMPTS_MAX, Ask, PROBE_AFTER, PROBE_AGAIN, PROBES_MAX, SETTLE, UNTRIED_MAX,
+};
 use crate::route::{DaoVerdict, STATUS_NOT_REGISTERED, STATUS_STALE};
 use crate::trickle::Trickle;
 use crate::wire::ALL_RPL_NODES;
@@ -161,7 +163,8 @@ impl Stack {
                 if core::mem::take(&mut node.attached) {
                     self.out.event(NetEvent::Detached);
                 }
-                self.dio.reset(now, &mut self.prng);
+                // Nobody builds on us before the root knows us in this version: that may be what it began it for.
+                self.dio.stop();
             }
         }
         if stale == Some(Ordering::Less) {
@@ -336,11 +339,15 @@ impl Stack {
             node.probe_at = Instant::FAR_FUTURE;
             return;
         };
-        let heard_at = self.neighbours.find(parent).map_or(now, |parent| parent.heard_at);
+        let entry = self.neighbours.find(parent);
+        let (heard_at, tried_at) =
+            entry.map_or((now, now), |parent| (parent.heard_at, parent.tried_at));
         if now < heard_at + PROBE_AFTER {
             node.probes = 0;
-            if !node.suspects_parent {
-                node.probe_at = heard_at + jittered(PROBE_AFTER, &mut self.prng);
+            // Who hears a neighbour is not heard by it for that.
+            if !node.suspects_parent && now < tried_at + UNTRIED_MAX {
+                let silent_at = heard_at + jittered(PROBE_AFTER, &mut self.prng);
+                node.probe_at = silent_at.min(tried_at + UNTRIED_MAX);
                 return;
             }
         } else if node.probes >= PROBES_MAX {

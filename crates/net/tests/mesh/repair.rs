@@ -259,6 +259,29 @@ fn nobody_stays_behind_who_is_expelled() {
     assert!(world.run_for(secs(15), behind_the_other));
 }
 
+/// Topology: two ways to node 3, whose parent it still hears and does not reach any more. Criteria: it is behind
+/// the other one within four minutes, though it has nothing to send.
+#[test]
+fn a_parent_that_is_heard_and_not_reached_is_left() {
+    let mut world = World::new(10, 4);
+    for (a, b) in [(0, 1), (0, 2), (1, 3), (2, 3)] {
+        world.connect(a, b, 0.05, -60);
+    }
+    world.start_all();
+    assert!(world.run_for(secs(60), World::all_attached));
+    let heard = (1..3).find(|n| world.stacks[3].parent() == Some(eui64(*n))).expect("one of both");
+    world.deafen(3, heard);
+    let behind_the_other = |world: &World| {
+        world.stacks[3].is_attached() && world.stacks[3].parent() == Some(eui64(3 - heard))
+    };
+    for _ in 0..240 {
+        // Its parent has much to say.
+        world.udp(heard, addr(3), b"talk");
+        world.run(secs(1));
+    }
+    assert!(behind_the_other(&world));
+}
+
 /// Topology: a line whose first link dies while the next node hears nothing of its parent: neither that it
 /// has no way any more nor that it asks for one. Criteria: the two, who then hold each other for the way
 /// up, notice it, and are back within a minute of the link's return.
