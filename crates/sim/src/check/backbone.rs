@@ -76,6 +76,8 @@ struct Path {
 #[derive(Default)]
 struct Session {
     numbers: BTreeMap<Way, Numbers>,
+    /// Of the attempt before: whoever heard its records may send them again.
+    before: BTreeMap<Way, Numbers>,
     /// The client's, when it was begun.
     random: [u8; RANDOM_OCTETS],
 }
@@ -85,8 +87,17 @@ impl Session {
     /// begins at 0, which may be lost. Its keys are new nevertheless, for its own random is.
     fn begun_with(&mut self, random: [u8; RANDOM_OCTETS]) {
         if self.random != random {
-            *self = Self { random, ..Self::default() };
+            let before = std::mem::take(&mut self.numbers);
+            *self = Self { random, before, ..Self::default() };
         }
+    }
+
+    /// Whether this use of a number is known: then it is no beginning.
+    fn knows(&self, way: Way, number: u64, value: u64) -> bool {
+        let known = |book: &BTreeMap<Way, Numbers>| {
+            book.get(&way).is_some_and(|numbers| numbers.look_up(number, value) == Use::Again)
+        };
+        known(&self.numbers) || known(&self.before)
     }
 }
 
@@ -156,6 +167,7 @@ impl Records {
                 }
                 continue;
             }
+            let (way, value) = ((upward, epoch), hash(&[record]));
             let numbers = match cid {
                 // The last record of the session before comes when the next one has begun.
                 [] if kind == ALERT => continue,
@@ -166,13 +178,16 @@ impl Records {
                 cid => {
                     let random = known.random;
                     let session = self.sessions.entry(now, cid);
+                    if session.knows(way, number, value) {
+                        continue;
+                    }
                     if number < FINISHED_MAX && upward {
                         session.begun_with(random);
                     }
                     &mut session.numbers
                 }
             };
-            match numbers.entry((upward, epoch)).or_default().note(number, hash(&[record])) {
+            match numbers.entry(way).or_default().note(number, value) {
                 Use::First | Use::Again => {}
                 Use::Otherwise | Use::Older => {
                     faults.push(Fault::RecordNumberReused { peer: peer(), epoch, number });
@@ -337,6 +352,18 @@ mod tests {
         assert_eq!(found(&[hello(1), record(0, 0xaa), hello(2), record(0, 0xbb)]), 0);
         assert_eq!(found(&[hello(1), record(1, 0xaa), hello(2), record(1, 0xbb)]), 0);
         assert_eq!(found(&[hello(1), record(8, 0xaa), hello(2), record(8, 0xbb)]), 1);
+    }
+
+    /// Somebody sends a record of the attempt before once more, while the client is at the next.
+    #[test]
+    fn an_old_record_again_is_no_beginning() {
+        let (old, new) = (record(0, 0xaa), record(0, 0xbb));
+        let mut contents = vec![hello(1), old.clone(), hello(2), old.clone(), new.clone()];
+        assert_eq!(found(&contents), 0);
+        contents.extend([old, new]);
+        assert_eq!(found(&contents), 0);
+        contents.push(record(0, 0xcc));
+        assert_eq!(found(&contents), 1);
     }
 
     proptest! {
