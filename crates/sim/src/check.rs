@@ -391,6 +391,11 @@ impl Checkers {
         if self.decisions == Decisions::Told && !admitted {
             self.find(now, Fault::MemberNotAdmitted { station: id });
         }
+        if let (Some(revocation), Some(pan)) =
+            (&mut self.revocation, self.domain.pan_of_station(id))
+        {
+            revocation.joined(id, pan);
+        }
         if self.is_honest(id) && !flash.contains_key(&RecordKey::Network) {
             self.find(now, Fault::KeysNotStored { station: id });
         }

@@ -99,6 +99,13 @@ impl Revocation {
         !self.gave_up
     }
 
+    /// Somebody joined. Before the border router switches it sends under the key that the revoked device has.
+    pub(super) fn joined(&mut self, station: StationId, pan: PanId) {
+        if self.commanded_at.is_none() && pan == self.pan && station != self.station {
+            self.waiting.insert(station);
+        }
+    }
+
     pub(super) fn commanded(&mut self, now: Instant, key: LinkKeyName) {
         if key.0 != self.pan {
             return; // nothing of what it held changes there
