@@ -182,7 +182,7 @@ fn a_revocation_while_the_router_switches() {
     let mut world = office(3);
     world.ask(Request::Revoke { eui64: eui(1) });
     while world.device(ROUTER).sends_with != Some(2) {
-        world.run_for(lowgate_units::Duration::from_millis(1));
+        world.run_for(Duration::from_millis(1));
     }
     // The router's confirmation is still on its way.
     assert!(switched(&world).is_empty());
