@@ -144,7 +144,6 @@ pub enum What {
     PowerOn(StationId),
 }
 
-#[expect(clippy::large_enum_variant, reason = "the queue holds a few dozen of them")]
 enum Due {
     Stored { station: StationId, boot: u32, write: station::Write },
     ToRouter(StationId, Vec<u8>),

@@ -24,10 +24,10 @@ const SEAL_OCTETS: usize = 8;
 impl World {
     /// An outsider's packet, for the mesh.
     pub fn from_building(&mut self, packet: Vec<u8>) {
-        self.from_building_after(Duration::ZERO, packet);
+        self.send_from_building(Duration::ZERO, packet);
     }
 
-    fn from_building_after(&mut self, after: Duration, packet: Vec<u8>) {
+    fn send_from_building(&mut self, after: Duration, packet: Vec<u8>) {
         self.checkers.outsiders_spoke();
         let dst = packet.get(24..40).and_then(|dst| <[u8; 16]>::try_from(dst).ok());
         if let Some(router) = dst.and_then(|dst| self.router_towards(dst.into())) {
@@ -47,7 +47,7 @@ impl World {
             let short = 1 + dice.below(self.building.devices.len() as u64) as u16;
             let short = ShortAddr::new(short).expect("fewer devices than addresses");
             let payload = forged(&mut dice);
-            self.from_building_after(
+            self.send_from_building(
                 after,
                 packet(&Datagram {
                     src: MANAGER_ADDR,

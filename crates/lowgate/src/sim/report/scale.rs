@@ -94,11 +94,9 @@ impl Row {
         took.sort_unstable();
         let counters = world.medium().counters();
         let seconds = |took: Option<&Duration>| took.map_or(0.0, Duration::as_secs_f64);
-        let within = match routers * each {
-            ..=MESH_DEVICES => MESH_WITHIN,
-            ..=CAMPUS_DEVICES => CAMPUS_WITHIN,
-            _ => PATIENCE,
-        };
+        let limits = [(MESH_DEVICES, MESH_WITHIN), (CAMPUS_DEVICES, CAMPUS_WITHIN)];
+        let limit = limits.into_iter().find(|(devices, _)| routers * each <= *devices);
+        let within = limit.map_or(PATIENCE, |(_, within)| within);
         Ok(Self {
             devices: routers * each,
             border_routers: routers,
