@@ -236,11 +236,12 @@ impl Stack {
             }
             status => {
                 node.registered = false;
-                let attached = node.attached;
+                // In a new version others may build on us before the root knows us in it.
+                let built_on = node.attached || self.dio.is_running();
                 self.out.event(NetEvent::RegistrationRefused { status });
                 if status == RegistrationStatus::NeighborCacheFull {
                     self.desert(now, near.from);
-                } else if attached {
+                } else if built_on {
                     // We are no part of the mesh any more: nobody shall build on us.
                     self.lose_parent(now);
                 }

@@ -163,8 +163,7 @@ impl Stack {
                 if core::mem::take(&mut node.attached) {
                     self.out.event(NetEvent::Detached);
                 }
-                // Nobody builds on us before the root knows us in this version: that may be what it began it for.
-                self.dio.stop();
+                self.dio.reset(now, &mut self.prng);
             }
         }
         if stale == Some(Ordering::Less) {
