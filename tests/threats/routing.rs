@@ -10,7 +10,7 @@
 //!   the border router's own is not. Commands to groups do not take that way: nine of ten arrive; and who was
 //!   drawn leaves a parent that does not pass on its announcements: half of the reads are answered;
 //! - turn the ways down over, begin versions and silence names until the lamp is expelled, which takes effect
-//!   within two minutes also while they are told; a minute later everybody is back;
+//!   within four minutes also while they are told (the manager waits a minute after each member that confirms); a minute later everybody is back;
 //! - do not move an address: the registry knows whose it is.
 //!
 //! A wormhole is believed while it is there, and left when it is gone.
