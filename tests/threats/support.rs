@@ -209,13 +209,17 @@ pub(crate) fn count(world: &mut World, lasts: Duration, like: impl Fn(&What) -> 
 
 /// Expels a device and waits until that took effect.
 pub(crate) fn revoke(world: &mut World, station: StationId) {
+    revoke_within(world, station, EFFECTIVE_WITHIN);
+}
+
+pub(crate) fn revoke_within(world: &mut World, station: StationId, within: Duration) {
     world.ask(Request::Revoke { eui64: eui64(station) }, PATIENCE).expect("a reply");
     let effective = |world: &World| {
         let revocation = world.checkers().revocation();
         revocation.and_then(|it| it.effective_at).is_some_and(|at| world.now() >= at)
     };
     let at = world.now();
-    assert!(world.run_until(EFFECTIVE_WITHIN, effective), "the revocation takes no effect");
+    assert!(world.run_until(within, effective), "the revocation takes no effect");
     println!("expelled after {:?}", world.now() - at);
 }
 
