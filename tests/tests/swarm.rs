@@ -85,6 +85,12 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
         1704,
         "who joins while a key is staged sends under the one before, which an expelled device opens",
     ),
+    (
+        736,
+        "the answer to the announcement of a parent before was taken for one of the parent that had not been announced",
+    ),
+    (1715, "the same"),
+    (350, "the same, and the key moved on without those behind"),
 ];
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {

@@ -51,8 +51,9 @@ impl Errand {
         }
     }
 
-    pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self, Self::Due { .. })
+    /// Whether an answer is one to this errand: who has not asked yet is answered an earlier question.
+    pub(crate) fn was_asked(&self) -> bool {
+        matches!(self, Self::Due { attempt: 1.., .. })
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -89,15 +90,20 @@ mod tests {
         let mut errand = Errand::Idle;
         assert_eq!(errand.take(Instant::FAR_FUTURE, &backoff, &mut prng), None);
         errand.want(Instant::ZERO);
+        assert!(!errand.was_asked());
         let mut now = Instant::ZERO;
         for (attempt, wait) in (0u8..).zip([1, 2, 4, 4, 4]) {
             assert_eq!(errand.take(now, &backoff, &mut prng), Some(attempt));
             assert_eq!(errand.take(now, &backoff, &mut prng), None);
+            assert!(errand.was_asked());
             let waited = errand.due().since(now).as_millis();
             assert!(waited >= wait * 1000 && waited <= wait * 1250, "{waited}");
             now = errand.due();
         }
+        errand.want(now);
+        assert!(!errand.was_asked(), "an answer on its way is one to what was asked before");
         errand = Errand::Done { again_at: now };
+        assert!(!errand.was_asked());
         assert_eq!(errand.take(now, &backoff, &mut prng), Some(0));
     }
 }

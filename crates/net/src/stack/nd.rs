@@ -213,7 +213,7 @@ impl Stack {
             && node.addr() == Some(target)
             && earo.rovr == self.config.eui64
             && earo.tid == node.tid
-            && node.register.is_waiting();
+            && node.register.was_asked();
         if !ours {
             return; // Late, or an answer to an earlier question; harmless.
         }

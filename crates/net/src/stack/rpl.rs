@@ -433,7 +433,7 @@ impl Stack {
         let Some(dodag) = node.dodag.as_ref().filter(|dodag| dodag.id() == view.src) else {
             return self.out.dropped(NetDrop::Address);
         };
-        if ack.sequence != node.dao_sequence || !node.announce.is_waiting() {
+        if ack.sequence != node.dao_sequence || !node.announce.was_asked() {
             return; // Late; harmless.
         }
         let Some(addr) = node.addr() else { return };
