@@ -91,6 +91,10 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
     ),
     (1715, "the same"),
     (350, "the same, and the key moved on without those behind"),
+    (
+        2348,
+        "who announced a parent that the root had lost was not answered, and the parent not asked",
+    ),
 ];
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {

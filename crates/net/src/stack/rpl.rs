@@ -414,6 +414,10 @@ impl Stack {
                 return self.out.dropped(NetDrop::MalformedRpl);
             }
         }
+        if path.is_none() {
+            // Nobody else may send something down there, and the answer would stay away for ever.
+            self.refresh_routes(now, dao.target);
+        }
         // Not only to the registered: who is refused must learn why. The way is the one it told.
         if let (true, Some(path), Some(me)) = (dao.wants_ack, path, self.global_addr()) {
             let ack = DaoAck { sequence: dao.sequence, status: verdict.status() };
