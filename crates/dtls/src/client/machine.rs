@@ -29,6 +29,12 @@ const TOLD_MAX: u8 = 3;
 const DOUBTED_MAX: u8 = 1;
 /// How often another ServerHello takes the place of the one that was believed.
 const REWINDS_MAX: u8 = 4;
+/// A ClientHello up to its extensions: version, random, four lengths, one suite, one compression method.
+const HELLO_HEAD_OCTETS: usize = 2 + 32 + 1 + 1 + 2 + 2 + 1 + 1;
+/// Headers of a record and of a fragment.
+const FRAGMENT_OVERHEAD_OCTETS: usize = 13 + 12;
+/// Cookies of our server; one that is longer is known when it comes.
+const OWN_COOKIE_OCTETS: usize = 16;
 /// A repeated flight of the server is answered by ours, but not faster than this.
 const REPEAT_GAP: Duration = Duration::from_millis(100);
 
@@ -73,6 +79,7 @@ impl Client {
         // RFC 6347 section 4.2.6: an earlier ClientHello and its answer are not in the transcript.
         self.transcript = Sha256::new();
         self.next_receive = self.hello_seq;
+        self.saved = self.saved.take().filter(|saved| self.fits_first_fragment(saved));
         let hello = ClientHello {
             random: &self.random,
             session_id: self.saved.as_ref().map_or(&[], SavedSession::name),
@@ -84,6 +91,14 @@ impl Client {
         };
         let kind = MessageType::ClientHello;
         self.flight.message(kind, self.hello_seq, &mut self.transcript, |out| hello.emit(out));
+    }
+
+    /// A server that keeps nothing before its cookie reads a first fragment alone: what does not lie in it
+    /// up to the cookie and the suites is never answered.
+    fn fits_first_fragment(&self, saved: &SavedSession) -> bool {
+        let cookie_len = self.cookie.len().max(OWN_COOKIE_OCTETS);
+        let len = HELLO_HEAD_OCTETS + saved.name().len() + cookie_len;
+        FRAGMENT_OVERHEAD_OCTETS + len <= self.settings.datagram_len_max
     }
 
     /// Whatever ServerHello was believed, it is so no longer.
