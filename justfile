@@ -13,6 +13,10 @@ soak-faults:
     cargo xtask soak faults
 soak-kills:
     cargo xtask soak kills
+soak-dtls *runs:
+    cargo xtask soak dtls {{runs}}
+fuzz *options:
+    cargo xtask fuzz {{options}}
 deb *arch:
     cargo xtask deb {{arch}}
 swarm *runs:

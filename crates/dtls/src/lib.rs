@@ -76,3 +76,8 @@ const RECORDS_PER_DATAGRAM_MAX: usize = 32;
 #[cfg(doc)]
 #[doc = include_str!("requirements.md")]
 pub mod requirements {}
+
+/// Weaknesses of others, and the tests that show that they are not ours.
+#[cfg(doc)]
+#[doc = include_str!("weaknesses.md")]
+pub mod weaknesses {}

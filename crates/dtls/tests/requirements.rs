@@ -1,4 +1,4 @@
-//! Purpose: each test that the table of requirements names exists.
+//! Purpose: each test that the tables of requirements and of weaknesses name exists.
 
 use std::fs;
 use std::path::Path;
@@ -21,21 +21,34 @@ fn every_test_that_is_named_exists() {
     for folder in ["src", "tests", "../../tests/tests"] {
         sources(&root.join(folder), &mut text);
     }
-    let table = fs::read_to_string(root.join("src/requirements.md")).expect("the table");
-    let rows =
-        table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| section"));
-    let mut named = 0;
-    for row in rows {
-        let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().expect("three columns");
-        // Between backticks; what has capitals or dots is no test.
-        for name in shown_by.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
-            if name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-                && name != "datagram_len_max"
-            {
-                named += 1;
-                assert!(text.contains(&format!("fn {name}(")), "{name} in: {row}");
-            }
-        }
+    for (page, at_least) in [("src/requirements.md", 40), ("src/weaknesses.md", 45)] {
+        let table = fs::read_to_string(root.join(page)).expect("the page");
+        let named: usize = table
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .map(|row| {
+                let named = names(row);
+                for name in &named {
+                    assert!(text.contains(&format!("fn {name}(")), "{name} in: {row}");
+                }
+                if page.ends_with("weaknesses.md") && !row.starts_with("| weakness |") {
+                    assert!(!named.is_empty() || row.contains("**absent**"), "no test in: {row}");
+                }
+                named.len()
+            })
+            .sum();
+        assert!(named > at_least, "{page} names {named} tests");
     }
-    assert!(named > 40, "{named} tests are named");
+}
+
+/// What the last column says between backticks; what has capitals or dots is no test.
+fn names(row: &str) -> Vec<&str> {
+    let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().expect("three columns");
+    let quoted = shown_by.split('`').skip(1).step_by(2).filter(|name| name.contains('_'));
+    quoted
+        .filter(|name| {
+            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                && *name != "datagram_len_max"
+        })
+        .collect()
 }

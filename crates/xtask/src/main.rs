@@ -2,6 +2,7 @@
 //! runs, so that any of them can be repeated by hand; the first that fails ends the run.
 
 mod deb;
+mod fuzz;
 mod notices;
 mod peers;
 mod run;
@@ -19,6 +20,13 @@ cargo xtask <task>
   soak WHAT [N]
              the same for longer (as root): `faults` of the serial line, 1000 of them; `kills` of the
              daemon while devices join, 200 of them
+  soak dtls [N]
+             N DTLS handshakes and resumptions (default 10000) whose path spoils a flight
+  soak dtls-orders [N]
+             every order of up to N messages (default 4) towards both ends of DTLS
+  fuzz [TARGET] [--seconds N]
+             looks for octets that DTLS cannot stand: one target or all of them, N seconds each
+             (default 20; installs cargo-fuzz and a nightly compiler if missing)
   swarm [N]  N buildings of which chance decides all, disasters too (default 50): no checker finds
              anything, and everybody is back in the end
   scale [N]  campuses of up to N devices (default 1000, at most 10000) switched on at once: what they
@@ -52,6 +60,14 @@ fn main() -> ExitCode {
         ["soak", "faults", rounds] => soak("e2e_faults", rounds),
         ["soak", "kills"] => soak("e2e_kills", "200"),
         ["soak", "kills", rounds] => soak("e2e_kills", rounds),
+        ["soak", "dtls"] => soak_dtls("matrix", "10000"),
+        ["soak", "dtls", runs] => soak_dtls("matrix", runs),
+        ["soak", "dtls-orders"] => soak_dtls("orders", "4"),
+        ["soak", "dtls-orders", longest] => soak_dtls("orders", longest),
+        ["fuzz"] => fuzz::run(None, "20"),
+        ["fuzz", "--seconds", seconds] => fuzz::run(None, seconds),
+        ["fuzz", target] => fuzz::run(Some(target), "20"),
+        ["fuzz", target, "--seconds", seconds] => fuzz::run(Some(target), seconds),
         ["swarm"] => swarm("50"),
         ["swarm", runs] => swarm(runs),
         ["scale"] => scale("1000"),
@@ -143,6 +159,16 @@ fn e2e() -> Result<(), String> {
     let tun = ["-n", "cargo", "test", "-p", "lowgate-linux", "--features", "e2e", "--lib", "tun"];
     Step::new("unshare", &tun).run()?;
     on_a_kernel("e2e_*", None)
+}
+
+/// In virtual time: no root, nothing installed. A failure prints LOWGATE_SEED=N, or the order itself.
+fn soak_dtls(test: &str, rounds: &str) -> Result<(), String> {
+    if rounds.parse::<u32>().is_err() {
+        return Err(format!("{rounds:?}: how many? Write a number"));
+    }
+    cargo(&["test", "-p", "lowgate-dtls", "--test", "pair", test, "--", "--nocapture"])
+        .env("LOWGATE_ROUNDS", rounds)
+        .run()
 }
 
 /// What a long run found prints its seed: LOWGATE_SEED=N runs it again.

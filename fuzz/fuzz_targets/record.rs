@@ -1,0 +1,4 @@
+#![no_main]
+//! The target `record` of `crates/dtls/tests/pair/hostile.rs`.
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| lowgate_fuzz::run("record", octets));
