@@ -77,13 +77,14 @@ const OF_CLIENT: [Word; 7] = [
 ];
 
 /// The same of a server's.
-const OF_SERVER: [Word; 7] = [
+const OF_SERVER: [Word; 8] = [
     HelloVerifyRequest,
     ServerHello,
     ServerKeyExchange,
     ServerHelloDone,
     ChangeCipherSpec,
     Finished,
+    WrongFinished,
     SealedPayload,
 ];
 
