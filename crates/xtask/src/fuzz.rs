@@ -29,7 +29,7 @@ pub(crate) fn run(only: Option<&str>, seconds: &str) -> Result<(), String> {
         let time = format!("-max_total_time={seconds}");
         // There is no unsafe code for a sanitizer to watch: without one it is several times faster.
         let build = ["cargo", "fuzz", "run", "--sanitizer", "none", name];
-        let how = [&grown, &seeds, "--", &time, "-max_len=1024", "-timeout=10", "-jobs=1"];
+        let how = [&grown, &seeds, "--", &time, "-max_len=1024", "-timeout=10"];
         nightly(&[&build[..], &how].concat()).run()?;
     }
     Ok(())
