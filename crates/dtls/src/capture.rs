@@ -10,7 +10,7 @@ use crate::handshake::{Fragment, MessageType, hash_message};
 use crate::hello::{ClientHelloHead, Offered, ServerHello, parse_hello_verify};
 use crate::protect::ReadKeys;
 use crate::record::{Record, RecordType};
-use crate::schedule::{Master, Randoms};
+use crate::schedule::{Master, Premaster, Randoms};
 use crate::{ContentType, Psk};
 use lowgate_crypto::{Sha256, SoftCcm};
 use lowgate_testkit::hex;
@@ -118,7 +118,7 @@ fn protected_records_open_and_both_finished_verify() {
     let mut handshake = Handshake::read();
     let randoms = Randoms { client: &handshake.client_random, server: &handshake.server_random };
     let psk = Psk::new(&hex("ca19e028a8a372ad2d325f950fcaceed")).expect("16 octets");
-    let master = Master::derive(&psk, randoms, None);
+    let master = Master::derive(&Premaster::Psk(&psk), randoms, None);
     let expected = hex("7057f3d706cf0680a40e4f2e0747ce78ce98da2622eb9a9543f7f15463744157
         256a796db50bbe65cdbdc292a09335b4");
     assert_eq!(master.0.expose()[..], expected);

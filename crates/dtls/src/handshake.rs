@@ -14,7 +14,7 @@ pub(crate) const VERIFY_DATA_OCTETS: usize = 12;
 /// A ClientHello numbered higher is not answered, so that the rest of its handshake cannot wrap.
 pub(crate) const MESSAGE_SEQ_MAX: u16 = 0xfff0;
 
-/// The messages of a PSK handshake without certificates.
+/// The messages of our handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MessageType {
     HelloRequest = 0,
@@ -22,8 +22,14 @@ pub(crate) enum MessageType {
     ServerHello = 2,
     HelloVerifyRequest = 3,
     NewSessionTicket = 4,
+    #[cfg(feature = "ecc")]
+    Certificate = 11,
     ServerKeyExchange = 12,
+    #[cfg(feature = "ecc")]
+    CertificateRequest = 13,
     ServerHelloDone = 14,
+    #[cfg(feature = "ecc")]
+    CertificateVerify = 15,
     ClientKeyExchange = 16,
     Finished = 20,
 }
@@ -36,8 +42,14 @@ impl MessageType {
             2 => Self::ServerHello,
             3 => Self::HelloVerifyRequest,
             4 => Self::NewSessionTicket,
+            #[cfg(feature = "ecc")]
+            11 => Self::Certificate,
             12 => Self::ServerKeyExchange,
+            #[cfg(feature = "ecc")]
+            13 => Self::CertificateRequest,
             14 => Self::ServerHelloDone,
+            #[cfg(feature = "ecc")]
+            15 => Self::CertificateVerify,
             16 => Self::ClientKeyExchange,
             20 => Self::Finished,
             _ => return None,
@@ -144,7 +156,7 @@ mod tests {
         check("10 000006 0002 ffffff ffffff 7374", Err(RecordDrop::Malformed));
         // Pion looped over fragments of length zero (CVE-2022-29190).
         check("10 000006 0002 000000 000000", Err(RecordDrop::BadFragment));
-        check("0b 000000 0002 000000 000000", Err(RecordDrop::Unexpected));
+        check("16 000000 0002 000000 000000", Err(RecordDrop::Unexpected));
         check("10 000006 0002 000005 0000", Err(RecordDrop::Malformed));
     }
 

@@ -6,9 +6,12 @@
 #[cfg(feature = "server")]
 mod offer;
 
+#[cfg(feature = "ecc")]
+use crate::curve::{ECDSA_SECP256R1_SHA256, RAW_PUBLIC_KEY, SECP256R1, UNCOMPRESSED};
 use crate::fragment_len::FragmentLen;
 use crate::heartbeat::HeartbeatMode;
 use crate::record::{VERSION_1_0, VERSION_1_2};
+use crate::suite::{CipherSuite, Suites};
 use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
 
 /// RFC 5246 section 7.4.1.2.
@@ -16,12 +19,22 @@ pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
 /// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, ours at most 222.
 pub(crate) const TICKET_OCTETS_MAX: usize = 256;
 
-/// `TLS_PSK_WITH_AES_128_CCM_8`.
-const SUITE: [u8; 2] = [0xc0, 0xa8];
-
+#[cfg(feature = "server")]
+#[cfg(feature = "ecc")]
+pub(crate) use offer::CurveOffer;
 #[cfg(feature = "server")]
 pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer};
 
+#[cfg(feature = "ecc")]
+const SUPPORTED_GROUPS: u16 = 10;
+#[cfg(feature = "ecc")]
+const EC_POINT_FORMATS: u16 = 11;
+#[cfg(feature = "ecc")]
+const SIGNATURE_ALGORITHMS: u16 = 13;
+#[cfg(feature = "ecc")]
+const CLIENT_CERTIFICATE_TYPE: u16 = 19;
+#[cfg(feature = "ecc")]
+const SERVER_CERTIFICATE_TYPE: u16 = 20;
 const SERVER_NAME: u16 = 0;
 const MAX_FRAGMENT_LENGTH: u16 = 1;
 const EXTENDED_MASTER_SECRET: u16 = 23;
@@ -34,7 +47,7 @@ const GROUP_REQUEST: u16 = 0xff40;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
 /// Takes octets from the front; every failure is "malformed".
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], CloseReason> {
@@ -52,12 +65,12 @@ impl<'a> Reader<'a> {
         Ok(u16::from_be_bytes([octets[0], octets[1]]))
     }
 
-    fn vec8(&mut self) -> Result<&'a [u8], CloseReason> {
+    pub(crate) fn vec8(&mut self) -> Result<&'a [u8], CloseReason> {
         let len = self.u8()?;
         self.take(usize::from(len))
     }
 
-    fn vec16(&mut self) -> Result<&'a [u8], CloseReason> {
+    pub(crate) fn vec16(&mut self) -> Result<&'a [u8], CloseReason> {
         let len = self.u16()?;
         self.take(usize::from(len))
     }
@@ -117,6 +130,7 @@ pub(crate) struct ServerHello<'a> {
     pub(crate) random: &'a [u8; 32],
     /// The one that we offered: the session is resumed. Another one: its name from now on.
     pub(crate) session_id: &'a [u8],
+    pub(crate) suite: CipherSuite,
     pub(crate) extended_master_secret: bool,
     /// The connection ID that the server wants to receive.
     pub(crate) connection_id: Option<&'a [u8]>,
@@ -126,11 +140,24 @@ pub(crate) struct ServerHello<'a> {
     pub(crate) heartbeat: Option<HeartbeatMode>,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
+    /// Which forms of points the server reads: ours among them.
+    #[cfg(feature = "ecc")]
+    point_formats: bool,
+    /// Whether the server shows a raw public key,
+    #[cfg(feature = "ecc")]
+    pub(crate) server_raw_key: bool,
+    /// and wants to see ours.
+    #[cfg(feature = "ecc")]
+    pub(crate) client_raw_key: bool,
 }
 
 /// What a ServerHello may answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offered {
+    pub(crate) suites: Suites,
+    /// Keys are shown as they are, not in certificates.
+    #[cfg(feature = "ecc")]
+    pub(crate) raw_keys: bool,
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
@@ -153,12 +180,16 @@ impl<'a> ServerHello<'a> {
             return Err(CloseReason::MalformedHello);
         }
         // Mbed TLS once took a suite it had not offered; so did we not.
-        if reader.take(2)? != SUITE || reader.u8()? != 0 {
+        let suite = reader.take(2)?;
+        let suite = offered.suites.0.iter().find(|offered| offered.octets() == *suite);
+        let suite = *suite.ok_or(CloseReason::IllegalHello)?;
+        if reader.u8()? != 0 {
             return Err(CloseReason::IllegalHello);
         }
         let mut hello = Self {
             random,
             session_id,
+            suite,
             extended_master_secret: false,
             connection_id: None,
             renegotiation_info: false,
@@ -166,6 +197,12 @@ impl<'a> ServerHello<'a> {
             fragment_len: None,
             heartbeat: None,
             session_ticket: false,
+            #[cfg(feature = "ecc")]
+            point_formats: false,
+            #[cfg(feature = "ecc")]
+            server_raw_key: false,
+            #[cfg(feature = "ecc")]
+            client_raw_key: false,
         };
         let mut named = false;
         each_extension(reader.0, |kind, data| match kind {
@@ -193,6 +230,10 @@ impl<'a> ServerHello<'a> {
                 set(&mut hello.heartbeat, HeartbeatMode::parse(data)?)
             }
             SESSION_TICKET if offered.session_ticket => set_flag(&mut hello.session_ticket, data),
+            #[cfg(feature = "ecc")]
+            EC_POINT_FORMATS | SERVER_CERTIFICATE_TYPE | CLIENT_CERTIFICATE_TYPE => {
+                hello.curve_extension(kind, data, offered)
+            }
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
                 if data == [0] { Ok(()) } else { Err(CloseReason::NoCommonSuite) }
@@ -204,6 +245,35 @@ impl<'a> ServerHello<'a> {
             return Err(CloseReason::ExtendedMasterSecretMissing);
         }
         Ok(hello)
+    }
+}
+
+#[cfg(feature = "ecc")]
+impl ServerHello<'_> {
+    fn curve_extension(
+        &mut self,
+        kind: u16,
+        data: &[u8],
+        offered: Offered,
+    ) -> Result<(), CloseReason> {
+        match kind {
+            EC_POINT_FORMATS if offered.suites.use_curve() => {
+                once(&mut self.point_formats)?;
+                // RFC 8422 section 5.2: the uncompressed form MUST be among them.
+                match exact_vec8(data)?.contains(&UNCOMPRESSED) {
+                    true => Ok(()),
+                    false => Err(CloseReason::IllegalHello),
+                }
+            }
+            // RFC 7250 section 4.2: a single value, of those that were offered.
+            SERVER_CERTIFICATE_TYPE if offered.raw_keys => {
+                raw_key_type(&mut self.server_raw_key, data)
+            }
+            CLIENT_CERTIFICATE_TYPE if offered.raw_keys => {
+                raw_key_type(&mut self.client_raw_key, data)
+            }
+            _ => Err(CloseReason::UnsolicitedExtension),
+        }
     }
 }
 
@@ -264,8 +334,9 @@ impl ClientHello<'_> {
         out.put(self.random);
         put_vec8(out, self.session_id);
         put_vec8(out, self.cookie);
-        out.put(&[0, 2]);
-        out.put(&SUITE);
+        let suites = self.offered.suites.0;
+        out.put(&(2 * suites.len() as u16).to_be_bytes());
+        suites.iter().for_each(|suite| out.put(&suite.octets()));
         out.put(&[1, 0]);
         let mut len = Length::default();
         self.extensions(&mut len);
@@ -304,6 +375,40 @@ impl ClientHello<'_> {
         if self.offered.session_ticket {
             put_extension(out, SESSION_TICKET, self.ticket);
         }
+        #[cfg(feature = "ecc")]
+        self.curve_extensions(out);
+    }
+}
+
+#[cfg(feature = "ecc")]
+impl ClientHello<'_> {
+    fn curve_extensions(&self, out: &mut impl Sink) {
+        let Offered { suites, raw_keys, .. } = self.offered;
+        if !suites.use_curve() {
+            return;
+        }
+        // RFC 8422 section 5.1: SHOULD send both. RFC 7252 section 9.1.3.3: MUST.
+        put_extension(out, SUPPORTED_GROUPS, &[0, 2, 0, SECP256R1 as u8]);
+        put_extension(out, EC_POINT_FORMATS, &[1, UNCOMPRESSED]);
+        if suites.contain(CipherSuite::EcdheEcdsa) {
+            // RFC 7925 section 5: MUST be sent, for SHA-1 is meant without it.
+            let [hash, signature] = ECDSA_SECP256R1_SHA256;
+            put_extension(out, SIGNATURE_ALGORITHMS, &[0, 2, hash, signature]);
+        }
+        if raw_keys {
+            put_extension(out, CLIENT_CERTIFICATE_TYPE, &[1, RAW_PUBLIC_KEY]);
+            put_extension(out, SERVER_CERTIFICATE_TYPE, &[1, RAW_PUBLIC_KEY]);
+        }
+    }
+}
+
+#[cfg(feature = "ecc")]
+fn raw_key_type(seen: &mut bool, data: &[u8]) -> Result<(), CloseReason> {
+    once(seen)?;
+    match data {
+        [RAW_PUBLIC_KEY] => Ok(()),
+        [_] => Err(CloseReason::IllegalHello),
+        [] | [_, _, ..] => Err(CloseReason::MalformedHello),
     }
 }
 

@@ -22,6 +22,8 @@ mod alert;
 mod capture;
 mod client;
 mod content;
+#[cfg(feature = "ecc")]
+mod curve;
 mod exporter;
 mod flight;
 mod fragment_len;
@@ -39,9 +41,14 @@ mod retransmission;
 mod schedule;
 #[cfg(feature = "server")]
 mod server;
+mod suite;
 
 pub use alert::{AlertDescription, CloseReason};
-pub use client::{Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, SavedSession};
+#[cfg(feature = "ecc")]
+pub use client::WithoutExchange;
+pub use client::{
+    Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, Credential, SavedSession,
+};
 pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
 pub use exporter::ExportRefused;
 pub use flight::is_hello_request;
@@ -49,11 +56,14 @@ pub use fragment_len::FragmentLen;
 pub use noise::RecordDrop;
 pub use psk::Psk;
 pub use retransmission::{Retransmission, RetransmissionTimer};
+#[cfg(all(feature = "server", feature = "ecc"))]
+pub use server::Identity;
 #[cfg(feature = "server")]
 pub use server::{
     Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput, ServerOutput,
     SessionId,
 };
+pub use suite::CipherSuite;
 
 /// RFC 4279 section 5.3: identities of 128 octets must be supported; longer ones are refused.
 pub const IDENTITY_OCTETS_MAX: usize = 128;

@@ -3,7 +3,7 @@
 use lowgate_crypto::Secret;
 
 /// Longest key: RFC 4279 section 5.3 wants 64 octets supported.
-const PSK_OCTETS_MAX: usize = 64;
+pub(crate) const PSK_OCTETS_MAX: usize = 64;
 
 /// A pre-shared key of 1 to 64 octets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,53 @@
-//! Secrets of a PSK session: RFC 4279 section 2, RFC 5246 sections 6.3 and 8.1, RFC 7627 section 4.
+//! Secrets of a session: RFC 4279 section 2, RFC 5489 section 2, RFC 5246 sections 6.3 and 8.1, RFC 7627
+//! section 4.
 
 use crate::Psk;
 use crate::handshake::VERIFY_DATA_OCTETS;
 use crate::protect::Keys;
+use crate::psk::PSK_OCTETS_MAX;
 use lowgate_crypto::{Digest, Key128, Secret, tls12_prf};
 use zeroize::Zeroizing;
 
 /// Two lengths of 2, the key, and as many zeros.
-const PREMASTER_OCTETS_MAX: usize = 2 * (2 + 64);
+const PREMASTER_OCTETS_MAX: usize = 2 * (2 + PSK_OCTETS_MAX);
 /// RFC 6655 section 3: two keys of 16, two salts of 4, no MAC keys.
 const KEY_BLOCK_OCTETS: usize = 40;
+
+/// Where the premaster secret comes from.
+pub(crate) enum Premaster<'a> {
+    Psk(&'a Psk),
+    /// The secret of a key exchange, then the key (RFC 5489 section 2).
+    #[cfg(feature = "ecc")]
+    EcdhePsk(&'a Secret<32>, &'a Psk),
+    /// The secret of a key exchange alone (RFC 8422 section 5.10).
+    #[cfg(feature = "ecc")]
+    Ecdhe(&'a Secret<32>),
+}
+
+impl Premaster<'_> {
+    /// Writes it and returns its length.
+    fn emit(&self, out: &mut [u8; PREMASTER_OCTETS_MAX]) -> usize {
+        let zeros = [0; PSK_OCTETS_MAX];
+        let (other, psk) = match self {
+            // RFC 4279 section 2: N, N zero octets, N, the PSK.
+            Self::Psk(psk) => (&zeros[..psk.expose().len()], psk.expose()),
+            #[cfg(feature = "ecc")]
+            Self::EcdhePsk(shared, psk) => (&shared.expose()[..], psk.expose()),
+            #[cfg(feature = "ecc")]
+            Self::Ecdhe(shared) => {
+                out[..32].copy_from_slice(shared.expose());
+                return 32;
+            }
+        };
+        let mut at = 0;
+        for part in [other, psk] {
+            out[at..at + 2].copy_from_slice(&(part.len() as u16).to_be_bytes());
+            out[at + 2..][..part.len()].copy_from_slice(part);
+            at += 2 + part.len();
+        }
+        at
+    }
+}
 
 /// Both randoms of a handshake.
 #[derive(Clone, Copy)]
@@ -24,15 +62,14 @@ pub(crate) struct Master(pub(crate) Secret<48>);
 
 impl Master {
     /// `session_hash` is there when both ends agreed on RFC 7627.
-    pub(crate) fn derive(psk: &Psk, randoms: Randoms<'_>, session_hash: Option<&Digest>) -> Self {
-        let psk = psk.expose();
-        let (n, len) = (psk.len(), (psk.len() as u16).to_be_bytes());
-        let mut premaster = Zeroizing::new([0; PREMASTER_OCTETS_MAX]);
-        // RFC 4279 section 2: N, N zero octets, N, the PSK.
-        premaster[..2].copy_from_slice(&len);
-        premaster[2 + n..4 + n].copy_from_slice(&len);
-        premaster[4 + n..4 + 2 * n].copy_from_slice(psk);
-        let premaster = &premaster[..4 + 2 * n];
+    pub(crate) fn derive(
+        premaster: &Premaster<'_>,
+        randoms: Randoms<'_>,
+        session_hash: Option<&Digest>,
+    ) -> Self {
+        let mut octets = Zeroizing::new([0; PREMASTER_OCTETS_MAX]);
+        let len = premaster.emit(&mut octets);
+        let premaster = &octets[..len];
         let mut master = Zeroizing::new([0; 48]);
         match session_hash {
             Some(hash) => {

@@ -3,18 +3,65 @@
 use super::resume::SavedSession;
 use crate::fragment_len::FragmentLen;
 use crate::hello::Offered;
+#[cfg(feature = "ecc")]
+use crate::suite::CipherSuite;
+use crate::suite::Suites;
 use crate::{
     DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, IDENTITY_OCTETS_MAX, Psk, Retransmission,
     SERVER_NAME_OCTETS_MAX,
 };
+#[cfg(feature = "ecc")]
+use lowgate_crypto::{PrivateKey, PublicKey, Secret, hmac_sha256};
+
+/// Who a client is, and how it knows its server.
+#[derive(Clone, Debug)]
+pub enum Credential<'a> {
+    /// A pre-shared key: `TLS_PSK_WITH_AES_128_CCM_8`.
+    Psk {
+        /// PSK identity, 0 to 128 octets.
+        identity: &'a [u8],
+        /// The key that belongs to it.
+        psk: Psk,
+    },
+    /// The same with a key exchange: `TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256`.
+    #[cfg(feature = "ecc")]
+    EcdhePsk {
+        /// PSK identity, 0 to 128 octets.
+        identity: &'a [u8],
+        /// The key that belongs to it.
+        psk: Psk,
+        /// Fresh from a generator fit for secrets, and used for nothing else.
+        seed: Secret<32>,
+        /// What becomes of it with a server that exchanges no keys.
+        without: WithoutExchange,
+    },
+    /// Both ends know each other's public key: `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` with RFC 7250.
+    #[cfg(feature = "ecc")]
+    RawKey {
+        /// Ours.
+        own: PrivateKey,
+        /// The server's.
+        server: PublicKey,
+        /// Fresh from a generator fit for secrets, and used for nothing else.
+        seed: Secret<32>,
+    },
+}
+
+/// What a client does with a server that has its key and exchanges none.
+#[cfg(feature = "ecc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutExchange {
+    /// No session.
+    Refuse,
+    /// A session under the key alone. Nobody but the server can bring this about.
+    Accept,
+}
 
 /// What a client wants.
 #[derive(Clone, Debug)]
 pub struct ClientConfig<'a> {
-    /// PSK identity, 0 to 128 octets.
-    pub identity: &'a [u8],
-    /// The key that belongs to it.
-    pub psk: Psk,
+    /// Who the client is, and how it knows the server.
+    pub credential: Credential<'a>,
     /// Payload of the 0xFF40 extension, at most 192 octets; `None` leaves it out.
     pub group_request: Option<&'a [u8]>,
     /// Offer RFC 9146, with an empty connection ID towards us.
@@ -44,8 +91,7 @@ impl<'a> ClientConfig<'a> {
     /// retransmission to a neighbour; nothing else offered, nothing to resume, no key log.
     pub const fn new(identity: &'a [u8], psk: Psk) -> Self {
         Self {
-            identity,
-            psk,
+            credential: Credential::Psk { identity, psk },
             group_request: None,
             connection_id: true,
             extended_master_secret: true,
@@ -78,10 +124,40 @@ pub enum ConfigRefused {
     BadServerName,
 }
 
+/// What a client proves itself with.
+pub(super) enum Own {
+    Psk {
+        identity: Identity,
+        psk: Psk,
+    },
+    #[cfg(feature = "ecc")]
+    RawKey {
+        own: PrivateKey,
+        server: PublicKey,
+    },
+}
+
+/// A PSK identity.
+pub(super) type Identity = heapless::Vec<u8, IDENTITY_OCTETS_MAX>;
+
+impl Own {
+    /// A secret that tells this client from others.
+    pub(super) fn secret(&self) -> &[u8] {
+        match self {
+            Self::Psk { psk, .. } => psk.expose(),
+            // A seed is there, and better.
+            #[cfg(feature = "ecc")]
+            Self::RawKey { .. } => &[],
+        }
+    }
+}
+
 /// The configuration, owned.
 pub(super) struct Settings {
-    pub(super) identity: heapless::Vec<u8, IDENTITY_OCTETS_MAX>,
-    pub(super) psk: Psk,
+    pub(super) own: Own,
+    /// Of the keys that are exchanged; `None`: none are.
+    #[cfg(feature = "ecc")]
+    pub(super) seed: Option<Secret<32>>,
     pub(super) group_request: heapless::Vec<u8, GROUP_REQUEST_OCTETS_MAX>,
     pub(super) server_name: heapless::Vec<u8, SERVER_NAME_OCTETS_MAX>,
     pub(super) offered: Offered,
@@ -90,13 +166,36 @@ pub(super) struct Settings {
     pub(super) key_log: bool,
 }
 
+/// Whose a session is that is gone on from.
+#[cfg(feature = "ecc")]
+pub(super) type Mark = [u8; 8];
+/// Pre-shared keys alone: the owner keeps sessions and keys together.
+#[cfg(not(feature = "ecc"))]
+pub(super) type Mark = ();
+
+impl Own {
+    #[cfg(not(feature = "ecc"))]
+    pub(super) const fn mark(&self) -> Mark {}
+
+    /// Changes with everything that the session's ends know each other by.
+    #[cfg(feature = "ecc")]
+    pub(super) fn mark(&self) -> Mark {
+        let mac = match self {
+            Self::Psk { identity, psk } => hmac_sha256(psk.expose(), &[b"psk", identity]),
+            Self::RawKey { own, server } => {
+                hmac_sha256(b"raw key", &[&own.public().point(), &server.point()])
+            }
+        };
+        *mac.first_chunk().expect("8 of 32 octets")
+    }
+}
+
 impl Settings {
     /// The settings, and the session to offer.
     pub(super) fn new(
         config: ClientConfig<'_>,
     ) -> Result<(Self, Option<SavedSession>), ConfigRefused> {
-        let identity = heapless::Vec::from_slice(config.identity)
-            .map_err(|_| ConfigRefused::IdentityTooLong)?;
+        let held = Held::new(config.credential)?;
         let group_request = heapless::Vec::from_slice(config.group_request.unwrap_or_default())
             .map_err(|_| ConfigRefused::GroupRequestTooLong)?;
         let name = config.server_name.map_or(Ok(&[][..]), server_name)?;
@@ -112,8 +211,15 @@ impl Settings {
             return Err(ConfigRefused::DatagramTooShort);
         }
         // RFC 6066 section 4: a session keeps its length. Who wants another one makes another session.
-        let saved = config.resume.filter(|saved| saved.fits(config.fragment_len));
+        let saved = config.resume.filter(|saved| {
+            saved.fits(config.fragment_len)
+                && held.suites.0.contains(&saved.suite())
+                && saved.is_of(&held.own.mark())
+        });
         let offered = Offered {
+            suites: held.suites,
+            #[cfg(feature = "ecc")]
+            raw_keys: matches!(held.own, Own::RawKey { .. }),
             extended_master_secret: config.extended_master_secret,
             connection_id: config.connection_id,
             group_request: config.group_request.is_some(),
@@ -124,8 +230,9 @@ impl Settings {
                 || saved.as_ref().is_some_and(|saved| !saved.ticket().is_empty()),
         };
         let settings = Self {
-            identity,
-            psk: config.psk,
+            own: held.own,
+            #[cfg(feature = "ecc")]
+            seed: held.seed,
             group_request,
             server_name,
             offered,
@@ -134,6 +241,45 @@ impl Settings {
             key_log: config.key_log,
         };
         Ok((settings, saved))
+    }
+}
+
+/// A credential, owned.
+struct Held {
+    own: Own,
+    suites: Suites,
+    #[cfg(feature = "ecc")]
+    seed: Option<Secret<32>>,
+}
+
+impl Held {
+    fn new(credential: Credential<'_>) -> Result<Self, ConfigRefused> {
+        let owned = |identity: &[u8]| {
+            Identity::from_slice(identity).map_err(|_| ConfigRefused::IdentityTooLong)
+        };
+        Ok(match credential {
+            Credential::Psk { identity, psk } => Self {
+                own: Own::Psk { identity: owned(identity)?, psk },
+                suites: Suites::default(),
+                #[cfg(feature = "ecc")]
+                seed: None,
+            },
+            #[cfg(feature = "ecc")]
+            Credential::EcdhePsk { identity, psk, seed, without } => Self {
+                own: Own::Psk { identity: owned(identity)?, psk },
+                suites: Suites(match without {
+                    WithoutExchange::Refuse => &[CipherSuite::EcdhePsk],
+                    WithoutExchange::Accept => &[CipherSuite::EcdhePsk, CipherSuite::Psk],
+                }),
+                seed: Some(seed),
+            },
+            #[cfg(feature = "ecc")]
+            Credential::RawKey { own, server, seed } => Self {
+                own: Own::RawKey { own, server },
+                suites: Suites(&[CipherSuite::EcdheEcdsa]),
+                seed: Some(seed),
+            },
+        })
     }
 }
 

@@ -3,18 +3,21 @@
 //! **Invariant:** before the server's Finished verified nobody is believed for good: what cannot be
 //! right is dropped, an alert is a suspicion, and a handshake that leads nowhere begins anew.
 
+use super::config::Own;
+#[cfg(feature = "ecc")]
+use super::curve::Proof;
 use super::inbound::Inbound;
 use super::resume::{Outcome, SavedSession, SessionName};
-use super::{Client, CloseReason, ConnectionId, Negotiated, State, Suspicion};
+use super::{Client, CloseReason, ConnectionId, Heard, Negotiated, State, Suspicion};
 use crate::flight::FINISHED_OCTETS;
 use crate::handshake::{Fragment, MESSAGE_SEQ_MAX, MessageType, VERIFY_DATA_OCTETS, hash_message};
 use crate::hello::{ClientHello, ServerHello, Sink, parse_hello_verify};
 use crate::protect::{EPOCH, WriteKeys};
 use crate::record::{Record, RecordType};
-use crate::schedule::{Master, Randoms};
+use crate::schedule::{Master, Premaster, Randoms};
 use crate::{
-    AlertDescription, GroupAnswer, IDENTITY_OCTETS_MAX, RECORDS_PER_DATAGRAM_MAX, RecordDrop,
-    Retransmission,
+    AlertDescription, CipherSuite, GroupAnswer, IDENTITY_OCTETS_MAX, RECORDS_PER_DATAGRAM_MAX,
+    RecordDrop, Retransmission,
 };
 use lowgate_crypto::{Sha256, hmac_sha256};
 use lowgate_units::{Duration, Instant};
@@ -62,7 +65,12 @@ impl Client {
     /// A new attempt within the same patience, under a random of its own.
     fn restart(&mut self, now: Instant) {
         let label: &[u8] = b"client random";
-        self.random = hmac_sha256(self.settings.psk.expose(), &[label, &self.random]);
+        #[cfg(feature = "ecc")]
+        let seed = self.settings.seed.as_ref().map(|seed| &seed.expose()[..]);
+        #[cfg(not(feature = "ecc"))]
+        let seed = None;
+        let secret = seed.unwrap_or(self.settings.own.secret());
+        self.random = hmac_sha256(secret, &[label, &self.random]);
         // What was resumed, or a ticket on its way, may be what spoilt the attempt.
         self.saved = None;
         self.settings.offered.session_ticket = false;
@@ -184,7 +192,7 @@ impl Client {
         )
     }
 
-    fn suspect(&mut self, reason: CloseReason) {
+    pub(super) fn suspect(&mut self, reason: CloseReason) {
         let first = Suspicion { reason, told: 0, heard: false };
         let suspicion = self.suspicion.get_or_insert(first);
         suspicion.reason = reason;
@@ -429,7 +437,7 @@ impl Client {
         match (&mut self.state, kind, epoch) {
             (State::AwaitHello, MessageType::ServerHello, 0) => self.server_hello(body)?,
             (
-                State::AwaitDone { hint_seen: seen @ false, .. },
+                State::AwaitDone { heard: Heard::Psk { hint_seen: seen @ false }, .. },
                 MessageType::ServerKeyExchange,
                 0,
             ) => {
@@ -440,7 +448,16 @@ impl Client {
                 }
                 *seen = true;
             }
-            (State::AwaitDone { .. }, MessageType::ServerHelloDone, 0) if body.is_empty() => {}
+            #[cfg(feature = "ecc")]
+            (
+                State::AwaitDone { heard: Heard::EcdhePsk { .. } | Heard::EcdheEcdsa(_), .. },
+                MessageType::Certificate
+                | MessageType::ServerKeyExchange
+                | MessageType::CertificateRequest,
+                0,
+            ) => self.hear(kind, body)?,
+            (State::AwaitDone { heard, .. }, MessageType::ServerHelloDone, 0)
+                if body.is_empty() && heard.is_enough() => {}
             (
                 State::AwaitFinished {
                     outcome: outcome @ Outcome { ticket_promised: true, .. },
@@ -470,6 +487,16 @@ impl Client {
             if self.settings.offered.extended_master_secret && !hello.extended_master_secret {
                 return Err(CloseReason::ExtendedMasterSecretMissing);
             }
+            // RFC 5246 section 7.4.1.3: a session that is resumed keeps its suite.
+            let resumed = self.saved.as_ref().filter(|_| self.is_resumed_by(&hello));
+            if resumed.is_some_and(|saved| saved.suite() != hello.suite) {
+                return Err(CloseReason::IllegalHello);
+            }
+            // RFC 7250 section 4.2: a server that shows something else than what we know it by.
+            #[cfg(feature = "ecc")]
+            if self.settings.offered.raw_keys && resumed.is_none() && !hello.server_raw_key {
+                return Err(CloseReason::NoCommonSuite);
+            }
             let cid = hello.connection_id.unwrap_or_default();
             // Our Finished must fit a datagram whatever the server wants to read in it.
             if WriteKeys::overhead(cid.len()) + FINISHED_OCTETS > self.settings.datagram_len_max {
@@ -495,6 +522,7 @@ impl Client {
         let cid = ConnectionId::from_slice(hello.connection_id.unwrap_or_default());
         let name = SessionName::from_slice(hello.session_id);
         let hello = Negotiated {
+            suite: hello.suite,
             server_random: *hello.random,
             extended_master_secret: hello.extended_master_secret,
             name: name.map_err(|_| RecordDrop::BadMessage)?,
@@ -502,6 +530,8 @@ impl Client {
             ticket_promised: hello.session_ticket,
             fragment_len: hello.fragment_len,
             heartbeat: hello.heartbeat,
+            #[cfg(feature = "ecc")]
+            client_raw_key: hello.client_raw_key,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,
             group_answer: hello
                 .group_answer
@@ -511,31 +541,36 @@ impl Client {
         if hello.resumed {
             self.resume(hello);
         } else {
-            self.state = State::AwaitDone { hello, hint_seen: false };
+            let heard = Heard::nothing(hello.suite);
+            self.state = State::AwaitDone { hello, heard };
         }
         Ok(())
     }
 
     /// ServerHelloDone came: key exchange, change of cipher, Finished.
     fn answer(&mut self, now: Instant) {
-        let State::AwaitDone { hello, .. } = core::mem::replace(&mut self.state, State::Closed)
+        let State::AwaitDone { hello, heard } = core::mem::replace(&mut self.state, State::Closed)
         else {
             unreachable!("the caller matched the state");
         };
         self.flight.clear();
-        let identity = &self.settings.identity;
-        let (kind, seq) = (MessageType::ClientKeyExchange, self.hello_seq + 1);
-        self.flight.message(kind, seq, &mut self.transcript, |out| {
-            out.put(&(identity.len() as u16).to_be_bytes());
-            out.put(identity);
-        });
-        let hash = self.transcript.digest();
-        let randoms = Randoms { client: &self.random, server: &hello.server_random };
-        let session_hash = hello.extended_master_secret.then_some(&hash);
-        let master = Master::derive(&self.settings.psk, randoms, session_hash);
-        let verify = master.client_finished(&hash);
+        let (master, seq) = match (&heard, &self.settings.own) {
+            (Heard::Psk { .. }, Own::Psk { identity, psk }) => {
+                let (kind, seq) = (MessageType::ClientKeyExchange, self.hello_seq + 1);
+                self.flight.message(kind, seq, &mut self.transcript, |out| {
+                    put_identity(identity, out);
+                });
+                let hash = self.transcript.digest();
+                let randoms = Randoms { client: &self.random, server: &hello.server_random };
+                let session_hash = hello.extended_master_secret.then_some(&hash);
+                (Master::derive(&Premaster::Psk(psk), randoms, session_hash), seq + 1)
+            }
+            #[cfg(feature = "ecc")]
+            _ => self.exchange_keys(&hello, &heard),
+        };
+        let verify = master.client_finished(&self.transcript.digest());
         self.flight.change_cipher();
-        let (kind, seq) = (MessageType::Finished, seq + 1);
+        let kind = MessageType::Finished;
         self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));
         self.await_finished(hello, master);
         self.timer.answered(now);
@@ -569,6 +604,36 @@ impl Client {
         self.suspicion = None;
         self.news.established = true;
         Ok(())
+    }
+}
+
+/// RFC 4279 section 2.
+pub(super) fn put_identity(identity: &[u8], out: &mut impl Sink) {
+    out.put(&(identity.len() as u16).to_be_bytes());
+    out.put(identity);
+}
+
+impl Heard {
+    /// Behind a ServerHello with this suite.
+    const fn nothing(suite: CipherSuite) -> Self {
+        match suite {
+            CipherSuite::Psk => Self::Psk { hint_seen: false },
+            #[cfg(feature = "ecc")]
+            CipherSuite::EcdhePsk => Self::EcdhePsk { share: None },
+            #[cfg(feature = "ecc")]
+            CipherSuite::EcdheEcdsa => Self::EcdheEcdsa(Proof::nothing()),
+        }
+    }
+
+    /// Whether ServerHelloDone may follow.
+    const fn is_enough(&self) -> bool {
+        match self {
+            Self::Psk { .. } => true,
+            #[cfg(feature = "ecc")]
+            Self::EcdhePsk { share } => share.is_some(),
+            #[cfg(feature = "ecc")]
+            Self::EcdheEcdsa(proof) => proof.is_enough(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The client: one session, fixed buffers.
 
 mod config;
+#[cfg(feature = "ecc")]
+mod curve;
 mod heartbeat;
 mod inbound;
 mod machine;
@@ -16,16 +18,20 @@ use crate::protect::{CID_OCTETS_MAX, ReadKeys, SealRefused, WriteKeys};
 use crate::record::RecordType;
 use crate::schedule::{Master, Randoms};
 use crate::{
-    AlertDescription, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer,
-    KeyLog, RecordDrop, RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
+    AlertDescription, CipherSuite, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused,
+    GroupAnswer, KeyLog, RecordDrop, RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
 };
 use config::Settings;
 use inbound::Inbound;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::PublicKey;
 use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
 use resume::{Outcome, SessionName};
 
-pub use config::{ClientConfig, ConfigRefused};
+#[cfg(feature = "ecc")]
+pub use config::WithoutExchange;
+pub use config::{ClientConfig, ConfigRefused, Credential};
 pub use resume::SavedSession;
 
 /// What happens to a client.
@@ -86,7 +92,10 @@ const FLIGHT_OCTETS_MAX: usize = 12
     + (34 + 1 + 256 + 4 + 2)
     + (2 + 5 + 4 + 5 + 196 + 5 + 5)
     + (9 + SERVER_NAME_OCTETS_MAX)
-    + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX);
+    + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX)
+    + CURVE_OFFER_OCTETS;
+/// A second suite, and the extensions of curves and keys.
+const CURVE_OFFER_OCTETS: usize = if cfg!(feature = "ecc") { 2 + 8 + 6 + 8 + 6 + 6 } else { 0 };
 
 /// RFC 6347 section 4.2.1: one octet of length.
 const COOKIE_OCTETS_MAX: usize = 255;
@@ -139,7 +148,7 @@ enum State {
     /// A ServerHello came; ServerHelloDone is missing.
     AwaitDone {
         hello: Negotiated,
-        hint_seen: bool,
+        heard: Heard,
     },
     /// Our Finished is out.
     AwaitFinished {
@@ -158,8 +167,20 @@ enum State {
     Closed,
 }
 
+/// What came of the server's flight behind its ServerHello.
+enum Heard {
+    /// A hint at most.
+    Psk { hint_seen: bool },
+    /// The server's share.
+    #[cfg(feature = "ecc")]
+    EcdhePsk { share: Option<PublicKey> },
+    #[cfg(feature = "ecc")]
+    EcdheEcdsa(curve::Proof),
+}
+
 /// What the ServerHello said.
 struct Negotiated {
+    suite: CipherSuite,
     server_random: [u8; 32],
     extended_master_secret: bool,
     /// What the session is called; empty when it cannot be resumed by name.
@@ -170,6 +191,9 @@ struct Negotiated {
     fragment_len: Option<FragmentLen>,
     /// Whether heartbeats were agreed on, and whether the server answers ours.
     heartbeat: Option<HeartbeatMode>,
+    /// Whether a raw key of ours may be asked for.
+    #[cfg(feature = "ecc")]
+    client_raw_key: bool,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }
@@ -374,6 +398,19 @@ impl Client {
             | State::AwaitHello
             | State::AwaitDone { .. }
             | State::AwaitFinished { .. } => None,
+        }
+    }
+
+    /// How the session's secret was agreed on.
+    pub const fn suite(&self) -> Option<CipherSuite> {
+        match &self.state {
+            State::Established(session) => Some(session.hello.suite),
+            State::Idle
+            | State::AwaitHello
+            | State::AwaitDone { .. }
+            | State::AwaitFinished { .. }
+            | State::Closing { .. }
+            | State::Closed => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! extended master secret (RFC 7627 section 5.3). An attempt that comes to nothing offers no session
 //! again: whoever spoils a resumption cannot spoil the handshake.
 
+use super::config::Mark;
 use super::{Client, Negotiated, Session, State};
 use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS};
@@ -12,7 +13,7 @@ use crate::hello::{
 };
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::schedule::{Master, Randoms};
-use crate::{KeyLog, RecordDrop};
+use crate::{CipherSuite, KeyLog, RecordDrop};
 use core::fmt;
 use lowgate_crypto::Sha256;
 use lowgate_units::Duration;
@@ -30,9 +31,21 @@ pub struct SavedSession {
     ticket: Ticket,
     master: Master,
     fragment_len: Option<FragmentLen>,
+    /// RFC 5246 section 7.4.1.2: a session keeps its suite.
+    suite: CipherSuite,
+    mark: Mark,
 }
 
 impl SavedSession {
+    pub(super) const fn suite(&self) -> CipherSuite {
+        self.suite
+    }
+
+    /// Whether it was made by who has this credential.
+    pub(super) fn is_of(&self, mark: &Mark) -> bool {
+        self.mark == *mark
+    }
+
     /// For how long the server means to know it; `None`: it did not say.
     pub fn lifetime(&self) -> Option<Duration> {
         let secs = u64::from(self.ticket.lifetime_secs);
@@ -85,7 +98,7 @@ impl Outcome {
     }
 
     /// The server's Finished verified: how to go on from here another time.
-    fn save(self, hello: &Negotiated, master: &Master) -> Option<SavedSession> {
+    fn save(self, hello: &Negotiated, master: &Master, mark: Mark) -> Option<SavedSession> {
         let ticket = self.ticket;
         let name = match &ticket.octets[..] {
             [] => hello.name.clone(),
@@ -93,7 +106,8 @@ impl Outcome {
         };
         let savable = hello.extended_master_secret && !name.is_empty();
         let (master, fragment_len) = (master.clone(), hello.fragment_len);
-        savable.then_some(SavedSession { name, ticket, master, fragment_len })
+        let suite = hello.suite;
+        savable.then_some(SavedSession { name, ticket, master, fragment_len, suite, mark })
     }
 }
 
@@ -156,7 +170,7 @@ impl Client {
         }
         let keeps_ticket = session.hello.resumed && outcome.ticket.octets.is_empty();
         if !keeps_ticket {
-            self.saved = outcome.save(&session.hello, &session.master);
+            self.saved = outcome.save(&session.hello, &session.master, self.settings.own.mark());
         }
         self.state = State::Established(session);
     }
@@ -188,6 +202,13 @@ impl Client {
                 | MessageType::ServerKeyExchange
                 | MessageType::ServerHelloDone
                 | MessageType::ClientKeyExchange,
+                _,
+            ) => RecordDrop::Unexpected,
+            #[cfg(feature = "ecc")]
+            (
+                MessageType::Certificate
+                | MessageType::CertificateRequest
+                | MessageType::CertificateVerify,
                 _,
             ) => RecordDrop::Unexpected,
         })

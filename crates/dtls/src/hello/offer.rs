@@ -1,15 +1,22 @@
 //! The server's side of the hellos: what a client offers, and the answer to it.
 
+#[cfg(feature = "ecc")]
+use super::{
+    CLIENT_CERTIFICATE_TYPE, EC_POINT_FORMATS, SERVER_CERTIFICATE_TYPE, SIGNATURE_ALGORITHMS,
+    SUPPORTED_GROUPS,
+};
 use super::{
     CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HEARTBEAT, HOST_NAME, Length,
     MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO, Reader, SERVER_NAME, SESSION_ID_OCTETS_MAX,
-    SESSION_TICKET, SUITE, Sink, each_extension, exact_vec8, once, put_extension, put_vec8, set,
-    set_flag,
+    SESSION_TICKET, Sink, each_extension, exact_vec8, once, put_extension, put_vec8, set, set_flag,
 };
 use crate::CloseReason;
+#[cfg(feature = "ecc")]
+use crate::curve::{ECDSA_SECP256R1_SHA256, RAW_PUBLIC_KEY, SECP256R1, UNCOMPRESSED};
 use crate::fragment_len::FragmentLen;
 use crate::heartbeat::HeartbeatMode;
 use crate::record::VERSION_1_2;
+use crate::suite::CipherSuite;
 
 /// RFC 5746 section 3.3: stands for an empty renegotiation_info.
 const RENEGOTIATION_SCSV: [u8; 2] = [0x00, 0xff];
@@ -64,17 +71,21 @@ impl<'a> ClientHelloHead<'a> {
         })
     }
 
+    /// Those of the client's suites that are ours, what it likes best first.
+    pub(crate) fn suites(&self) -> impl Iterator<Item = CipherSuite> {
+        self.suites.chunks_exact(2).filter_map(|suite| CipherSuite::parse([suite[0], suite[1]]))
+    }
+
     /// What the client offers, once the whole hello is there.
     pub(crate) fn offer(&self) -> Result<ClientOffer<'a>, CloseReason> {
         // RFC 6347 section 4.1: DTLS versions count downwards; 0xfefd and all later are fine.
         if self.version >> 8 != 0xfe || self.version > VERSION_1_2 {
             return Err(CloseReason::NoCommonVersion);
         }
-        let mut suites = self.suites.chunks_exact(2);
-        if !suites.clone().any(|suite| suite == SUITE) || !self.compression.contains(&0) {
+        if self.suites().next().is_none() || !self.compression.contains(&0) {
             return Err(CloseReason::NoCommonSuite);
         }
-        let scsv = suites.any(|suite| suite == RENEGOTIATION_SCSV);
+        let scsv = self.suites.chunks_exact(2).any(|suite| suite == RENEGOTIATION_SCSV);
         let mut offer = ClientOffer { renegotiation_info: scsv, ..ClientOffer::default() };
         let mut seen_renegotiation_info = false;
         each_extension(self.extensions, |kind, data| match kind {
@@ -85,6 +96,16 @@ impl<'a> ClientHelloHead<'a> {
             SERVER_NAME => set(&mut offer.server_name, host_name(data)?),
             HEARTBEAT => set(&mut offer.heartbeat, HeartbeatMode::parse(data)?),
             SESSION_TICKET => set(&mut offer.ticket, data),
+            #[cfg(feature = "ecc")]
+            SUPPORTED_GROUPS => set(&mut offer.curve.groups, list16(data)),
+            #[cfg(feature = "ecc")]
+            EC_POINT_FORMATS => set(&mut offer.curve.formats, list8(data)),
+            #[cfg(feature = "ecc")]
+            SIGNATURE_ALGORITHMS => set(&mut offer.curve.algorithms, list16(data)),
+            #[cfg(feature = "ecc")]
+            CLIENT_CERTIFICATE_TYPE => set(&mut offer.curve.client_types, list8(data)),
+            #[cfg(feature = "ecc")]
+            SERVER_CERTIFICATE_TYPE => set(&mut offer.curve.server_types, list8(data)),
             RENEGOTIATION_INFO => {
                 // RFC 5746 section 3.6: empty in a first handshake, and there is no other.
                 offer.renegotiation_info = true;
@@ -111,6 +132,66 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) heartbeat: Option<HeartbeatMode>,
     /// RFC 5077: empty asks for one.
     pub(crate) ticket: Option<&'a [u8]>,
+    #[cfg(feature = "ecc")]
+    pub(crate) curve: CurveOffer<'a>,
+}
+
+/// What a client says of curves and keys; `None`: nothing.
+#[cfg(feature = "ecc")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CurveOffer<'a> {
+    groups: Option<&'a [u8]>,
+    formats: Option<&'a [u8]>,
+    algorithms: Option<&'a [u8]>,
+    client_types: Option<&'a [u8]>,
+    server_types: Option<&'a [u8]>,
+}
+
+#[cfg(feature = "ecc")]
+impl CurveOffer<'_> {
+    /// Whether a key can be exchanged on our curve. RFC 8422 section 4: a client that says nothing of curves
+    /// takes any.
+    pub(crate) fn has_our_curve(&self) -> bool {
+        let [high, low] = SECP256R1.to_be_bytes();
+        self.groups.is_none_or(|list| list.chunks_exact(2).any(|group| group == [high, low]))
+            && self.formats.is_none_or(|list| list.contains(&UNCOMPRESSED))
+    }
+
+    /// RFC 8422 section 5.1.2: a list without the uncompressed form MUST be refused by illegal_parameter when
+    /// the curve is used.
+    pub(crate) fn has_formats_of_no_use(&self) -> bool {
+        self.formats.is_some_and(|list| !list.contains(&UNCOMPRESSED))
+    }
+
+    /// Whether it answers to the list of point formats.
+    pub(crate) fn names_formats(&self) -> bool {
+        self.formats.is_some()
+    }
+
+    /// Whether our signatures can be verified. RFC 7925 section 5: who says nothing means SHA-1.
+    pub(crate) fn has_our_signature(&self) -> bool {
+        let ours = |list: &[u8]| list.chunks_exact(2).any(|pair| pair == ECDSA_SECP256R1_SHA256);
+        self.algorithms.is_some_and(ours)
+    }
+
+    /// Whether both ends can show raw public keys (RFC 7250 section 4.1).
+    pub(crate) fn has_raw_keys(&self) -> bool {
+        let raw = |types: Option<&[u8]>| types.is_some_and(|list| list.contains(&RAW_PUBLIC_KEY));
+        raw(self.client_types) && raw(self.server_types)
+    }
+}
+
+/// A list that cannot be read has nothing of ours: it matters when a suite needs it, and not before.
+#[cfg(feature = "ecc")]
+fn list16(data: &[u8]) -> &[u8] {
+    let mut reader = Reader(data);
+    let octets = reader.vec16().unwrap_or_default();
+    if reader.0.is_empty() { octets } else { &[] }
+}
+
+#[cfg(feature = "ecc")]
+fn list8(data: &[u8]) -> &[u8] {
+    exact_vec8(data).unwrap_or_default()
 }
 
 /// The host name in a list of server names (RFC 6066 section 3).
@@ -136,6 +217,7 @@ fn host_name(data: &[u8]) -> Result<&[u8], CloseReason> {
 
 /// What our ServerHello says.
 pub(crate) struct Answer<'a> {
+    pub(crate) suite: CipherSuite,
     pub(crate) random: &'a [u8; 32],
     /// The client's: its session is resumed. Ours: how the new one is called. Empty: it has no name.
     pub(crate) session_id: &'a [u8],
@@ -150,6 +232,12 @@ pub(crate) struct Answer<'a> {
     pub(crate) heartbeat: bool,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
+    /// RFC 8422 section 5.2: the client said which point formats it reads.
+    #[cfg(feature = "ecc")]
+    pub(crate) point_formats: bool,
+    /// Both ends show raw public keys.
+    #[cfg(feature = "ecc")]
+    pub(crate) raw_keys: bool,
 }
 
 impl Answer<'_> {
@@ -158,7 +246,7 @@ impl Answer<'_> {
         out.put(&VERSION_1_2.to_be_bytes());
         out.put(self.random);
         put_vec8(out, self.session_id);
-        out.put(&SUITE);
+        out.put(&self.suite.octets());
         out.put(&[0]);
         let mut len = Length::default();
         self.extensions(&mut len);
@@ -194,6 +282,15 @@ impl Answer<'_> {
         }
         if self.session_ticket {
             put_extension(out, SESSION_TICKET, &[]);
+        }
+        #[cfg(feature = "ecc")]
+        if self.point_formats {
+            put_extension(out, EC_POINT_FORMATS, &[1, UNCOMPRESSED]);
+        }
+        #[cfg(feature = "ecc")]
+        if self.raw_keys {
+            put_extension(out, CLIENT_CERTIFICATE_TYPE, &[RAW_PUBLIC_KEY]);
+            put_extension(out, SERVER_CERTIFICATE_TYPE, &[RAW_PUBLIC_KEY]);
         }
     }
 }

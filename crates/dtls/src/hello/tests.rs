@@ -15,6 +15,9 @@ impl Sink for Vec<u8> {
 
 const RANDOM: &str = "588e5f9dc778cef22405f42f9bea25928bd0312ce14d642d034d24f4fab672fc";
 const ALL: Offered = Offered {
+    suites: Suites(&[CipherSuite::Psk]),
+    #[cfg(feature = "ecc")]
+    raw_keys: false,
     extended_master_secret: true,
     connection_id: true,
     group_request: true,
@@ -47,7 +50,7 @@ fn client_hellos_of_strangers() {
     check_client("00 00 0002c0a8 0100 0000", Ok(plain));
     // A session id, a cookie, many suites with the SCSV, an unknown extension.
     let scsv = ClientOffer { renegotiation_info: true, ..plain };
-    check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 0006000a0002001d", Ok(scsv));
+    check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 00060a0a0002001d", Ok(scsv));
     let all = "00 00 0002c0a8 0100 0034 ff01000100 00170000 0036000302aabb ff40000401020304
         0001000101 00000008 0006 00 0003 612e62 000f000101
         00230002beef";
@@ -61,6 +64,7 @@ fn client_hellos_of_strangers() {
         server_name: Some(b"a.b"),
         heartbeat: Some(HeartbeatMode::PeerAllowedToSend),
         ticket: Some(&[0xbe, 0xef]),
+        ..plain
     };
     check_client(all, Ok(offer));
     // RFC 5077 section 3.2: an empty ticket asks for one.
@@ -223,6 +227,9 @@ proptest! {
     ) {
         let [extended_master_secret, connection_id, group_request, session_ticket, heartbeat] = flags;
         let offered = Offered {
+            suites: Suites::default(),
+            #[cfg(feature = "ecc")]
+            raw_keys: false,
             extended_master_secret,
             connection_id,
             group_request,
@@ -256,6 +263,7 @@ proptest! {
         prop_assert_eq!(offer.server_name.unwrap_or_default(), name.as_bytes());
         prop_assert_eq!(offer.ticket, session_ticket.then_some(&ticket[..]));
         let answer = Answer {
+            suite: CipherSuite::Psk,
             random: &random,
             session_id: &session_id,
             extended_master_secret: true,
@@ -266,6 +274,10 @@ proptest! {
             named: !name.is_empty(),
             heartbeat,
             session_ticket,
+            #[cfg(feature = "ecc")]
+            point_formats: false,
+            #[cfg(feature = "ecc")]
+            raw_keys: false,
         };
         let mut octets = Vec::new();
         answer.emit(&mut octets);

@@ -3,9 +3,13 @@
 //! **Invariant:** an entry exists only after a valid cookie (unless cookies are off), lives for a
 //! bounded time, and never touches the session that its peer may already have.
 
+#[cfg(feature = "ecc")]
+use super::curve::{Exchange, Spent};
 use super::resumption::{KeyCheck, SessionName};
 use super::session::write_out;
 use super::{Peer, Server, ServerOutput, SessionId};
+#[cfg(feature = "ecc")]
+use crate::curve::{CERTIFICATE_REQUEST, PARAMS_OCTETS, RAW_CERTIFICATE_OCTETS, SIGNED_OCTETS_MAX};
 use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter, plain_alert};
 use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, VERIFY_DATA_OCTETS};
@@ -13,11 +17,13 @@ use crate::heartbeat::HeartbeatMode;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::reassembly::Reassembler;
 use crate::schedule::Master;
-use crate::{CloseReason, RecordDrop, RetransmissionTimer};
+use crate::{CipherSuite, CloseReason, RecordDrop, RetransmissionTimer};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::PublicKey;
 use lowgate_crypto::{Digest, Sha256};
 use lowgate_units::{Duration, Instant, Ipv6Addr};
 
@@ -26,10 +32,21 @@ pub(super) const CLIENT_HELLO_OCTETS_MAX: usize = 2048;
 /// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4) and then
 /// ServerHelloDone, or Finished when a session is resumed.
 const FLIGHT_OCTETS_MAX: usize =
-    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + FINISHED_OCTETS;
-/// ClientKeyExchange and Finished.
-const REASSEMBLY_SLOTS: usize = 2;
-const REASSEMBLY_OCTETS_MAX: usize = 2 + crate::IDENTITY_OCTETS_MAX;
+    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + FINISHED_OCTETS + CURVE_FLIGHT_OCTETS;
+/// Three more extensions, Certificate, ServerKeyExchange and CertificateRequest.
+#[cfg(feature = "ecc")]
+const CURVE_FLIGHT_OCTETS: usize = 6
+    + 5
+    + 5
+    + (12 + RAW_CERTIFICATE_OCTETS)
+    + (12 + PARAMS_OCTETS + SIGNED_OCTETS_MAX)
+    + (12 + CERTIFICATE_REQUEST.len());
+#[cfg(not(feature = "ecc"))]
+const CURVE_FLIGHT_OCTETS: usize = 0;
+/// ClientKeyExchange and Finished; with keys to show there are Certificate and CertificateVerify too.
+const REASSEMBLY_SLOTS: usize = if cfg!(feature = "ecc") { 4 } else { 2 };
+const REASSEMBLY_OCTETS_MAX: usize =
+    2 + crate::IDENTITY_OCTETS_MAX + if cfg!(feature = "ecc") { 1 + 65 } else { 0 };
 /// After a Finished that cannot be read, the genuine one has this long to come.
 pub(super) const DOOMED_FOR: Duration = Duration::from_secs(5);
 /// A repeated flight of the client is answered by ours, but not faster than this.
@@ -46,6 +63,9 @@ pub(super) struct HalfOpen {
     pub(super) timer: RetransmissionTimer,
     /// Set by the second Finished that cannot be read.
     pub(super) doomed_at: Option<Instant>,
+    /// What it cost us so far.
+    #[cfg(feature = "ecc")]
+    pub(super) spent: Spent,
     pub(super) stage: Stage,
 }
 
@@ -63,6 +83,10 @@ pub(super) enum Stage {
 
 /// What both hellos agreed on.
 pub(super) struct Terms {
+    pub(super) suite: CipherSuite,
+    /// Where the key exchange stands.
+    #[cfg(feature = "ecc")]
+    pub(super) exchange: Option<Exchange>,
     /// Of the ClientHello that was answered.
     pub(super) hello_hash: Digest,
     pub(super) server_random: [u8; 32],
@@ -76,6 +100,8 @@ pub(super) struct Terms {
     pub(super) session_name: Option<SessionName>,
     /// or whether the client is given a ticket for it.
     pub(super) gives_ticket: bool,
+    /// message_seq of what we send next.
+    pub(super) next_seq: u16,
     /// Of our flight.
     pub(super) transcript: Sha256,
     pub(super) flight: Flight<FLIGHT_OCTETS_MAX>,
@@ -86,6 +112,9 @@ pub(super) struct Terms {
 /// What must come from the client now.
 pub(super) struct Expected {
     pub(super) identity: Box<[u8]>,
+    /// What of the ClientKeyExchange is no identity.
+    #[cfg(feature = "ecc")]
+    pub(super) share: Option<PublicKey>,
     pub(super) write: WriteKeys,
     pub(super) read: ReadKeys,
     pub(super) master: Master,

@@ -3,6 +3,8 @@
 //! **Invariant:** without a valid cookie nothing is kept and at most one HelloVerifyRequest, shorter
 //! than the ClientHello, is sent.
 
+#[cfg(feature = "ecc")]
+use super::curve::Spent;
 use super::half_open::{CLIENT_HELLO_OCTETS_MAX, HalfOpen, Stage, Terms};
 use super::key_exchange::abbreviate;
 use super::resumption::Resumable;
@@ -15,8 +17,8 @@ use crate::protect::WriteKeys;
 use crate::reassembly::Reassembler;
 use crate::record::{self, RecordType, SEQ_MAX, VERSION_1_0};
 use crate::{
-    CONNECTION_ID_OCTETS, CloseReason, GROUP_REQUEST_OCTETS_MAX, GroupAnswer, RecordDrop,
-    RetransmissionTimer,
+    CONNECTION_ID_OCTETS, CipherSuite, CloseReason, GROUP_REQUEST_OCTETS_MAX, GroupAnswer,
+    RecordDrop, RetransmissionTimer,
 };
 use alloc::boxed::Box;
 use alloc::vec;
@@ -31,6 +33,9 @@ struct Place {
     record_seq: u64,
     hello_seq: u16,
 }
+
+/// What the client offers, the session to resume, and what both ends say.
+type Agreed<'h> = (ClientOffer<'h>, Option<Resumable>, Terms, Option<GroupAnswer>);
 
 impl Server {
     pub(super) fn client_hello(
@@ -64,7 +69,10 @@ impl Server {
             };
             // The cookie does not cover the extensions. Until a Finished verified the latest counts:
             // the one that we answered may have been changed on its way.
-            if fragment.is_whole() && terms.hello_hash != Sha256::of(fragment.octets) {
+            let other = fragment.is_whole() && terms.hello_hash != Sha256::of(fragment.octets);
+            #[cfg(feature = "ecc")]
+            let other = other && half.spent.may_reopen(terms.suite);
+            if other {
                 return self.open_hello(visit, place, fragment.octets);
             }
             self.repeat_flight(visit.now, visit.peer);
@@ -142,6 +150,8 @@ impl Server {
         });
         // RFC 6347 section 4.2.1: the initial ServerHello takes the ClientHello's record number, and
         // no later record goes behind it.
+        #[cfg(feature = "ecc")]
+        let spent = again.map_or_else(Spent::default, |half| half.spent.reopened());
         let used = again.map(|half| half.plain_seq);
         let plain_seq = used.map_or(place.record_seq, |used| used.max(place.record_seq));
         if used.is_none() {
@@ -151,6 +161,8 @@ impl Server {
             self.outputs.push_back(ServerOutput::HandshakeStarted { peer });
         }
         let half = HalfOpen {
+            #[cfg(feature = "ecc")]
+            spent,
             client_random,
             hello_seq: place.hello_seq,
             plain_seq,
@@ -176,22 +188,24 @@ impl Server {
             return Err(RecordDrop::BadMessage);
         }
         let hash = Sha256::of(body);
-        let agreed = head.offer().and_then(|offer| {
-            let resumable = self.resumable(visit, &head, &offer)?;
-            let (terms, group_answer) = self.agree(visit, &offer, hash, resumable.as_ref())?;
-            Ok((offer, resumable, terms, group_answer))
-        });
-        let (offer, resumable, mut terms, group_answer) = match agreed {
+        let (offer, resumable, mut terms, group_answer) = match self.consider(visit, &head, hash) {
             Ok(agreed) => agreed,
             Err(reason) => {
                 self.refuse_hello(visit, place, reason);
                 return Err(RecordDrop::HelloRefused(reason));
             }
         };
+        #[cfg(feature = "ecc")]
+        if resumable.is_none() {
+            terms.exchange = self.begin_exchange(visit, terms.suite);
+        }
         hash_message(&mut terms.transcript, MessageType::ClientHello, place.hello_seq, body);
         let own_cid = terms.own_cid.map(u32::to_be_bytes);
         let session_name = terms.session_name;
+        #[cfg(feature = "ecc")]
+        let shows_keys = terms.suite == CipherSuite::EcdheEcdsa && resumable.is_none();
         let answer = Answer {
+            suite: terms.suite,
             random: &{ terms.server_random },
             // RFC 5077 section 3.4: with a ticket too the client's own session id says that it is taken.
             session_id: match (&resumable, &session_name) {
@@ -211,11 +225,18 @@ impl Server {
                 && offer.server_name.is_some(),
             heartbeat: terms.heartbeat.is_some(),
             session_ticket: terms.gives_ticket,
+            #[cfg(feature = "ecc")]
+            point_formats: terms.suite != CipherSuite::Psk && offer.curve.names_formats(),
+            #[cfg(feature = "ecc")]
+            raw_keys: shows_keys,
         };
         let Terms { flight, transcript, .. } = &mut terms;
         let kind = MessageType::ServerHello;
         flight.message(kind, place.hello_seq, transcript, |out| answer.emit(out));
         let seq = place.hello_seq + 1;
+        #[cfg(feature = "ecc")]
+        let seq = self.put_exchange(&mut terms, head.random, seq);
+        let Terms { flight, transcript, .. } = &mut terms;
         let expected = match resumable {
             Some(resumable) => Some(abbreviate(&mut terms, head.random, seq, resumable)),
             None => {
@@ -223,10 +244,28 @@ impl Server {
                 None
             }
         };
+        terms.next_seq = seq + 1;
         let stage = Stage::Answered { terms, expected };
         self.admit(visit, place, *head.random, stage);
         self.send_flight(visit.now, visit.peer);
         Ok(())
+    }
+
+    /// What comes of a hello.
+    fn consider<'h>(
+        &mut self,
+        visit: &mut Visit<'_>,
+        head: &ClientHelloHead<'h>,
+        hash: Digest,
+    ) -> Result<Agreed<'h>, CloseReason> {
+        let offer = head.offer()?;
+        let resumable = self.resumable(visit, head, &offer)?;
+        let suite = match &resumable {
+            Some(resumable) => resumable.suite,
+            None => self.choose(head, &offer)?,
+        };
+        let (terms, group_answer) = self.agree(visit, &offer, (hash, suite), resumable.as_ref())?;
+        Ok((offer, resumable, terms, group_answer))
     }
 
     /// What a hello without a future is answered. Nothing is kept.
@@ -241,11 +280,33 @@ impl Server {
         self.outputs.push_back(ServerOutput::HandshakeFailed { peer, identity: None, reason });
     }
 
+    /// The suite of a full handshake: of those that both ends can do the one that the client likes best.
+    fn choose(
+        &self,
+        head: &ClientHelloHead<'_>,
+        offer: &ClientOffer<'_>,
+    ) -> Result<CipherSuite, CloseReason> {
+        #[cfg(not(feature = "ecc"))]
+        let _ = offer;
+        let able = |suite: &CipherSuite| match suite {
+            CipherSuite::Psk => true,
+            #[cfg(feature = "ecc")]
+            CipherSuite::EcdhePsk => self.config.forward_secrecy && offer.curve.has_our_curve(),
+            #[cfg(feature = "ecc")]
+            CipherSuite::EcdheEcdsa => self.can_show_keys(&offer.curve),
+        };
+        head.suites().find(able).ok_or(match () {
+            #[cfg(feature = "ecc")]
+            () if offer.curve.has_formats_of_no_use() => CloseReason::IllegalHello,
+            () => CloseReason::NoCommonSuite,
+        })
+    }
+
     fn agree(
         &mut self,
         visit: &mut Visit<'_>,
         offer: &ClientOffer<'_>,
-        hello_hash: Digest,
+        (hello_hash, suite): (Digest, CipherSuite),
         resumable: Option<&Resumable>,
     ) -> Result<(Terms, Option<GroupAnswer>), CloseReason> {
         // A group request is bound to the keys by the session hash alone.
@@ -276,6 +337,9 @@ impl Server {
         // RFC 5077 section 3.4: a session with a ticket SHOULD have no session id.
         let named = can_be_resumed && !gives_ticket && self.config.resumable_max > 0;
         let terms = Terms {
+            suite,
+            #[cfg(feature = "ecc")]
+            exchange: None,
             hello_hash,
             server_random,
             extended_master_secret: offer.extended_master_secret,
@@ -290,6 +354,7 @@ impl Server {
             group_request: group_answer.as_ref().and(group_request).map(Into::into),
             session_name: named.then(|| *draw_secret(visit.entropy).expose()),
             gives_ticket,
+            next_seq: 0,
             transcript: Sha256::new(),
             flight: Flight::default(),
             reassembler: Reassembler::default(),

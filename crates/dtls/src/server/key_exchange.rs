@@ -4,18 +4,24 @@
 //! takes: an unknown one goes on with a key that nobody has, to the same decrypt_error.
 
 use super::half_open::{Course, DOOMED_FOR, Expected, Stage, Terms};
-use super::resumption::{Resumable, key_check};
+use super::resumption::{KeyCheck, Resumable, key_check};
 use super::session::{ForExporters, LastFlight, Session};
 use super::{Server, ServerOutput, Visit};
+#[cfg(feature = "ecc")]
+use crate::curve::parse_client_share;
 use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, MessageType, VERIFY_DATA_OCTETS, hash_message};
 use crate::hello::Sink;
 use crate::protect::{EPOCH, ReadKeys, WriteKeys};
 use crate::record::{Record, RecordType};
-use crate::schedule::{Master, Randoms};
-use crate::{AlertDescription, CloseReason, IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop};
+use crate::schedule::{Master, Premaster, Randoms};
+use crate::{
+    AlertDescription, CipherSuite, CloseReason, IDENTITY_OCTETS_MAX, KeyLog, Psk, RecordDrop,
+};
 use alloc::boxed::Box;
-use lowgate_crypto::hmac_sha256;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::PublicKey;
+use lowgate_crypto::{Digest, Sha256, hmac_sha256};
 use subtle::ConstantTimeEq;
 
 /// The alert follows the second Finished that cannot be read, for the first may be forged.
@@ -35,6 +41,10 @@ impl Server {
         let Stage::Answered { terms, .. } = &mut half.stage else {
             return Err(RecordDrop::Unexpected);
         };
+        #[cfg(feature = "ecc")]
+        if terms.suite == CipherSuite::EcdheEcdsa {
+            return self.shown(visit, fragment);
+        }
         if fragment.kind != MessageType::ClientKeyExchange || fragment.seq != seq {
             return Err(RecordDrop::Unexpected);
         }
@@ -51,20 +61,31 @@ impl Server {
     /// A whole ClientKeyExchange. Until a Finished verified the latest counts: an earlier one may
     /// have been changed on its way.
     fn client_key(&mut self, visit: &mut Visit<'_>, body: &[u8]) -> Result<(), RecordDrop> {
-        let (len, identity) = body.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
+        let (len, rest) = body.split_first_chunk().ok_or(RecordDrop::BadMessage)?;
         let len = usize::from(u16::from_be_bytes(*len));
-        if len != identity.len() || len > IDENTITY_OCTETS_MAX {
-            return Err(RecordDrop::BadMessage);
-        }
+        let (identity, share) = rest.split_at_checked(len).ok_or(RecordDrop::BadMessage)?;
         let half = self.half_open.get_mut(visit.peer).ok_or(RecordDrop::UnknownPeer)?;
         let Stage::Answered { terms, expected } = &mut half.stage else {
             return Err(RecordDrop::Unexpected);
+        };
+        if len > IDENTITY_OCTETS_MAX || share.is_empty() != (terms.suite == CipherSuite::Psk) {
+            return Err(RecordDrop::BadMessage);
+        }
+        #[cfg(feature = "ecc")]
+        let share = match terms.suite {
+            CipherSuite::Psk => None,
+            CipherSuite::EcdhePsk | CipherSuite::EcdheEcdsa => Some(parse_client_share(share)?),
         };
         match expected {
             // There is nothing to exchange when a session is resumed.
             Some(Expected { course: Course::Abbreviated, .. }) => {
                 return Err(RecordDrop::Unexpected);
             }
+            #[cfg(feature = "ecc")]
+            Some(expected) if expected.identity[..] == *identity && expected.share == share => {
+                return Err(RecordDrop::Repeated);
+            }
+            #[cfg(not(feature = "ecc"))]
             Some(expected) if expected.identity[..] == *identity => {
                 return Err(RecordDrop::Repeated);
             }
@@ -77,7 +98,30 @@ impl Server {
         let psk = known.or_else(|| Psk::new(&dummy[..16])).ok_or(RecordDrop::BadMessage)?;
         let randoms = Randoms { client: &half.client_random, server: &terms.server_random };
         let seq = half.hello_seq + 1;
-        *expected = Some(expect(terms, randoms, &psk, seq, (identity, body), unreadable));
+        #[cfg(feature = "ecc")]
+        let shared = match &share {
+            Some(share) => Some(half.spent.agree(terms.exchange.as_mut(), share)?),
+            None => None,
+        };
+        #[cfg(feature = "ecc")]
+        let premaster = match &shared {
+            Some(shared) => Premaster::EcdhePsk(shared, &psk),
+            None => Premaster::Psk(&psk),
+        };
+        #[cfg(not(feature = "ecc"))]
+        let premaster = Premaster::Psk(&psk);
+        let mut transcript = terms.transcript.clone();
+        hash_message(&mut transcript, MessageType::ClientKeyExchange, seq, body);
+        let session_hash = transcript.digest();
+        let master = terms.master(&premaster, randoms, &session_hash);
+        let proved = Proved {
+            identity: identity.into(),
+            #[cfg(feature = "ecc")]
+            share,
+            key_check: key_check(&psk, identity),
+            unreadable,
+        };
+        *expected = Some(expect(terms, randoms, (master, transcript), seq + 1, proved));
         Ok(())
     }
 
@@ -197,6 +241,7 @@ impl Server {
         let mut session = Session {
             peer: visit.peer.clone(),
             identity: expected.identity.clone(),
+            suite: terms.suite,
             write: expected.write,
             read: expected.read,
             client_cid: terms.client_cid,
@@ -242,6 +287,7 @@ impl Server {
         };
         let resumable = key_check.map(|key_check| Resumable {
             identity: expected.identity.clone(),
+            suite: terms.suite,
             master: expected.master.clone(),
             since: visit.now,
             key_check,
@@ -256,47 +302,63 @@ impl Server {
             // RFC 5077 section 3.3: MUST be sent when the ServerHello said so.
             (Some(resumable), None) => {
                 new_session_ticket = self.new_session_ticket(visit, &resumable);
-                let (kind, seq) = (MessageType::NewSessionTicket, expected.finished_seq);
+                let (kind, seq) = (MessageType::NewSessionTicket, terms.next_seq);
                 hash_message(&mut transcript, kind, seq, &new_session_ticket);
             }
             (None, _) => {}
         }
         let verify_data = expected.master.server_finished(&transcript.digest());
-        Some(LastFlight { new_session_ticket, verify_data })
+        Some(LastFlight { seq: terms.next_seq, new_session_ticket, verify_data })
     }
 }
 
-/// Keys, and what the client's Finished must say.
-fn expect(
+/// Who proves himself by the Finished that is expected.
+pub(super) struct Proved {
+    pub(super) identity: Box<[u8]>,
+    #[cfg(feature = "ecc")]
+    pub(super) share: Option<PublicKey>,
+    pub(super) key_check: KeyCheck,
+    /// Finished records that did not open before.
+    pub(super) unreadable: u8,
+}
+
+impl Terms {
+    /// `session_hash` is over everything up to the ClientKeyExchange.
+    pub(super) fn master(
+        &self,
+        premaster: &Premaster<'_>,
+        randoms: Randoms<'_>,
+        session_hash: &Digest,
+    ) -> Master {
+        let session_hash = self.extended_master_secret.then_some(session_hash);
+        Master::derive(premaster, randoms, session_hash)
+    }
+}
+
+/// Keys, and what the client's Finished, `seq`, must say behind all in `transcript`.
+pub(super) fn expect(
     terms: &Terms,
     randoms: Randoms<'_>,
-    psk: &Psk,
+    (master, mut transcript): (Master, Sha256),
     seq: u16,
-    (identity, body): (&[u8], &[u8]),
-    unreadable: u8,
+    proved: Proved,
 ) -> Expected {
-    let mut transcript = terms.transcript.clone();
-    hash_message(&mut transcript, MessageType::ClientKeyExchange, seq, body);
-    let hash = transcript.digest();
-    let session_hash = terms.extended_master_secret.then_some(&hash);
-    let master = Master::derive(psk, randoms, session_hash);
     let (client_keys, server_keys) = master.keys(randoms);
-    let client_verify = master.client_finished(&hash);
-    hash_message(&mut transcript, MessageType::Finished, seq + 1, &client_verify);
+    let client_verify = master.client_finished(&transcript.digest());
+    hash_message(&mut transcript, MessageType::Finished, seq, &client_verify);
     let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
     let can_be_resumed = terms.session_name.is_some() || terms.gives_ticket;
     Expected {
-        identity: Box::from(identity),
+        identity: proved.identity,
+        #[cfg(feature = "ecc")]
+        share: proved.share,
         write: WriteKeys::new(server_keys, longest),
         read: ReadKeys::new(client_keys, longest),
         master,
-        finished_seq: seq + 1,
+        finished_seq: seq,
         client_verify,
-        unreadable,
-        course: Course::Full {
-            transcript,
-            key_check: can_be_resumed.then(|| key_check(psk, identity)),
-        },
+        unreadable: proved.unreadable,
+        course: Course::Full { transcript, key_check: can_be_resumed.then_some(proved.key_check) },
     }
 }
 
@@ -319,6 +381,8 @@ pub(super) fn abbreviate(
     let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
     Expected {
         identity,
+        #[cfg(feature = "ecc")]
+        share: None,
         write: WriteKeys::new(server_keys, longest),
         read: ReadKeys::new(client_keys, longest),
         master,

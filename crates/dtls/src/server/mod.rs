@@ -1,6 +1,8 @@
 //! The server: thousands of sessions, keyed by peer and by connection ID.
 
 mod cookie;
+#[cfg(feature = "ecc")]
+mod curve;
 mod half_open;
 mod heartbeat;
 mod hello;
@@ -13,8 +15,8 @@ use crate::exporter::export;
 use crate::flight::hello_request;
 use crate::schedule::Randoms;
 use crate::{
-    CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog, Psk,
-    RecordDrop, Retransmission, SendRefused,
+    CipherSuite, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog,
+    Psk, RecordDrop, Retransmission, SendRefused,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -23,6 +25,8 @@ use cookie::CookieJar;
 use half_open::HalfOpen;
 use heartbeat::Probe;
 use lowgate_crypto::{Ccm, Secret};
+#[cfg(feature = "ecc")]
+use lowgate_crypto::{PrivateKey, PublicKey};
 use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng};
 use resumption::{Memory, TicketKeys};
 use session::SessionTable;
@@ -49,6 +53,20 @@ pub trait PskDirectory {
     /// same time, as a wrong key does.
     fn psk(&self, identity: &[u8]) -> Option<Psk>;
 
+    /// Who has this public key. `None` leads to the same alert as a key that the client has not.
+    #[cfg(feature = "ecc")]
+    fn owner(&self, key: &PublicKey) -> Option<Identity> {
+        let _ = key;
+        None
+    }
+
+    /// The public key of `identity`, as [`Self::owner`] knows it: asked when a session is resumed.
+    #[cfg(feature = "ecc")]
+    fn public_key(&self, identity: &[u8]) -> Option<PublicKey> {
+        let _ = identity;
+        None
+    }
+
     /// The answer to the 0xFF40 payload of a ClientHello: "understood", never a grant, for nobody is
     /// authenticated yet. `None`: the extension is ignored, content types 30 and 31 stay closed.
     fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
@@ -56,13 +74,17 @@ pub trait PskDirectory {
         None
     }
 
-    /// Whether `identity` may go on from an earlier session. Its key was looked up just before, and is
-    /// the one that it proved then. `false` leads to a full handshake.
+    /// Whether `identity` may go on from an earlier session. Its pre-shared key was looked up just before, and
+    /// is the one that it proved then; its public key likewise. `false` leads to a full handshake.
     fn may_resume(&self, identity: &[u8]) -> bool {
         let _ = identity;
         true
     }
 }
+
+/// What the owner of a public key is called.
+#[cfg(feature = "ecc")]
+pub type Identity = heapless::Vec<u8, { crate::IDENTITY_OCTETS_MAX }>;
 
 /// RFC 5246 appendix F.1.4: an upper limit of 24 hours is suggested for the life of a session.
 pub const RESUMPTION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -72,6 +94,14 @@ pub const RESUMPTION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct ServerConfig {
     /// The cipher.
     pub ccm: &'static dyn Ccm,
+    /// Exchange keys with clients that have a pre-shared key and offer it
+    /// (`TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256`).
+    #[cfg(feature = "ecc")]
+    pub forward_secrecy: bool,
+    /// The server's own key: raw public keys are taken (RFC 7250, `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`), of
+    /// clients whose keys the directory knows.
+    #[cfg(feature = "ecc")]
+    pub raw_key: Option<PrivateKey>,
     /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
     pub cookie: bool,
     /// Answer RFC 9146 with a connection ID of 4 octets.
@@ -111,6 +141,10 @@ impl ServerConfig {
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
+            #[cfg(feature = "ecc")]
+            forward_secrecy: true,
+            #[cfg(feature = "ecc")]
+            raw_key: None,
             cookie: true,
             connection_id: true,
             sessions_max: 4096,
@@ -381,6 +415,11 @@ impl Server {
         };
         let randoms = Randoms { client: &kept.client_random, server: &kept.server_random };
         export(&kept.master, randoms, label, context, out)
+    }
+
+    /// How the session's secret was agreed on.
+    pub fn suite(&self, session: SessionId) -> Option<CipherSuite> {
+        self.table.get(session).map(|session| session.suite)
     }
 
     /// Whether the session goes on from an earlier one, without its key having been proved anew.

@@ -59,6 +59,10 @@ impl Server {
                         | MessageType::ServerHelloDone
                         | MessageType::ClientKeyExchange
                         | MessageType::Finished => self.key_exchange(visit, &fragment)?,
+                        #[cfg(feature = "ecc")]
+                        MessageType::Certificate
+                        | MessageType::CertificateRequest
+                        | MessageType::CertificateVerify => self.key_exchange(visit, &fragment)?,
                     }
                     rest = tail;
                 }
@@ -195,6 +199,10 @@ impl Server {
             | MessageType::ServerKeyExchange
             | MessageType::ServerHelloDone
             | MessageType::ClientKeyExchange => Err(RecordDrop::Unexpected),
+            #[cfg(feature = "ecc")]
+            MessageType::Certificate
+            | MessageType::CertificateRequest
+            | MessageType::CertificateVerify => Err(RecordDrop::Unexpected),
         }
     }
 }

@@ -10,11 +10,13 @@ use super::{Server, Visit};
 use crate::fragment_len::FragmentLen;
 use crate::hello::{ClientHelloHead, ClientOffer, SESSION_ID_OCTETS_MAX};
 use crate::schedule::Master;
-use crate::{CloseReason, IDENTITY_OCTETS_MAX, Psk};
+use crate::{CipherSuite, CloseReason, IDENTITY_OCTETS_MAX, Psk};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::PublicKey;
 use lowgate_crypto::{Ccm, Key128, Secret, hmac_sha256};
 use lowgate_units::{Duration, Entropy, Instant};
 use subtle::ConstantTimeEq;
@@ -23,14 +25,15 @@ use zeroize::Zeroizing;
 /// How the memory finds a session.
 pub(super) type SessionName = [u8; SESSION_ID_OCTETS_MAX];
 /// Tells a key from another one.
-pub(super) type KeyCheck = [u8; 8];
+pub(super) type KeyCheck = [u8; KEY_CHECK_OCTETS];
+const KEY_CHECK_OCTETS: usize = 8;
 
 const NAME_OCTETS: usize = 4;
 const COUNTER_OCTETS: usize = 8;
 const HEAD_OCTETS: usize = NAME_OCTETS + COUNTER_OCTETS;
 const TAG_OCTETS: usize = 16;
-/// Master secret, time, key check, fragment length; the identity is the rest.
-const FIXED_OCTETS: usize = 48 + 8 + 8 + 1;
+/// Master secret, time, key check, fragment length, suite; the identity is the rest.
+const FIXED_OCTETS: usize = 48 + 8 + KEY_CHECK_OCTETS + 1 + 2;
 const OCTETS_MIN: usize = HEAD_OCTETS + FIXED_OCTETS + TAG_OCTETS;
 /// Our longest ticket.
 pub(super) const OWN_TICKET_OCTETS_MAX: usize = OCTETS_MIN + IDENTITY_OCTETS_MAX;
@@ -41,6 +44,8 @@ const _: () = assert!(OWN_TICKET_OCTETS_MAX <= crate::hello::TICKET_OCTETS_MAX);
 #[derive(Clone)]
 pub(super) struct Resumable {
     pub(super) identity: Box<[u8]>,
+    /// RFC 5246 section 7.3: kept through resumptions.
+    pub(super) suite: CipherSuite,
     pub(super) master: Master,
     /// When the key was proved.
     pub(super) since: Instant,
@@ -53,6 +58,13 @@ pub(super) struct Resumable {
 pub(super) fn key_check(psk: &Psk, identity: &[u8]) -> KeyCheck {
     let label: &[u8] = b"lowgate resumption";
     *hmac_sha256(psk.expose(), &[label, identity]).first_chunk().expect("8 of 32 octets")
+}
+
+/// The same of a public key.
+#[cfg(feature = "ecc")]
+pub(super) fn public_key_check(key: &PublicKey, identity: &[u8]) -> KeyCheck {
+    let label: &[u8] = b"lowgate resumption";
+    *hmac_sha256(label, &[&key.point(), identity]).first_chunk().expect("8 of 32 octets")
 }
 
 impl Server {
@@ -78,6 +90,8 @@ impl Server {
         let good = found.filter(|resumable| {
             visit.now.since(resumable.since) < lifetime
                 && resumable.fragment_len == offer.fragment_len
+                // RFC 5246 section 7.4.1.2: the client MUST offer the session's suite.
+                && head.suites().any(|suite| suite == resumable.suite)
                 && is_still_good(visit, resumable)
         });
         // RFC 7627 section 5.3: a hello without the extension MUST NOT resume a session that has it,
@@ -105,10 +119,21 @@ impl Server {
 
 fn is_still_good(visit: &Visit<'_>, resumable: &Resumable) -> bool {
     let identity = &resumable.identity;
-    let same_key = visit
-        .directory
-        .psk(identity)
-        .is_some_and(|psk| key_check(&psk, identity).ct_eq(&resumable.key_check).into());
+    let same = |check: KeyCheck| check.ct_eq(&resumable.key_check).into();
+    let same_key = match resumable.suite {
+        CipherSuite::Psk => {
+            visit.directory.psk(identity).is_some_and(|psk| same(key_check(&psk, identity)))
+        }
+        #[cfg(feature = "ecc")]
+        CipherSuite::EcdhePsk => {
+            visit.directory.psk(identity).is_some_and(|psk| same(key_check(&psk, identity)))
+        }
+        #[cfg(feature = "ecc")]
+        CipherSuite::EcdheEcdsa => visit
+            .directory
+            .public_key(identity)
+            .is_some_and(|key| same(public_key_check(&key, identity))),
+    };
     same_key && visit.directory.may_resume(identity)
 }
 
@@ -203,7 +228,8 @@ impl TicketKeys {
         inner[48..56].copy_from_slice(&resumable.since.as_micros().to_be_bytes());
         inner[56..64].copy_from_slice(&resumable.key_check);
         inner[64] = resumable.fragment_len.map_or(0, FragmentLen::octet);
-        inner[65..].copy_from_slice(&resumable.identity);
+        inner[65..67].copy_from_slice(&resumable.suite.octets());
+        inner[67..].copy_from_slice(&resumable.identity);
         ccm.seal(&self.current, &nonce(head), head, inner, tag);
         octets
     }
@@ -230,7 +256,8 @@ impl TicketKeys {
             master: Master(Secret::from_slice(&fixed[..48])?),
             since: Instant::from_micros(u64::from_be_bytes(*fixed[48..].first_chunk()?)),
             key_check: *fixed[56..].first_chunk()?,
-            fragment_len: FragmentLen::parse(&fixed[64..]).ok(),
+            fragment_len: FragmentLen::parse(&fixed[64..65]).ok(),
+            suite: CipherSuite::parse([fixed[65], fixed[66]])?,
         })
     }
 }
@@ -260,7 +287,14 @@ mod tests {
     fn resumable(identity: &[u8], since: Instant) -> Resumable {
         let master = Master(Secret::new([7; 48]));
         let fragment_len = Some(FragmentLen::Octets512);
-        Resumable { identity: identity.into(), master, since, key_check: [9; 8], fragment_len }
+        Resumable {
+            identity: identity.into(),
+            suite: CipherSuite::Psk,
+            master,
+            since,
+            key_check: [9; 8],
+            fragment_len,
+        }
     }
 
     fn keys(entropy: &mut SeededEntropy) -> TicketKeys {

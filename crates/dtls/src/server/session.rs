@@ -13,7 +13,7 @@ use crate::hello::Sink;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::record::RecordType;
 use crate::schedule::Master;
-use crate::{ContentType, SendRefused};
+use crate::{CipherSuite, ContentType, SendRefused};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -25,6 +25,7 @@ use lowgate_units::Instant;
 pub(super) struct Session {
     pub(super) peer: Peer,
     pub(super) identity: Box<[u8]>,
+    pub(super) suite: CipherSuite,
     pub(super) write: WriteKeys,
     pub(super) read: ReadKeys,
     /// What the client wants to read in our records; empty for none.
@@ -51,6 +52,8 @@ pub(super) struct Session {
 
 /// Our answer to the client's Finished, beside ChangeCipherSpec.
 pub(super) struct LastFlight {
+    /// message_seq of its first message.
+    pub(super) seq: u16,
     /// A NewSessionTicket's body; empty when there is none.
     pub(super) new_session_ticket: Box<[u8]>,
     pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
@@ -118,7 +121,7 @@ impl Session {
     pub(super) fn repeat_last_flight(&mut self, ccm: &dyn Ccm, len_max: usize) -> Vec<Vec<u8>> {
         let Some(last) = &self.last_flight else { return Vec::new() };
         let mut flight = Flight::<LAST_FLIGHT_OCTETS_MAX>::default();
-        let mut seq = self.finished_seq;
+        let mut seq = last.seq;
         // The transcript ended with the handshake; nothing is verified over this one.
         let mut transcript = Sha256::new();
         if !last.new_session_ticket.is_empty() {
@@ -246,6 +249,7 @@ mod tests {
         Session {
             peer: Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header },
             identity: Box::from(&b"d"[..]),
+            suite: CipherSuite::Psk,
             write: WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
             read: ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
             client_cid: Box::default(),

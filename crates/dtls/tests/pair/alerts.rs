@@ -2,7 +2,10 @@
 //! RFC 6347 section 4.1.2.7, RFC 5246 section 7.2, RFC 7925 section 4.2.
 
 use crate::world::*;
-use lowgate_dtls::{AlertDescription, CloseReason, ContentType, Psk, RecordDrop, SendRefused};
+use lowgate_dtls::{
+    AlertDescription, ClientConfig, CloseReason, ContentType, Credential, Psk, RecordDrop,
+    SendRefused,
+};
 
 const DECRYPT_ERROR: CloseReason = CloseReason::PeerAlert(AlertDescription::DECRYPT_ERROR);
 
@@ -58,9 +61,9 @@ fn a_hello_request_in_the_clear_is_told_and_changes_nothing() {
 fn unknown_identity_is_a_wrong_key() {
     let run = |identity: &[u8], key: u8| {
         let mut world = World::new(5);
-        let mut config = config(identity);
-        config.psk = Psk::new(&[key; 16]).expect("16 octets");
-        let node = world.add(peer(1), config);
+        let psk = Psk::new(&[key; 16]).expect("16 octets");
+        let credential = Credential::Psk { identity, psk };
+        let node = world.add(peer(1), ClientConfig { credential, ..config(identity) });
         world.start(node);
         world.run_for(secs(40));
         assert!(world.said.established.is_empty() && world.nodes[0].established.is_empty());
@@ -76,7 +79,10 @@ fn unknown_identity_is_a_wrong_key() {
 
 #[test]
 fn a_wrong_key_is_told_within_seconds() {
-    let mut world = World::joining(1, |config| config.psk = Psk::new(&[9; 16]).expect("16"));
+    let mut world = World::joining(1, |config| {
+        let psk = Psk::new(&[9; 16]).expect("16");
+        config.credential = Credential::Psk { identity: b"d1", psk };
+    });
     let start = world.now;
     world.run_for(secs(30));
     let (at, reason) = world.nodes[0].closed.expect("ended");

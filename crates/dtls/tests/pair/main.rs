@@ -4,6 +4,8 @@ mod alerts;
 mod cid;
 mod cookie;
 mod corpora;
+#[cfg(feature = "ecc")]
+mod curve;
 mod duplicate;
 mod ends;
 mod extensions;

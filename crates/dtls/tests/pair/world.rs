@@ -1,6 +1,10 @@
 //! A server, some clients, and a network between them that does as it is told.
 
 use lowgate_crypto::SoftCcm;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::{PrivateKey, PublicKey, Secret};
+#[cfg(feature = "ecc")]
+use lowgate_dtls::Identity;
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, GroupAnswer, KeyLog,
     Peer, Psk, PskDirectory, RecordDrop, Retransmission, Server, ServerConfig, ServerInput,
@@ -48,6 +52,23 @@ impl PskDirectory for Directory {
         }
     }
 
+    #[cfg(feature = "ecc")]
+    fn owner(&self, key: &PublicKey) -> Option<Identity> {
+        let known = (0..10u8).map(|n| [b'd', b'0' + n]);
+        let identity = known.into_iter().find(|name| self.public_key(name) == Some(*key))?;
+        Identity::from_slice(&identity).ok()
+    }
+
+    #[cfg(feature = "ecc")]
+    fn public_key(&self, identity: &[u8]) -> Option<PublicKey> {
+        let key = *identity.last()?;
+        match self.change {
+            Some(Change::Unknown) => None,
+            Some(Change::Key) => Some(private_key(!key).public()),
+            Some(Change::MayNotResume) | None => Some(private_key(key).public()),
+        }
+    }
+
     fn may_resume(&self, _: &[u8]) -> bool {
         self.change != Some(Change::MayNotResume)
     }
@@ -55,6 +76,12 @@ impl PskDirectory for Directory {
     fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
         (request[0] == 1).then(|| GroupAnswer::from_slice(ANSWER).expect("short"))
     }
+}
+
+/// Of who is called by this octet.
+#[cfg(feature = "ecc")]
+pub(crate) fn private_key(name: u8) -> PrivateKey {
+    PrivateKey::new(&Secret::new([name; 32])).expect("in range")
 }
 
 pub(crate) fn peer(port: u16) -> Peer {
