@@ -3,6 +3,7 @@
 pub mod kept;
 pub mod loopback;
 pub mod outside;
+pub mod pem;
 pub mod program;
 pub mod site;
 pub mod soak;

@@ -4,11 +4,11 @@
 //! # Panics
 //! All of it when the peer keeps silent for [`PATIENCE`], or when the system has no sockets left.
 
-use lowgate_crypto::SoftCcm;
+use lowgate_crypto::{PrivateKey, PublicKey, Secret, SoftCcm};
 use lowgate_dtls::{
-    Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Peer, Psk,
-    PskDirectory, RecordDrop, Retransmission, SendRefused, Server, ServerConfig, ServerInput,
-    ServerOutput, SessionId,
+    Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Credential,
+    Identity, Peer, Psk, PskDirectory, RecordDrop, Retransmission, SendRefused, Server,
+    ServerConfig, ServerInput, ServerOutput, SessionId,
 };
 use lowgate_units::{Entropy, Instant, Prng, SeededEntropy};
 use std::io::ErrorKind;
@@ -20,6 +20,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `TLS_PSK_WITH_AES_128_CCM_8` (RFC 6655 section 4).
 pub const PSK_WITH_AES_128_CCM_8: u16 = 0xc0a8;
+
+/// `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` (RFC 7251 section 2).
+pub const ECDHE_ECDSA_WITH_AES_128_CCM_8: u16 = 0xc0ae;
 
 /// The cipher.
 pub static CCM: SoftCcm = SoftCcm;
@@ -207,6 +210,31 @@ impl ClientEnd {
     }
 }
 
+/// The scalar of the device's own key.
+pub const DEVICE_SCALAR: [u8; 32] = [0x1d; 32];
+/// The scalar of the server's.
+pub const SERVER_SCALAR: [u8; 32] = [0x5e; 32];
+
+/// The key of the device.
+pub fn device_key() -> PrivateKey {
+    PrivateKey::new(&Secret::new(DEVICE_SCALAR)).expect("in range")
+}
+
+/// The key of the server.
+pub fn server_key() -> PrivateKey {
+    PrivateKey::new(&Secret::new(SERVER_SCALAR)).expect("in range")
+}
+
+/// A client that has [`device_key`] and knows the server by [`server_key`].
+pub fn raw_key_config() -> ClientConfig<'static> {
+    let credential = Credential::RawKey {
+        own: device_key(),
+        server: server_key().public(),
+        seed: Secret::new([13; 32]),
+    };
+    ClientConfig { credential, ..client_config(b"", b"of no use") }
+}
+
 /// One identity and its key.
 #[derive(Clone)]
 pub struct OneDevice {
@@ -219,6 +247,15 @@ pub struct OneDevice {
 impl PskDirectory for OneDevice {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         if identity == self.identity { Psk::new(&self.psk) } else { None }
+    }
+
+    /// Its raw public key is that of the private key [`device_key`].
+    fn owner(&self, key: &PublicKey) -> Option<Identity> {
+        (*key == device_key().public()).then(|| Identity::from_slice(&self.identity).ok())?
+    }
+
+    fn public_key(&self, identity: &[u8]) -> Option<PublicKey> {
+        (identity == self.identity).then(|| device_key().public())
     }
 }
 

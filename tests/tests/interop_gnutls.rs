@@ -1,12 +1,15 @@
-//! Purpose: our server with `gnutls-cli`.
+//! Purpose: our server with `gnutls-cli`, our client with `gnutls-serv`.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a wrong key is told and
-//! gets no session.
+//! gets no session. The same with raw public keys under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`, in both roles.
 
 use lowgate_dtls::{CloseReason, RecordDrop, ServerConfig};
 use lowgate_tests::loopback::{
-    CCM, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, negotiated_suite, socket,
+    CCM, ClientEnd, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, OneDevice,
+    PSK_WITH_AES_128_CCM_8, SERVER_SCALAR, ServerEnd, negotiated_suite, raw_key_config, server_key,
+    socket,
 };
+use lowgate_tests::pem::KeyFiles;
 use lowgate_tests::program::Program;
 use std::net::SocketAddr;
 
@@ -129,4 +132,81 @@ fn gnutls_cli_with_a_wrong_key() {
     assert_eq!(ours.accept(), Err(CloseReason::KeyMismatch));
     theirs.expect("Decrypt error");
     assert!(!theirs.finish().success());
+}
+
+const RAW_KEYS: &str = "NORMAL:-VERS-ALL:+VERS-DTLS1.2:-KX-ALL:+ECDHE-ECDSA:-CIPHER-ALL:\
+    +AES-128-CCM-8:-CTYPE-ALL:+CTYPE-RAWPK:-GROUP-ALL:+GROUP-SECP256R1";
+
+fn raw_key_cli(server: SocketAddr, keys: &KeyFiles) -> Program {
+    let (ip, port) = (server.ip().to_string(), server.port().to_string());
+    Program::start(
+        "gnutls-cli",
+        &[
+            "--udp",
+            "--insecure",
+            &format!("--port={port}"),
+            &format!("--priority={RAW_KEYS}"),
+            &format!("--rawpkkeyfile={}", keys.private()),
+            &format!("--rawpkfile={}", keys.public()),
+            &ip,
+        ],
+    )
+}
+
+fn raw_key_server() -> ServerEnd {
+    let mut config = ServerConfig::new(&CCM);
+    config.raw_key = Some(server_key());
+    ServerEnd::with(socket(), OneDevice { identity: IDENTITY.into(), psk: PSK.into() }, config)
+}
+
+/// RFC 7925 section 4.3.
+#[test]
+fn gnutls_cli_with_a_raw_key() {
+    let (mut ours, keys) = (raw_key_server(), KeyFiles::of(&DEVICE_SCALAR));
+    let mut theirs = raw_key_cli(ours.addr(), &keys);
+    let session = ours.accept().expect("a session");
+    theirs.tell("from gnutls");
+    assert_eq!(ours.receive(), b"from gnutls\n");
+    ours.send(session, b"from lowgate\n");
+    theirs.expect("from lowgate");
+    assert!(theirs.said.iter().any(|line| line.contains("-(ECDSA-SHA256)-(AES-128-CCM-8)")));
+    assert!(theirs.finish().success());
+    assert_eq!(ours.closed(), CloseReason::PeerClosed);
+    assert_eq!(negotiated_suite(&ours.sent), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+}
+
+#[test]
+fn gnutls_cli_with_an_unknown_raw_key() {
+    let (mut ours, keys) = (raw_key_server(), KeyFiles::of(&[0x77; 32]));
+    let mut theirs = raw_key_cli(ours.addr(), &keys);
+    assert_eq!(ours.accept(), Err(CloseReason::KeyMismatch));
+    theirs.expect("Decrypt error");
+    assert!(!theirs.finish().success());
+}
+
+#[test]
+fn our_client_and_gnutls_serv_with_raw_keys() {
+    let keys = KeyFiles::of(&SERVER_SCALAR);
+    // It says at which port only when it is told, so a free one is looked for.
+    let addr = socket().local_addr().expect("it is bound");
+    let mut theirs = Program::start(
+        "gnutls-serv",
+        &[
+            "--udp",
+            "--echo",
+            "--require-client-cert",
+            &format!("--port={}", addr.port()),
+            &format!("--priority={RAW_KEYS}"),
+            &format!("--rawpkkeyfile={}", keys.private()),
+            &format!("--rawpkfile={}", keys.public()),
+        ],
+    );
+    theirs.expect("UDP");
+    let mut ours = ClientEnd::connect(socket(), addr, raw_key_config()).expect("a session");
+    ours.send(b"from lowgate\n");
+    assert_eq!(ours.receive(), b"from lowgate\n");
+    assert_eq!(negotiated_suite(&ours.heard), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+    ours.close();
 }
