@@ -3,9 +3,11 @@
 //! **Invariants:** one curve, points in the uncompressed form alone, each on the curve; one signature
 //! algorithm. What is parsed here is exact: nothing may follow.
 
+use crate::CloseReason;
+#[cfg(feature = "server")]
+use crate::RecordDrop;
 use crate::hello::{Reader, Sink};
 use crate::schedule::Randoms;
-use crate::{CloseReason, RecordDrop};
 use lowgate_crypto::{
     Digest, POINT_OCTETS, PrivateKey, PublicKey, SIGNATURE_OCTETS_MAX, SPKI_OCTETS, Sha256,
 };

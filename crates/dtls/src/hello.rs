@@ -180,9 +180,7 @@ impl<'a> ServerHello<'a> {
             return Err(CloseReason::MalformedHello);
         }
         // Mbed TLS once took a suite it had not offered; so did we not.
-        let suite = reader.take(2)?;
-        let suite = offered.suites.0.iter().find(|offered| offered.octets() == *suite);
-        let suite = *suite.ok_or(CloseReason::IllegalHello)?;
+        let suite = offered.suites.find(reader.take(2)?).ok_or(CloseReason::IllegalHello)?;
         if reader.u8()? != 0 {
             return Err(CloseReason::IllegalHello);
         }

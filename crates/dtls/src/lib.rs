@@ -1,9 +1,13 @@
 #![no_std]
-//! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): one suite, `TLS_PSK_WITH_AES_128_CCM_8`
+//! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): the suite `TLS_PSK_WITH_AES_128_CCM_8`
 //! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), resumption by
 //! session id and by ticket (RFC 5077), max_fragment_length and server names (RFC 6066), exporters
 //! (RFC 5705), heartbeats (RFC 6520), and the group request extension 0xFF40 with content types 30
 //! and 31.
+//!
+//! With the cargo feature `ecc` also `TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256` (RFC 8442, forward secrecy) and
+//! raw public keys (RFC 7250) under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` (RFC 7251), both on P-256 alone.
+//! Without it there is no curve.
 //!
 //! [`Client`] has fixed buffers and no allocator; `Server` (cargo feature `server`) keeps thousands
 //! of sessions. Both are machines without clock and sockets: feed with `handle`, drain with `poll`

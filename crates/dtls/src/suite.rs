@@ -50,6 +50,13 @@ impl Default for Suites {
     }
 }
 
+impl Suites {
+    /// The one of them that has these octets.
+    pub(crate) fn find(self, octets: &[u8]) -> Option<CipherSuite> {
+        self.0.iter().copied().find(|suite| suite.octets() == *octets)
+    }
+}
+
 #[cfg(feature = "ecc")]
 impl Suites {
     /// Whether one of them needs the curve.

@@ -18,7 +18,7 @@ fn sources(folder: &Path, out: &mut String) {
 fn every_test_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
-    for folder in ["src", "tests", "../../tests/tests"] {
+    for folder in ["src", "tests", "../crypto/src", "../../tests/tests"] {
         sources(&root.join(folder), &mut text);
     }
     for (page, at_least) in [("src/requirements.md", 40), ("src/weaknesses.md", 45)] {

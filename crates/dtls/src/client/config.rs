@@ -140,18 +140,6 @@ pub(super) enum Own {
 /// A PSK identity.
 pub(super) type Identity = heapless::Vec<u8, IDENTITY_OCTETS_MAX>;
 
-impl Own {
-    /// A secret that tells this client from others.
-    pub(super) fn secret(&self) -> &[u8] {
-        match self {
-            Self::Psk { psk, .. } => psk.expose(),
-            // A seed is there, and better.
-            #[cfg(feature = "ecc")]
-            Self::RawKey { .. } => &[],
-        }
-    }
-}
-
 /// The configuration, owned.
 pub(super) struct Settings {
     pub(super) own: Own,
@@ -167,15 +155,15 @@ pub(super) struct Settings {
 }
 
 /// Whose a session is that is gone on from.
-#[cfg(feature = "ecc")]
-pub(super) type Mark = [u8; 8];
-/// Pre-shared keys alone: the owner keeps sessions and keys together.
-#[cfg(not(feature = "ecc"))]
-pub(super) type Mark = ();
+/// Pre-shared keys alone have none: the owner keeps sessions and keys together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(#[cfg(feature = "ecc")] [u8; 8]);
 
 impl Own {
     #[cfg(not(feature = "ecc"))]
-    pub(super) const fn mark(&self) -> Mark {}
+    pub(super) const fn mark(&self) -> Mark {
+        Mark()
+    }
 
     /// Changes with everything that the session's ends know each other by.
     #[cfg(feature = "ecc")]
@@ -186,11 +174,24 @@ impl Own {
                 hmac_sha256(b"raw key", &[&own.public().point(), &server.point()])
             }
         };
-        *mac.first_chunk().expect("8 of 32 octets")
+        Mark(*mac.first_chunk().expect("8 of 32 octets"))
     }
 }
 
 impl Settings {
+    /// A secret that nobody else has, but the server at most.
+    pub(super) fn secret(&self) -> &[u8] {
+        #[cfg(feature = "ecc")]
+        if let Some(seed) = &self.seed {
+            return seed.expose();
+        }
+        match &self.own {
+            Own::Psk { psk, .. } => psk.expose(),
+            #[cfg(feature = "ecc")]
+            Own::RawKey { .. } => unreachable!("a raw key comes with a seed"),
+        }
+    }
+
     /// The settings, and the session to offer.
     pub(super) fn new(
         config: ClientConfig<'_>,

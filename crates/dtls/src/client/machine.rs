@@ -32,8 +32,9 @@ const TOLD_MAX: u8 = 3;
 const DOUBTED_MAX: u8 = 1;
 /// How often another ServerHello takes the place of the one that was believed.
 const REWINDS_MAX: u8 = 4;
-/// A ClientHello up to its extensions: version, random, four lengths, one suite, one compression method.
-const HELLO_HEAD_OCTETS: usize = 2 + 32 + 1 + 1 + 2 + 2 + 1 + 1;
+/// A ClientHello up to its extensions, beside its suites: version, random, four lengths, one compression
+/// method.
+const HELLO_HEAD_OCTETS: usize = 2 + 32 + 1 + 1 + 2 + 1 + 1;
 /// Headers of a record and of a fragment.
 const FRAGMENT_OVERHEAD_OCTETS: usize = 13 + 12;
 /// Cookies of our server; one that is longer is known when it comes.
@@ -65,12 +66,7 @@ impl Client {
     /// A new attempt within the same patience, under a random of its own.
     fn restart(&mut self, now: Instant) {
         let label: &[u8] = b"client random";
-        #[cfg(feature = "ecc")]
-        let seed = self.settings.seed.as_ref().map(|seed| &seed.expose()[..]);
-        #[cfg(not(feature = "ecc"))]
-        let seed = None;
-        let secret = seed.unwrap_or(self.settings.own.secret());
-        self.random = hmac_sha256(secret, &[label, &self.random]);
+        self.random = hmac_sha256(self.settings.secret(), &[label, &self.random]);
         // What was resumed, or a ticket on its way, may be what spoilt the attempt.
         self.saved = None;
         self.settings.offered.session_ticket = false;
@@ -105,7 +101,8 @@ impl Client {
     /// up to the cookie and the suites is never answered.
     fn fits_first_fragment(&self, saved: &SavedSession) -> bool {
         let cookie_len = self.cookie.len().max(OWN_COOKIE_OCTETS);
-        let len = HELLO_HEAD_OCTETS + saved.name().len() + cookie_len;
+        let suites_len = 2 * self.settings.offered.suites.0.len();
+        let len = HELLO_HEAD_OCTETS + suites_len + saved.name().len() + cookie_len;
         FRAGMENT_OVERHEAD_OCTETS + len <= self.settings.datagram_len_max
     }
 

@@ -11,6 +11,8 @@ use crate::{
     SessionId,
 };
 use lowgate_crypto::SoftCcm;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::{PrivateKey, Secret};
 use lowgate_units::{Ipv6Addr, SeededEntropy};
 use std::vec::Vec;
 
@@ -288,6 +290,40 @@ fn renegotiation_is_refused() {
     let opened = pair.session().read.open(&SoftCcm, record).expect("authentic");
     assert_eq!((opened.kind, opened.plaintext), (RecordType::Alert, &WARNING[..]));
     assert!(pair.client.is_established() && pair.server.session_count() == 1);
+}
+
+/// Pion CVE-2022-29222: a client that shows no key, or shows one and proves nothing, is nobody. This one counts
+/// and hashes its messages as it sends them, so that its Finished is right for them.
+#[cfg(feature = "ecc")]
+#[test]
+fn a_client_that_shows_nothing() {
+    let mut pair = Pair::new();
+    let key = |octet| PrivateKey::new(&Secret::new([octet; 32])).expect("in range");
+    let credential =
+        Credential::RawKey { own: key(1), server: key(2).public(), seed: Secret::new([3; 32]) };
+    let psk = Psk::new(b"of no use").expect("9 octets");
+    let config = ClientConfig { credential, ..ClientConfig::new(b"", psk) };
+    pair.client = Client::new(&SoftCcm, config, [8; 32], Prng::new(1)).expect("good");
+    pair.client.handle(NOW, ClientInput::Start);
+    let config = ServerConfig { raw_key: Some(key(2)), ..ServerConfig::new(&SoftCcm) };
+    pair.server = Server::new(config, Prng::new(2), &mut pair.entropy);
+    let verified = pair.up();
+    pair.down(verified);
+    let flight = pair.up();
+    // The last record is ServerHelloDone.
+    let (mut before, mut done) = (flight.concat(), Vec::new());
+    done.extend(before.drain(before.len() - 25..));
+    pair.down(std::vec![before]);
+    let State::AwaitDone { heard: Heard::EcdheEcdsa(proof), .. } = &mut pair.client.state else {
+        panic!("the server's flight came");
+    };
+    assert!(core::mem::replace(&mut proof.requested, false), "it asks for a key");
+    pair.down(std::vec![done]);
+    assert!(matches!(pair.client.state, State::AwaitFinished { .. }));
+    let answers = pair.up();
+    pair.down(answers);
+    assert!(pair.established.is_none() && !pair.client.is_established());
+    assert!(pair.drops.contains(&RecordDrop::Unexpected), "{:?}", pair.drops);
 }
 
 /// All of it on a node with 64 KB of RAM.

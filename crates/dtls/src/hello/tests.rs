@@ -64,7 +64,8 @@ fn client_hellos_of_strangers() {
         server_name: Some(b"a.b"),
         heartbeat: Some(HeartbeatMode::PeerAllowedToSend),
         ticket: Some(&[0xbe, 0xef]),
-        ..plain
+        #[cfg(feature = "ecc")]
+        curve: plain.curve,
     };
     check_client(all, Ok(offer));
     // RFC 5077 section 3.2: an empty ticket asks for one.

@@ -651,7 +651,6 @@ fn resumption_remembers_the_credential() {
             }
             // The same client, who knows the server by another key now.
             let (mut world, saved) = saved(suite, tickets);
-            world.config.raw_key = None;
             let mut config = by(CipherSuite::EcdheEcdsa, b"d1");
             if let Credential::RawKey { server, .. } = &mut config.credential {
                 *server = private_key(0x77).public();
