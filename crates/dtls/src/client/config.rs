@@ -196,7 +196,6 @@ impl Settings {
     pub(super) fn new(
         config: ClientConfig<'_>,
     ) -> Result<(Self, Option<SavedSession>), ConfigRefused> {
-        let held = Held::new(config.credential)?;
         let group_request = heapless::Vec::from_slice(config.group_request.unwrap_or_default())
             .map_err(|_| ConfigRefused::GroupRequestTooLong)?;
         let name = config.server_name.map_or(Ok(&[][..]), server_name)?;
@@ -211,6 +210,7 @@ impl Settings {
         if config.datagram_len_max < DATAGRAM_LEN_MIN {
             return Err(ConfigRefused::DatagramTooShort);
         }
+        let held = Held::new(config.credential)?;
         // RFC 6066 section 4: a session keeps its length. Who wants another one makes another session.
         let saved = config.resume.filter(|saved| {
             saved.fits(config.fragment_len)
@@ -254,6 +254,7 @@ struct Held {
 }
 
 impl Held {
+    #[inline(never)]
     fn new(credential: Credential<'_>) -> Result<Self, ConfigRefused> {
         let owned = |identity: &[u8]| {
             Identity::from_slice(identity).map_err(|_| ConfigRefused::IdentityTooLong)
