@@ -97,18 +97,6 @@ impl PrivateKey {
         SigningKey::from_slice(scalar.expose()).ok().map(Self)
     }
 
-    /// A key out of `draw`, which fills with octets fit for secrets.
-    pub fn generate(mut draw: impl FnMut(&mut [u8; 32])) -> Self {
-        loop {
-            let mut octets = Zeroizing::new([0; 32]);
-            draw(&mut octets);
-            // All but one in 2^32 numbers are in range.
-            if let Some(key) = Self::new(&Secret::new(*octets)) {
-                return key;
-            }
-        }
-    }
-
     /// The public half.
     pub fn public(&self) -> PublicKey {
         PublicKey(*self.0.verifying_key())

@@ -127,3 +127,103 @@ pub(crate) fn is_request_for_us(body: &[u8]) -> Result<bool, CloseReason> {
     Ok(kinds.contains(&ECDSA_SIGN)
         && algorithms.chunks_exact(2).any(|pair| pair == ECDSA_SECP256R1_SHA256))
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use lowgate_crypto::Secret;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn emitted(emit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        emit(&mut out);
+        out
+    }
+
+    fn private_key(octets: [u8; 32]) -> Option<PrivateKey> {
+        PrivateKey::new(&Secret::new(octets))
+    }
+
+    /// What is read, of any octets, is what would be written for it: nothing more, no second form.
+    fn check_exact(octets: &[u8]) {
+        if let Some(key) = parse_raw_certificate(octets) {
+            assert_eq!(emitted(|out| put_raw_certificate(&key, out)), octets);
+        }
+        if let Ok((share, rest)) = split_params(octets) {
+            let point = share.point();
+            assert_eq!([&PARAMS_HEAD[..], &point, rest].concat(), octets);
+        }
+        if let Ok(share) = parse_psk_params(octets) {
+            assert!(octets.ends_with(&share.point()));
+            let hint = octets.len() - PARAMS_OCTETS - 2;
+            assert_eq!(octets[..2], (hint as u16).to_be_bytes());
+        }
+        if let Some(signature) = parse_signed(octets) {
+            let len = (signature.len() as u16).to_be_bytes();
+            assert_eq!([&ECDSA_SECP256R1_SHA256[..], &len, signature].concat(), octets);
+        }
+        #[cfg(feature = "server")]
+        if let Ok(share) = parse_client_share(octets) {
+            assert_eq!(emitted(|out| put_client_share(&share, out)), octets);
+        }
+        if let Ok(true) = is_request_for_us(octets) {
+            assert!(octets.windows(2).any(|pair| pair == ECDSA_SECP256R1_SHA256));
+        }
+    }
+
+    #[test]
+    fn requests_of_others() {
+        let check = |octets: &[u8], expected| assert_eq!(is_request_for_us(octets), expected);
+        check(&[1, ECDSA_SIGN, 0, 2, 4, 3, 0, 0], Ok(true));
+        check(&[2, 1, ECDSA_SIGN, 0, 4, 2, 3, 4, 3, 0, 1, 9], Ok(true));
+        check(&[1, 1, 0, 2, 4, 3, 0, 0], Ok(false)); // RSA alone
+        check(&[1, ECDSA_SIGN, 0, 2, 2, 3, 0, 0], Ok(false)); // SHA-1 alone
+        let malformed = Err(CloseReason::MalformedHello);
+        check(&[], malformed);
+        check(&[1, ECDSA_SIGN, 0, 3, 4, 3, 4, 0, 0], malformed);
+        check(&[1, ECDSA_SIGN, 0, 2, 4, 3, 0, 0, 0], malformed);
+        check(&[1, ECDSA_SIGN, 0, 2, 4, 3, 0, 1], malformed);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_octets(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+            check_exact(&octets);
+        }
+
+        /// Near what an honest end says: cut, longer, or with one octet changed.
+        #[test]
+        fn nearly_right(scalar in any::<[u8; 32]>(), cut in 0_usize..100, at in 0_usize..100, by: u8) {
+            let Some(key) = private_key(scalar) else { return Ok(()) };
+            let public = key.public();
+            let params = [&PARAMS_HEAD[..], &public.point()].concat();
+            let digest = Sha256::of(&scalar);
+            let good = [
+                emitted(|out| put_raw_certificate(&public, out)),
+                emitted(|out| put_client_share(&public, out)),
+                emitted(|out| put_signed(&key, &digest, out)),
+                [&[0, 3, 1, 2, 3], &params[..]].concat(),
+                params,
+            ];
+            prop_assert_eq!(parse_raw_certificate(&good[0]), Some(public));
+            #[cfg(feature = "server")]
+            prop_assert_eq!(parse_client_share(&good[1]), Ok(public));
+            let signature = parse_signed(&good[2]).expect("ours");
+            prop_assert!(public.verifies(&digest, signature));
+            prop_assert_eq!(parse_psk_params(&good[3]), Ok(public));
+            prop_assert_eq!(split_params(&good[4]), Ok((public, &[][..])));
+            for octets in good {
+                check_exact(&octets);
+                check_exact(&octets[..cut.min(octets.len())]);
+                check_exact(&[&octets[..], &[by]].concat());
+                let mut changed = octets.clone();
+                changed[at % octets.len()] ^= by;
+                check_exact(&changed);
+            }
+        }
+    }
+}

@@ -157,6 +157,8 @@ mod tests {
         // Pion looped over fragments of length zero (CVE-2022-29190).
         check("10 000006 0002 000000 000000", Err(RecordDrop::BadFragment));
         check("16 000000 0002 000000 000000", Err(RecordDrop::Unexpected));
+        #[cfg(not(feature = "ecc"))]
+        check("0b 000000 0002 000000 000000", Err(RecordDrop::Unexpected));
         check("10 000006 0002 000005 0000", Err(RecordDrop::Malformed));
     }
 

@@ -58,10 +58,8 @@ pub use exporter::ExportRefused;
 pub use flight::is_hello_request;
 pub use fragment_len::FragmentLen;
 pub use noise::RecordDrop;
-pub use psk::Psk;
+pub use psk::{Identity, Psk};
 pub use retransmission::{Retransmission, RetransmissionTimer};
-#[cfg(all(feature = "server", feature = "ecc"))]
-pub use server::Identity;
 #[cfg(feature = "server")]
 pub use server::{
     Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput, ServerOutput,

@@ -1,6 +1,10 @@
-//! A pre-shared key (RFC 4279).
+//! A pre-shared key (RFC 4279), and what its owner is called.
 
+use crate::IDENTITY_OCTETS_MAX;
 use lowgate_crypto::Secret;
+
+/// What the owner of a key is called.
+pub type Identity = heapless::Vec<u8, IDENTITY_OCTETS_MAX>;
 
 /// Longest key: RFC 4279 section 5.3 wants 64 octets supported.
 pub(crate) const PSK_OCTETS_MAX: usize = 64;

@@ -3,12 +3,12 @@
 use super::resume::SavedSession;
 use crate::fragment_len::FragmentLen;
 use crate::hello::Offered;
+use crate::psk::Identity;
 #[cfg(feature = "ecc")]
 use crate::suite::CipherSuite;
 use crate::suite::Suites;
 use crate::{
-    DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, IDENTITY_OCTETS_MAX, Psk, Retransmission,
-    SERVER_NAME_OCTETS_MAX,
+    DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, Psk, Retransmission, SERVER_NAME_OCTETS_MAX,
 };
 #[cfg(feature = "ecc")]
 use lowgate_crypto::{PrivateKey, PublicKey, Secret, hmac_sha256};
@@ -136,9 +136,6 @@ pub(super) enum Own {
         server: PublicKey,
     },
 }
-
-/// A PSK identity.
-pub(super) type Identity = heapless::Vec<u8, IDENTITY_OCTETS_MAX>;
 
 /// The configuration, owned.
 pub(super) struct Settings {

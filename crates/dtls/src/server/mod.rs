@@ -11,6 +11,8 @@ mod records;
 mod resumption;
 mod session;
 
+#[cfg(feature = "ecc")]
+use crate::Identity;
 use crate::exporter::export;
 use crate::flight::hello_request;
 use crate::schedule::Randoms;
@@ -81,10 +83,6 @@ pub trait PskDirectory {
         true
     }
 }
-
-/// What the owner of a public key is called.
-#[cfg(feature = "ecc")]
-pub type Identity = heapless::Vec<u8, { crate::IDENTITY_OCTETS_MAX }>;
 
 /// RFC 5246 appendix F.1.4: an upper limit of 24 hours is suggested for the life of a session.
 pub const RESUMPTION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -27,17 +27,18 @@ fn psk(identity: &[u8]) -> Psk {
     Psk::new(&[*identity.last().expect("not empty"); 16]).expect("16 octets")
 }
 
+/// A pre-shared key with an exchange.
+fn exchanging(identity: &[u8], without: WithoutExchange) -> Credential<'_> {
+    let name = *identity.last().expect("not empty");
+    Credential::EcdhePsk { identity, psk: psk(identity), seed: seed(name), without }
+}
+
 /// A client that gets its secret so.
 fn by(suite: CipherSuite, identity: &[u8]) -> ClientConfig<'_> {
     let name = *identity.last().expect("not empty");
     let credential = match suite {
         CipherSuite::Psk => Credential::Psk { identity, psk: psk(identity) },
-        CipherSuite::EcdhePsk => Credential::EcdhePsk {
-            identity,
-            psk: psk(identity),
-            seed: seed(name),
-            without: WithoutExchange::Refuse,
-        },
+        CipherSuite::EcdhePsk => exchanging(identity, WithoutExchange::Refuse),
         CipherSuite::EcdheEcdsa => Credential::RawKey {
             own: private_key(name),
             server: private_key(SERVER).public(),
@@ -241,8 +242,7 @@ fn shares_are_used_once() {
 fn a_server_without_key_exchange() {
     for (without, joins) in [(WithoutExchange::Refuse, false), (WithoutExchange::Accept, true)] {
         let mut world = World::with(1, |config| config.forward_secrecy = false);
-        let credential =
-            Credential::EcdhePsk { identity: b"d1", psk: psk(b"d1"), seed: seed(1), without };
+        let credential = exchanging(b"d1", without);
         world.add(peer(1), ClientConfig { credential, ..config(b"d1") });
         world.start(0);
         world.run_for(secs(30));
@@ -255,12 +255,7 @@ fn a_server_without_key_exchange() {
         }
     }
     // And where it exchanges them they are, though either would do.
-    let credential = Credential::EcdhePsk {
-        identity: b"d1",
-        psk: psk(b"d1"),
-        seed: seed(1),
-        without: WithoutExchange::Accept,
-    };
+    let credential = exchanging(b"d1", WithoutExchange::Accept);
     let mut world = joining(1, ClientConfig { credential, ..config(b"d1") });
     world.run_for(secs(1));
     expect_suite(&mut world, CipherSuite::EcdhePsk);
@@ -269,12 +264,7 @@ fn a_server_without_key_exchange() {
 /// Who takes the better suite out of a hello gets no session under the other.
 #[test]
 fn a_downgrade_is_noticed() {
-    let credential = Credential::EcdhePsk {
-        identity: b"d1",
-        psk: psk(b"d1"),
-        seed: seed(1),
-        without: WithoutExchange::Accept,
-    };
+    let credential = exchanging(b"d1", WithoutExchange::Accept);
     let mut world = world(1, ClientConfig { credential, ..config(b"d1") });
     world.tap = Some(Box::new(|towards, octets| {
         let at = octets.windows(2).position(|suite| suite == [0xd0, 0x03])?;

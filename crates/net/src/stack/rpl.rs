@@ -416,7 +416,7 @@ impl Stack {
         }
         if path.is_none() {
             // Nobody else may send something down there, and the answer would stay away for ever.
-            self.refresh_routes(now, dao.target);
+            self.refresh_routes(now, dao.parent);
         }
         // Not only to the registered: who is refused must learn why. The way is the one it told.
         if let (true, Some(path), Some(me)) = (dao.wants_ack, path, self.global_addr()) {
