@@ -256,11 +256,12 @@ impl Manager {
                 Purpose::Update => {
                     let groups = std::mem::take(&mut state.owes_groups);
                     let owed = std::mem::replace(&mut state.owes_key, Owed::Nothing);
-                    let staged = staged.filter(|_| owed == Owed::Key);
-                    carries = staged.map(|key| key.index);
-                    messages::update(domain, state, groups, staged)
+                    carries = carries.filter(|_| owed == Owed::Key);
+                    messages::update(domain, state, groups, owed)
                 }
-                Purpose::Switch => staged.map_or(Vec::new(), |key| messages::switch(key, state)),
+                Purpose::Switch => {
+                    staged.map(|key| vec![messages::switch(key, state)]).into_iter().collect()
+                }
             };
             let begun = !records.is_empty();
             if begun {

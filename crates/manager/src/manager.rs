@@ -366,6 +366,7 @@ impl Manager {
             Consequence::KeyStaged(pan) => self.begin_rollover(now, pan),
             Consequence::KeyActivated(pan, index) => {
                 self.meshes.of_pan_mut(pan).rollover = None;
+                self.sessions.owe_switch(pan);
                 self.event(ManagerEvent::KeySwitched { pan, index });
             }
             Consequence::EpochStarted(group) => {

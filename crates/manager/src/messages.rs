@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::domain::Domain;
 use crate::group::{Group, csb_id_in, group_address, sender_ids};
 use crate::pan::Pan;
-use crate::session::Session;
+use crate::session::{Owed, Session};
 use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
 use lowgate_amikey::{
     self as amikey, Activation, Cfg, CsbId, GroupId, KeyUsage, Message, Mkd, OldEpoch, Req, Spd,
@@ -64,23 +64,27 @@ pub(crate) fn update(
     domain: &Domain,
     session: &mut Session,
     groups: impl IntoIterator<Item = GroupId>,
-    staged: Option<&LinkKey>,
+    owed: Owed,
 ) -> Vec<Vec<Message>> {
     let mut records = leave(session);
     let mut units = group_units(domain, session, groups);
-    units.extend(staged.map(|key| vec![stage(key, session)]));
+    let pan = &domain.pans()[&session.pan];
+    let key = match owed {
+        Owed::Nothing => None,
+        Owed::Key => pan.staged_key.as_ref().map(|key| stage(key, session)),
+        Owed::Switch => Some(switch(&pan.link_key, session)),
+    };
+    units.extend(key.map(|message| vec![message]));
     records.extend(pack(units));
     records
 }
 
-/// The command to send with `key`; it brings the key along for a router that missed it.
-pub(crate) fn switch(key: &LinkKey, session: &mut Session) -> Vec<Vec<Message>> {
-    let cfg = Cfg {
-        keys: [link_key(key)].into_iter().collect(),
-        activation: Activation::Switch { after_ms: 0 },
-        ..Cfg::default()
-    };
-    vec![vec![Message::Cfg { msg_id: session.number(), cfg }]]
+/// The command to send with `key`; it brings the key along for who missed it.
+pub(crate) fn switch(key: &LinkKey, session: &mut Session) -> Message {
+    let keys = [link_key(key)].into_iter().collect();
+    let activation = Activation::Switch { after_ms: 0 };
+    let cfg = Cfg { keys, activation, ..Cfg::default() };
+    Message::Cfg { msg_id: session.number(), cfg }
 }
 
 fn stage(key: &LinkKey, session: &mut Session) -> Message {

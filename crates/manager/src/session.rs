@@ -24,17 +24,20 @@ pub(crate) struct Session {
     pub(crate) owes_leave: BTreeSet<GroupId>,
     /// Groups whose keys it did not confirm in time: told again when it is heard.
     pub(crate) missed_groups: BTreeSet<GroupId>,
-    /// The staged key is to be told.
+    /// What is to be told of link-layer keys.
     pub(crate) owes_key: Owed,
     /// Number of the next key message.
     pub(crate) msg_id_next: MsgId,
 }
 
-/// Whether a session still has to hear of the link-layer key to come.
+/// What a session still has to hear of link-layer keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owed {
     Nothing,
+    /// The key to come.
     Key,
+    /// That the key which was to come when its join was sent is in force.
+    Switch,
 }
 
 /// Where a session stands.
@@ -100,7 +103,7 @@ impl Session {
 
     /// Whether something changed that the device was not told.
     pub(crate) fn owes(&self) -> bool {
-        self.owes_key == Owed::Key || !self.owes_groups.is_empty() || !self.owes_leave.is_empty()
+        self.owes_key != Owed::Nothing || !self.owes_groups.is_empty() || !self.owes_leave.is_empty()
     }
 
     /// The device is heard: what it missed is to be told again.

@@ -3,7 +3,7 @@
 //! **Invariant:** the indices follow from the sessions: a session changes in [`Sessions::edit`] only. What
 //! happens to one session costs no look at the others.
 
-use crate::session::{Delivery, Session, Stage};
+use crate::session::{Delivery, Owed, Purpose, Session, Stage};
 use lowgate_dtls::SessionId;
 use lowgate_units::{Eui64, Instant, PanId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +83,19 @@ impl Sessions {
         change: impl FnOnce(&mut Session) -> R,
     ) -> Option<R> {
         self.edit(self.of_device(eui64)?, change)
+    }
+
+    /// Another key is in force in a PAN than the joins under way tell.
+    pub(crate) fn owe_switch(&mut self, pan: PanId) {
+        let them = self.delivering.0.get(&pan).into_iter().flatten().copied();
+        let told_before = |id: &SessionId| {
+            let delivery = self.table[id].delivery();
+            delivery.is_some_and(|delivery| delivery.purpose == Purpose::Join)
+        };
+        let newcomers: Vec<SessionId> = them.filter(told_before).collect();
+        for id in newcomers {
+            self.edit(id, |state| state.owes_key = Owed::Switch);
+        }
     }
 
     /// Who has one.

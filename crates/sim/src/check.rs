@@ -519,6 +519,12 @@ impl Checkers {
                 if revoked == Some(*eui64) {
                     self.find(now, Fault::RevokedReadmitted { eui64: *eui64 });
                 }
+                if let (Some(revocation), Some(station)) =
+                    (&mut self.revocation, self.stations.get(eui64))
+                    && let Some(pan) = self.domain.pan_of_station(*station)
+                {
+                    revocation.let_in(*station, pan);
+                }
             }
             _ => {}
         }

@@ -51,6 +51,8 @@ pub struct Revocation {
     /// Its group keys were tried on the members.
     pub(super) forged: bool,
     waiting: BTreeSet<StationId>,
+    /// Let in since the decision, while the old key was the one to tell.
+    told: BTreeSet<StationId>,
     switched: BTreeSet<(StationId, LinkKeyName)>,
     gave_up: bool,
     heard: BTreeSet<FrameId>,
@@ -82,6 +84,7 @@ impl Revocation {
             routed: false,
             forged: false,
             waiting: members,
+            told: BTreeSet::new(),
             switched: BTreeSet::new(),
             gave_up: false,
             heard: BTreeSet::new(),
@@ -99,10 +102,21 @@ impl Revocation {
         !self.gave_up
     }
 
-    /// Somebody joined. Before the border router switches it sends under the key that the revoked device has.
-    pub(super) fn joined(&mut self, station: StationId, pan: PanId) {
+    /// The manager let somebody in: it tells the key that is in force now, whatever is when that arrives.
+    pub(super) fn let_in(&mut self, station: StationId, pan: PanId) {
+        self.told.remove(&station);
         if self.commanded_at.is_none() && pan == self.pan && station != self.station {
+            self.told.insert(station);
+        }
+    }
+
+    /// Somebody joined. Who was let in before the border router switched sends under the key that the
+    /// revoked device has, like a member that has not heard of the switch.
+    pub(super) fn joined(&mut self, station: StationId, pan: PanId) {
+        let of_before = self.told.remove(&station) || self.commanded_at.is_none();
+        if of_before && pan == self.pan && station != self.station {
             self.waiting.insert(station);
+            self.effective_at = None;
         }
     }
 
