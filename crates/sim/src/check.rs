@@ -565,7 +565,7 @@ impl Checkers {
         if !self.outsiders_spoke && backbone::malformed(packet) {
             self.find(now, Fault::DatagramMalformed);
         }
-        let faults = self.records.packet(now, packet, manager);
+        let faults = self.records.packet(now, packet, manager, self.intruded);
         self.find_all(now, faults.into_iter().chain(self.domain.shows_secret(packet)));
     }
 

@@ -115,7 +115,15 @@ impl Records {
         Self { paths: Latest::new(paths), sessions: Latest::new(paths) }
     }
 
-    pub(super) fn packet(&mut self, now: Instant, packet: &[u8], manager: Ipv6Addr) -> Vec<Fault> {
+    /// `intruded`: an intruder is on the air. What a relay passes up is then no word of a joiner: whoever hears a
+    /// record in clear can send another of its name and number.
+    pub(super) fn packet(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        manager: Ipv6Addr,
+        intruded: bool,
+    ) -> Vec<Fault> {
         let Some(datagram) = datagram(packet) else { return Vec::new() };
         let upward = datagram.dst == manager;
         let (peer, peer_port, port) = if upward {
@@ -135,7 +143,8 @@ impl Records {
             },
             _ => return Vec::new(),
         };
-        self.datagram(now, &path, upward, content)
+        let anybodys = intruded && upward && port == MANAGER_RELAY_PORT;
+        self.datagram(now, (&path, upward, anybodys), content)
     }
 
     /// A session goes on at `peer`, and another one may have been there before it.
@@ -146,8 +155,7 @@ impl Records {
     fn datagram(
         &mut self,
         now: Instant,
-        path: &[u8],
-        upward: bool,
+        (path, upward, anybodys): (&[u8], bool, bool),
         mut octets: &[u8],
     ) -> Vec<Fault> {
         let mut faults = Vec::new();
@@ -174,6 +182,7 @@ impl Records {
                 // Upward the session is named by its connection ID. A device that did not agree to one cannot be
                 // told from the one before it.
                 [] if upward => continue,
+                _ if anybodys => continue,
                 [] => &mut known.numbers,
                 cid => {
                     let random = known.random;
@@ -336,13 +345,30 @@ mod tests {
 
     /// What is found when these go up, one after the other.
     fn found(contents: &[Vec<u8>]) -> usize {
+        found_at(MANAGER_PORT, contents, false)
+    }
+
+    fn found_at(port: u16, contents: &[Vec<u8>], intruded: bool) -> usize {
         let mut records = Records::new(1);
-        let (src_port, dst_port) = (MANAGER_PORT, MANAGER_PORT);
+        let (src_port, dst_port) = (port, port);
         let found = contents.iter().map(|payload| {
             let datagram = Datagram { src: PEER, dst: MANAGER, src_port, dst_port, payload };
-            records.packet(Instant::ZERO, &packet(&datagram), MANAGER).len()
+            records.packet(Instant::ZERO, &packet(&datagram), MANAGER, intruded).len()
         });
         found.sum()
+    }
+
+    #[test]
+    fn what_intruders_may_have_made_on_the_air_is_no_second_use() {
+        let direct = [hello(1), record(0, 0xaa), hello(1), record(0, 0xbb)];
+        let relayed = direct.each_ref().map(|content| {
+            let mut out = [0; 256];
+            let len = jpy::Envelope { header: &[1; 20], content }.emit(&mut out).expect("room");
+            out[..len].to_vec()
+        });
+        assert_eq!(found_at(MANAGER_RELAY_PORT, &relayed, false), 1);
+        assert_eq!(found_at(MANAGER_RELAY_PORT, &relayed, true), 0);
+        assert_eq!(found_at(MANAGER_PORT, &direct, true), 1, "what the mesh secured");
     }
 
     #[test]
@@ -381,13 +407,13 @@ mod tests {
             let mut records = Records::new(1);
             for _ in 0..2 {
                 // The same again is no second use of a number.
-                let faults = records.packet(Instant::ZERO, &octets, MANAGER);
+                let faults = records.packet(Instant::ZERO, &octets, MANAGER, false);
                 let reused = |fault: &Fault| matches!(fault, Fault::RecordNumberReused { .. });
                 let single = payload.len() < 2 * HEADER_OCTETS;
                 prop_assert!(!(single && faults.iter().any(reused)));
             }
             for end in 0..octets.len() {
-                records.packet(Instant::ZERO, &octets[..end], MANAGER);
+                records.packet(Instant::ZERO, &octets[..end], MANAGER, false);
             }
         }
     }
