@@ -95,6 +95,19 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
         2348,
         "who announced a parent that the root had lost was not answered, and the parent not asked",
     ),
+    (
+        8111,
+        "a relay whose way down was lost kept on passing joiners up, none of whom was ever answered",
+    ),
+    (
+        5551,
+        "who was sent its keys as the network's changed heard of that by chance, from others, and late",
+    ),
+    (
+        8913,
+        "a client that is sent the ServerHello before once more begins at 0 again; its own ClientHello was lost",
+    ),
+    (180, "an intruder changes records of a joiner on their way to the relay"),
 ];
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {

@@ -12,11 +12,13 @@
 //! | plaintext of a record of content type 30 or 31 | [`Messages`], each a [`Message`] |
 //! | body of the configuration message | [`Cfg`] |
 //! | keys of a group | [`derive()`] gives [`GroupKeys`] |
+//! | a device's share of a polynomial | [`pairwise`] makes the PSK of two devices of it |
 
 mod cfg;
 mod derive;
 mod message;
 mod names;
+pub mod pairwise;
 mod prf;
 mod request;
 mod spd;
