@@ -12,6 +12,7 @@
 //! | plaintext of a record of content type 30 or 31 | [`Messages`], each a [`Message`] |
 //! | body of the configuration message | [`Cfg`] |
 //! | keys of a group | [`derive()`] gives [`GroupKeys`] |
+//! | multicast to those whom the manager does not evict | [`tree`] |
 //! | a device's share of a polynomial | [`pairwise`] makes the PSK of two devices of it |
 
 mod cfg;
@@ -22,6 +23,7 @@ pub mod pairwise;
 mod prf;
 mod request;
 mod spd;
+pub mod tree;
 mod wire;
 
 pub use cfg::{

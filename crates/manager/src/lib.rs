@@ -15,6 +15,7 @@ mod group;
 mod interface;
 mod journal;
 mod key_status;
+mod key_tree;
 mod manager;
 mod membership;
 mod mesh;
@@ -50,6 +51,7 @@ pub use interface::{
     ManagerOutput, PanStatus, Refusal, Reply, Request, RequestId, Status,
 };
 pub use key_status::{GroupKeyStatus, KeyStatus, PanKeyStatus, StagedKeyStatus};
+pub use key_tree::{KeyTree, KeyTreeFault, Plan};
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
 pub use lowgate_crypto::Key128;
 pub use lowgate_dtls::{CloseReason, Peer};

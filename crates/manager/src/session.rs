@@ -103,7 +103,9 @@ impl Session {
 
     /// Whether something changed that the device was not told.
     pub(crate) fn owes(&self) -> bool {
-        self.owes_key != Owed::Nothing || !self.owes_groups.is_empty() || !self.owes_leave.is_empty()
+        self.owes_key != Owed::Nothing
+            || !self.owes_groups.is_empty()
+            || !self.owes_leave.is_empty()
     }
 
     /// The device is heard: what it missed is to be told again.

@@ -1,0 +1,431 @@
+//! A key tree (the idea of RFC 2627 section 5.4): whom the manager takes a key away from, the others learn the
+//! next one by a message whose length grows with the logarithm of their number, and he does not.
+//!
+//! Every member sits at a [`Leaf`] and holds the keys of the nodes from there to the root, its [`Path`]. To
+//! evict leaves the manager renews every node above them. A renewed node's key is made of a seed; one of its
+//! renewed children makes the same seed of its own, and to every other child it is wrapped under that child's
+//! key. So each member that stays finds one entry and computes the rest upwards, and an evicted one finds none.
+//! What is to be told, key messages of one record's form, is sealed under the new root.
+//!
+//! After every epoch each key of the tree is replaced by a one-way image of itself ([`step`]): who reads a
+//! member's storage opens nothing of before, and a newcomer, who gets the path as it is, neither.
+//!
+//! ```text
+//! TREE a7 | kind8 | group16 | epoch32 | count8 | { child16 | wrapped seed 16 }* | length16 | sealed | tag 8
+//!      | DER signature
+//! ```
+//! The manager signs everything before the signature: who holds keys of the tree could forge all else.
+//!
+//! **Invariant:** an epoch is planned once and stored before it is told, so no key wraps two seeds. Nothing of a
+//! message is used before its signature is verified: only [`Received::verified`] gives a [`Tree`].
+
+use crate::GroupId;
+use crate::wire::{NoRoom, Reader, Writer};
+use lowgate_crypto::{Ccm, Key128, hkdf_sha256};
+
+/// Edges between a leaf and the root.
+pub const DEPTH: usize = 10;
+/// Members a tree has room for: as many as a border router knows devices.
+pub const LEAVES: u16 = 1 << DEPTH;
+/// Entries of one message: with a payload of [`PAYLOAD_OCTETS_MAX`] and a signature it fits one IPv6 packet of
+/// 1280 octets. Evictions that need more are told in several epochs.
+pub const ENTRIES_MAX: usize = 48;
+/// Octets that one message tells.
+pub const PAYLOAD_OCTETS_MAX: usize = 200;
+/// Octets of the longest message.
+pub const TREE_OCTETS_MAX: usize = HEADER_OCTETS
+    + ENTRIES_MAX * ENTRY_OCTETS
+    + 2
+    + PAYLOAD_OCTETS_MAX
+    + TAG_OCTETS
+    + SIGNATURE_OCTETS_MAX;
+/// Of an ECDSA signature on P-256, in DER.
+pub const SIGNATURE_OCTETS_MAX: usize = 72;
+
+const TAG_TREE: u8 = 0xa7;
+const HEADER_OCTETS: usize = 9;
+const ENTRY_OCTETS: usize = 18;
+const TAG_OCTETS: usize = 8;
+/// Every payload key is used once.
+const NONCE: [u8; 12] = [0; 12];
+
+/// Whose keys a tree carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TreeName {
+    /// The devices of a PAN.
+    Network,
+    /// The members of a group in a PAN.
+    Group(GroupId),
+}
+
+impl TreeName {
+    const fn octets(self) -> [u8; 3] {
+        match self {
+            Self::Network => [0, 0, 0],
+            Self::Group(GroupId(group)) => {
+                let [high, low] = group.to_be_bytes();
+                [1, high, low]
+            }
+        }
+    }
+
+    const fn of(octets: [u8; 3]) -> Option<Self> {
+        match octets {
+            [0, 0, 0] => Some(Self::Network),
+            [1, high, low] => Some(Self::Group(GroupId(u16::from_be_bytes([high, low])))),
+            _ => None,
+        }
+    }
+}
+
+/// A member's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leaf(u16);
+
+impl Leaf {
+    /// `None` from [`LEAVES`] on.
+    pub const fn new(number: u16) -> Option<Self> {
+        if number < LEAVES { Some(Self(number)) } else { None }
+    }
+
+    /// From 0 on.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The node it is.
+    pub const fn node(self) -> Node {
+        Node(LEAVES + self.0)
+    }
+}
+
+/// A node, numbered as in a heap: the root is 1, the children of `n` are `2n` and `2n + 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node(u16);
+
+impl Node {
+    /// Whose key all members hold.
+    pub const ROOT: Self = Self(1);
+
+    /// `None` unless it is in the tree.
+    pub const fn new(number: u16) -> Option<Self> {
+        if number >= 1 && number < 2 * LEAVES { Some(Self(number)) } else { None }
+    }
+
+    /// From 1 on.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The node above, which the root does not have.
+    pub const fn parent(self) -> Option<Self> {
+        Self::new(self.0 / 2)
+    }
+
+    /// Both nodes below, which a leaf does not have.
+    pub const fn children(self) -> Option<[Self; 2]> {
+        if self.0 < LEAVES { Some([Self(2 * self.0), Self(2 * self.0 + 1)]) } else { None }
+    }
+
+    /// Itself, then the nodes above it, the root last.
+    pub fn way_up(self) -> impl Iterator<Item = Self> + Clone {
+        core::iter::successors(Some(self), |node| node.parent())
+    }
+}
+
+/// Where and when a key is derived.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Which tree.
+    pub tree: TreeName,
+    /// The epoch that is told.
+    pub epoch: u32,
+    /// The node.
+    pub node: Node,
+}
+
+/// A seed is worth the key of its node and of all renewed nodes above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed(pub Key128);
+
+impl Seed {
+    /// The new key of its node.
+    pub fn key(&self, at: Place) -> Key128 {
+        derived(&self.0, b"lowgate tree node v1", at)
+    }
+
+    /// The seed of the node above.
+    pub fn up(&self, at: Place) -> Self {
+        Self(derived(&self.0, b"lowgate tree up v1", at))
+    }
+
+    /// For who holds `key`, that of a child; `at` is the child. Also undoes it.
+    #[must_use]
+    pub fn wrapped(&self, key: &Key128, at: Place) -> Self {
+        let pad = derived(key, b"lowgate tree wrap v1", at);
+        let (own, pad) = (self.0.expose(), pad.expose());
+        Self(Key128::new(core::array::from_fn(|at| own[at] ^ pad[at])))
+    }
+}
+
+/// What becomes of a node's key when the epoch is over.
+pub fn step(key: &Key128, at: Place) -> Key128 {
+    derived(key, b"lowgate tree step v1", at)
+}
+
+fn payload_key(root: &Key128, tree: TreeName, epoch: u32) -> Key128 {
+    derived(root, b"lowgate tree payload v1", Place { tree, epoch, node: Node::ROOT })
+}
+
+fn derived(key: &Key128, label: &[u8], at: Place) -> Key128 {
+    let mut out = [0; 16];
+    let place = [&at.tree.octets()[..], &at.epoch.to_be_bytes(), &at.node.0.to_be_bytes()];
+    let info = [label, place[0], place[1], place[2]];
+    hkdf_sha256(b"", key.expose(), &info, &mut out);
+    Key128::new(out)
+}
+
+/// A seed for those below `child`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key wraps the seed of the node above it.
+    pub child: Node,
+    /// The seed, wrapped.
+    pub wrapped: Seed,
+}
+
+/// Why a tree message is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TreeFault {
+    /// It ends early.
+    Truncated,
+    /// It names no tree or no node, a node twice, or too many.
+    Malformed,
+    /// The manager did not sign it.
+    Signature,
+    /// Of another tree than the path is.
+    OtherTree,
+    /// Of an epoch before.
+    Past,
+    /// An epoch in between was missed: the path is to be asked for.
+    Missed,
+    /// Others got the new root.
+    Evicted,
+    /// What it tells does not open.
+    Payload,
+}
+
+/// A message whose signature nobody looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// What is signed.
+    signed: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Received<'a> {
+    /// Finds the parts.
+    ///
+    /// # Errors
+    /// It ends early or is no such message.
+    pub fn new(octets: &'a [u8]) -> Result<Self, TreeFault> {
+        let mut reader = Reader(octets);
+        let head: [u8; HEADER_OCTETS] = reader.array().ok_or(TreeFault::Truncated)?;
+        if head[0] != TAG_TREE || usize::from(head[8]) > ENTRIES_MAX {
+            return Err(TreeFault::Malformed);
+        }
+        let skipped = reader.take(usize::from(head[8]) * ENTRY_OCTETS);
+        skipped.ok_or(TreeFault::Truncated)?;
+        let payload = reader.u16().and_then(|len| reader.take(usize::from(len) + TAG_OCTETS));
+        payload.ok_or(TreeFault::Truncated)?;
+        let signature = reader.rest();
+        let signed = &octets[..octets.len() - signature.len()];
+        Ok(Self { signed, signature })
+    }
+
+    /// The message, if `verifies(signed, signature)` says that the manager signed it.
+    ///
+    /// # Errors
+    /// It did not, or what it signed is malformed.
+    pub fn verified(
+        self,
+        verifies: impl FnOnce(&[u8], &[u8]) -> bool,
+    ) -> Result<Tree<'a>, TreeFault> {
+        if !verifies(self.signed, self.signature) {
+            return Err(TreeFault::Signature);
+        }
+        Tree::parse(self.signed)
+    }
+}
+
+/// A message of the manager.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree<'a> {
+    name: TreeName,
+    epoch: u32,
+    entries: &'a [[u8; ENTRY_OCTETS]],
+    /// What the payload's tag covers besides it.
+    head: &'a [u8],
+    sealed: &'a [u8],
+}
+
+impl<'a> Tree<'a> {
+    fn parse(signed: &'a [u8]) -> Result<Self, TreeFault> {
+        let mut reader = Reader(signed);
+        let head: [u8; HEADER_OCTETS] = reader.array().ok_or(TreeFault::Truncated)?;
+        let name = TreeName::of([head[1], head[2], head[3]]).ok_or(TreeFault::Malformed)?;
+        let epoch = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        let entries = reader.take(usize::from(head[8]) * ENTRY_OCTETS);
+        let (entries, _) = entries.ok_or(TreeFault::Truncated)?.as_chunks();
+        let head = &signed[..HEADER_OCTETS + entries.len() * ENTRY_OCTETS];
+        let _len = reader.u16();
+        let sealed = reader.rest();
+        let tree = Self { name, epoch, entries, head, sealed };
+        // Rising, so each once; the root is nobody's child.
+        let numbers = || tree.entries.iter().map(|entry| u16::from_be_bytes([entry[0], entry[1]]));
+        let below_root = numbers().all(|number| number > 1 && Node::new(number).is_some());
+        let rising = numbers().is_sorted_by(|a, b| a < b);
+        // After the last epoch there is another tree.
+        if sealed.len() < TAG_OCTETS || !below_root || !rising || epoch == u32::MAX {
+            return Err(TreeFault::Malformed);
+        }
+        Ok(tree)
+    }
+
+    /// Which tree it is of.
+    pub const fn name(&self) -> TreeName {
+        self.name
+    }
+
+    /// Which epoch it tells.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    fn entry(&self, child: Node) -> Option<Seed> {
+        let number = |entry: &[u8; ENTRY_OCTETS]| u16::from_be_bytes([entry[0], entry[1]]);
+        let at = self.entries.binary_search_by_key(&child.0, number).ok()?;
+        Key128::from_slice(&self.entries[at][2..]).map(Seed)
+    }
+}
+
+/// What a member holds: the keys of its leaf and of all nodes above, for one epoch to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Which tree it is in.
+    pub tree: TreeName,
+    /// The epoch that the keys are for.
+    pub epoch: u32,
+    /// Where it sits.
+    pub leaf: Leaf,
+    /// The leaf's first, the root's last.
+    pub keys: [Key128; DEPTH + 1],
+}
+
+impl Path {
+    /// The path after a message; writes what it tells into `payload` and says how long that is. Both are to be
+    /// stored before anything of it is used.
+    ///
+    /// # Errors
+    /// The message is of no use to this member; its path stays as it is.
+    pub fn follow(
+        &self,
+        tree: &Tree<'_>,
+        ccm: &dyn Ccm,
+        payload: &mut [u8; PAYLOAD_OCTETS_MAX],
+    ) -> Result<(Self, usize), TreeFault> {
+        if tree.name != self.tree {
+            return Err(TreeFault::OtherTree);
+        }
+        if tree.epoch != self.epoch {
+            let past = tree.epoch < self.epoch;
+            return Err(if past { TreeFault::Past } else { TreeFault::Missed });
+        }
+        let mut after = self.clone();
+        let renewed = after.renew(tree);
+        if !renewed && !tree.entries.is_empty() {
+            return Err(TreeFault::Evicted);
+        }
+        let len = after.open(tree, ccm, payload)?;
+        after.step();
+        Ok((after, len))
+    }
+
+    /// Whether there are seeds for this member; its keys are then the new ones.
+    fn renew(&mut self, tree: &Tree<'_>) -> bool {
+        let place = |node| Place { tree: self.tree, epoch: self.epoch, node };
+        let mut below: Option<(Seed, Node)> = None;
+        let way = self.leaf.node().way_up();
+        for (level, (child, node)) in way.clone().zip(way.skip(1)).enumerate() {
+            let told = tree.entry(child);
+            let unwrapped = told.map(|wrapped| wrapped.wrapped(&self.keys[level], place(child)));
+            let seed = unwrapped.or_else(|| below.map(|(seed, at)| seed.up(place(at))));
+            if let Some(seed) = &seed {
+                self.keys[level + 1] = seed.key(place(node));
+            }
+            below = seed.map(|seed| (seed, node));
+        }
+        below.is_some()
+    }
+
+    fn open(
+        &self,
+        tree: &Tree<'_>,
+        ccm: &dyn Ccm,
+        payload: &mut [u8; PAYLOAD_OCTETS_MAX],
+    ) -> Result<usize, TreeFault> {
+        let (sealed, tag) = tree.sealed.split_at(tree.sealed.len() - TAG_OCTETS);
+        let out = payload.get_mut(..sealed.len()).ok_or(TreeFault::Malformed)?;
+        out.copy_from_slice(sealed);
+        let key = payload_key(&self.keys[DEPTH], self.tree, self.epoch);
+        ccm.open(&key, &NONCE, tree.head, out, tag).map_err(|_| TreeFault::Payload)?;
+        Ok(sealed.len())
+    }
+
+    fn step(&mut self) {
+        for (key, node) in self.keys.iter_mut().zip(self.leaf.node().way_up()) {
+            *key = step(key, Place { tree: self.tree, epoch: self.epoch, node });
+        }
+        self.epoch += 1;
+    }
+}
+
+/// Writes a message with what it tells sealed under `root`, and says how long it is; the signature is to follow.
+///
+/// # Errors
+/// `out` is too short, there are more than [`ENTRIES_MAX`] entries or [`PAYLOAD_OCTETS_MAX`] octets.
+///
+/// # Panics
+/// Unless the entries' children rise.
+pub fn emit(
+    (tree, epoch): (TreeName, u32),
+    entries: &[Entry],
+    (root, payload): (&Key128, &[u8]),
+    ccm: &dyn Ccm,
+    out: &mut [u8],
+) -> Result<usize, NoRoom> {
+    assert!(entries.is_sorted_by(|a, b| a.child < b.child), "the planner sorts them");
+    if entries.len() > ENTRIES_MAX || payload.len() > PAYLOAD_OCTETS_MAX {
+        return Err(NoRoom);
+    }
+    let mut writer = Writer::new(out);
+    writer.put_u8(TAG_TREE)?;
+    writer.put(&tree.octets())?;
+    writer.put_u32(epoch)?;
+    writer.put_u8(u8::try_from(entries.len()).map_err(|_| NoRoom)?)?;
+    for entry in entries {
+        writer.put_u16(entry.child.0)?;
+        writer.put(entry.wrapped.0.expose())?;
+    }
+    let head_octets = writer.written();
+    writer.put_u16(u16::try_from(payload.len()).map_err(|_| NoRoom)?)?;
+    writer.put(payload)?;
+    let mut tag = [0; TAG_OCTETS];
+    writer.put(&tag)?;
+    let written = writer.written();
+    let (head, rest) = out[..written].split_at_mut(head_octets);
+    let (sealed, tag_at) = rest[2..].split_at_mut(payload.len());
+    ccm.seal(&payload_key(root, tree, epoch), &NONCE, head, sealed, &mut tag);
+    tag_at.copy_from_slice(&tag);
+    Ok(written)
+}
