@@ -263,6 +263,12 @@ impl KeyIndex {
     pub const fn next(self) -> Self {
         Self(if self.0 == 254 { 1 } else { self.0 + 1 })
     }
+
+    /// Whether it is one of the 126 indices after `other`.
+    pub const fn is_after(self, other: Self) -> bool {
+        let ahead = (self.0 as u16 + 254 - other.0 as u16) % 254;
+        ahead != 0 && ahead < 127
+    }
 }
 
 #[cfg(test)]
@@ -304,6 +310,17 @@ mod tests {
         assert_eq!(SenderSet::from_bits(&[0x41, 0x80]), Some(set));
         assert_eq!(SenderSet::from_bits(&[0x80]), None);
         assert_eq!(SenderSet::from_bits(&[0; 33]), None);
+    }
+
+    #[test]
+    fn key_indices_go_round() {
+        let index = |raw| KeyIndex::new(raw).expect("not reserved");
+        for (later, earlier) in [(2, 1), (127, 1), (1, 254), (126, 254), (254, 128)] {
+            assert!(index(later).is_after(index(earlier)), "{later} after {earlier}");
+            assert!(!index(earlier).is_after(index(later)), "{earlier} after {later}");
+        }
+        assert!(!index(7).is_after(index(7)));
+        assert!(!index(128).is_after(index(1)), "as far one way as the other");
     }
 
     #[test]

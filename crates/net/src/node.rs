@@ -81,6 +81,8 @@ pub(crate) struct Node {
     pub(crate) parent_dtsn: u8,
     pub(crate) registered: bool,
     pub(crate) attached: bool,
+    /// When the root last confirmed our route.
+    pub(crate) confirmed_at: Option<Instant>,
     pub(crate) hops: Option<u8>,
 }
 
@@ -131,6 +133,7 @@ impl Node {
             parent_dtsn: lollipop::START,
             registered: false,
             attached: false,
+            confirmed_at: None,
             hops: None,
         }
     }

@@ -6,7 +6,7 @@
 use crate::api::{Event, GROUPS_MAX, Kind, Output};
 use crate::flash::{Record, RecordKey};
 use crate::groups::stored_messages;
-use crate::node::{Entering, Node, Unopened};
+use crate::node::{Entering, LaterKey, Node, Unopened};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use heapless::Vec as FixedVec;
@@ -30,6 +30,8 @@ const STRANDED_AFTER: Duration = Duration::from_secs(45);
 const STRANDED_BY_PARENT_AFTER: Duration = Duration::from_secs(15);
 /// For the manager's answer when a node doubts that it is still in the network.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// For the root's word when a later key is in use: it is asked for several times meanwhile.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
 
 impl Unopened {
     /// A frame of the parent's was opened, or there is no key yet.
@@ -44,6 +46,22 @@ impl Unopened {
             None if self.of_parent >= STRANDED_FRAMES => self.since + STRANDED_BY_PARENT_AFTER,
             None => self.since + STRANDED_AFTER,
             Some(at) => at + ANSWER_WITHIN,
+        }
+    }
+}
+
+impl LaterKey {
+    /// The root has spoken, or there is no key yet.
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { frames: 0, since: now, is_awaited: false }
+    }
+
+    /// When the root's word is to be asked for, or was awaited for too long.
+    pub(crate) fn due(&self) -> Instant {
+        match self.is_awaited {
+            true => self.since + CONFIRMED_WITHIN,
+            false if self.frames < STRANDED_FRAMES => Instant::FAR_FUTURE,
+            false => self.since + STRANDED_AFTER,
         }
     }
 }
@@ -366,6 +384,7 @@ impl Node {
     fn enter_network(&mut self, now: Instant, active: KeyIndex) {
         let Some(link) = &self.link else { return };
         self.unopened = Unopened::new(now);
+        self.later_key = LaterKey::new(now);
         let (pan_id, short) = (link.cfg.pan_id, link.cfg.short);
         let channel = self.channel();
         self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short });
@@ -412,6 +431,7 @@ impl Node {
         let Some(link) = self.link.as_mut().filter(|link| link.follows(new)) else { return };
         let retired = retire_before(&mut link.cfg, new);
         link.active = new;
+        self.later_key = LaterKey::new(now);
         // The manager may have said more while the flash was busy.
         let outdated =
             (link.cfg != *stored).then(|| Record::Network { active: new, cfg: link.cfg.clone() });
@@ -437,7 +457,11 @@ impl Node {
     pub(crate) fn mac_event(&mut self, event: MacEvent) {
         // The root hears no answer of a mesh that it is the root of; its session tells it.
         let may_doubt = self.link.is_some() && self.config.kind != Kind::BorderRouter;
-        if let (MacEvent::UnknownKey { src, .. }, true) = (event, may_doubt) {
+        if let (MacEvent::UnknownKey { src, index }, true) = (event, may_doubt) {
+            let active = self.link.as_ref().map(|link| link.active);
+            let is_later =
+                KeyIndex::new(index.raw()).zip(active).is_some_and(|(it, ours)| it.is_after(ours));
+            self.later_key.frames = self.later_key.frames.saturating_add(u16::from(is_later));
             let of_parent = u16::from(self.net.parent() == Some(src));
             self.unopened.count = self.unopened.count.saturating_add(1);
             self.unopened.of_parent = self.unopened.of_parent.saturating_add(of_parent);
@@ -448,6 +472,9 @@ impl Node {
     /// Others seem to use a key that this node does not have. Anybody can send such frames, so the network
     /// is asked: if it is still there, its answer is a frame that opens.
     pub(crate) fn doubt_if_due(&mut self, now: Instant) {
+        if now >= self.later_key.due() {
+            self.doubt_key(now);
+        }
         if now < self.unopened.due() {
             return;
         }
@@ -457,6 +484,20 @@ impl Node {
         self.unopened.asked_at = Some(now);
         self.greet_manager(now);
         self.net.handle(now, NetInput::AskRoot);
+    }
+
+    /// A later key is in use, whatever the parent says.
+    fn doubt_key(&mut self, now: Instant) {
+        let LaterKey { since, is_awaited, .. } = self.later_key;
+        let confirmed = self.net.confirmed_at().is_some_and(|at| at >= since);
+        match (is_awaited, confirmed) {
+            (true, false) => self.leave(now),
+            (true, true) => self.later_key = LaterKey::new(now),
+            (false, _) => {
+                self.later_key = LaterKey { is_awaited: true, ..LaterKey::new(now) };
+                self.net.handle(now, NetInput::AskRoot);
+            }
+        }
     }
 
     /// A change of key passed this node by: only its own credential can bring it back.
@@ -478,6 +519,7 @@ impl Node {
         self.net.handle(now, NetInput::Detach);
         self.relay.set_rate(now, 0);
         self.unopened = Unopened::new(now);
+        self.later_key = LaterKey::new(now);
         self.joiner.handle(now, JoinerInput::Detached);
         self.joiner.handle(now, JoinerInput::Start);
     }

@@ -68,6 +68,7 @@ pub struct Node {
     pub(crate) pending: Vec<(u32, Pending)>,
     pub(crate) next_ticket: u32,
     pub(crate) unopened: Unopened,
+    pub(crate) later_key: LaterKey,
     /// Border router: the DODAG's version since this boot.
     pub(crate) dodag_version: u8,
     pub(crate) prng: Prng,
@@ -90,6 +91,17 @@ pub(crate) struct Unopened {
     pub(crate) since: Instant,
     /// The network was asked for a sign.
     pub(crate) asked_at: Option<Instant>,
+}
+
+/// Frames under a later key than this node has. Those whom a change of key passed by together open each other's
+/// frames, so that they take each other for the network; the root's word alone shows that they are in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaterKey {
+    pub(crate) frames: u16,
+    /// When the root's word was asked for, or the network was entered.
+    pub(crate) since: Instant,
+    /// The root's word is awaited.
+    pub(crate) is_awaited: bool,
 }
 
 /// A first parent to try, if one is known.
@@ -142,6 +154,7 @@ impl Node {
             next_ticket: 0,
             dodag_version: next_dodag_version_of(&records),
             unopened: Unopened::new(now),
+            later_key: LaterKey::new(now),
             frames_out: 0,
             entering: None,
             channel_turn: 0,
@@ -225,7 +238,7 @@ impl Node {
 
     fn wake_at(&self) -> Instant {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
-        let own = beacon.min(self.unopened.due());
+        let own = beacon.min(self.unopened.due()).min(self.later_key.due());
         own.min(self.mac.until())
             .min(self.net.until())
             .min(self.joiner.until())

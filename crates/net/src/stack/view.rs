@@ -95,6 +95,14 @@ impl Stack {
         }
     }
 
+    /// When the root last confirmed our route; never to the root itself.
+    pub fn confirmed_at(&self) -> Option<Instant> {
+        match &self.role {
+            Role::Node(node) => node.confirmed_at,
+            Role::Detached | Role::Root(_) => None,
+        }
+    }
+
     /// How many neighbours are registered through us, their router.
     pub fn registrations(&self, now: Instant) -> usize {
         self.registrations.len(now)
