@@ -108,6 +108,10 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
         "a client that is sent the ServerHello before once more begins at 0 again; its own ClientHello was lost",
     ),
     (180, "an intruder changes records of a joiner on their way to the relay"),
+    (
+        8447,
+        "those whom a change of key passed by together took each other for the network, and noticed it in turn",
+    ),
 ];
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {
