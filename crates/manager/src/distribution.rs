@@ -117,6 +117,7 @@ impl Manager {
     fn delivered(&mut self, now: Instant, session: SessionId) {
         let Some((eui64, pan, delivery)) = self.take_delivery(session) else { return };
         self.event(ManagerEvent::KeysConfirmed { eui64 });
+        self.meshes.of_pan_mut(pan).behind.remove(&eui64);
         self.epochs_confirmed(eui64, &delivery);
         if let (Some(index), Purpose::Join | Purpose::Update) = (delivery.carries, delivery.purpose)
         {

@@ -13,6 +13,7 @@ use crate::interface::{
 use crate::journal::Journal;
 use crate::mesh::Meshes;
 use crate::reads::Reads;
+use crate::rollover::Rollover;
 use crate::sessions::Sessions;
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, Role};
@@ -365,7 +366,9 @@ impl Manager {
             }
             Consequence::KeyStaged(pan) => self.begin_rollover(now, pan),
             Consequence::KeyActivated(pan, index) => {
-                self.meshes.of_pan_mut(pan).rollover = None;
+                let mesh = self.meshes.of_pan_mut(pan);
+                let late = mesh.rollover.take().map(Rollover::late);
+                mesh.behind.extend(late.into_iter().flatten());
                 self.sessions.owe_switch(pan);
                 self.event(ManagerEvent::KeySwitched { pan, index });
             }
@@ -400,6 +403,7 @@ impl Manager {
         let mesh = self.meshes.of_pan_mut(pan);
         mesh.router.changed(eui64, None);
         mesh.rousing.found(eui64);
+        mesh.behind.remove(&eui64);
         if let Some(rollover) = &mut mesh.rollover {
             rollover.forget(eui64);
         }

@@ -7,14 +7,16 @@ use crate::domain::Domain;
 use crate::rollover::Rollover;
 use crate::rousing::Rousing;
 use crate::router_link::RouterLink;
-use lowgate_units::{Instant, PanId};
-use std::collections::BTreeMap;
+use lowgate_units::{Eui64, Instant, PanId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One PAN's.
 #[derive(Debug, Default)]
 pub(crate) struct Mesh {
     pub(crate) router: RouterLink,
     pub(crate) rollover: Option<Rollover>,
+    /// Whom a change of key passed by, and who confirmed nothing since.
+    pub(crate) behind: BTreeSet<Eui64>,
     pub(crate) rousing: Rousing,
 }
 

@@ -3,8 +3,12 @@
 //! Members keep sending with the old key until they hear an authentic frame under the new one
 //! (RFC 9031 section 8.4.3), so that the border router's switch carries the whole mesh along.
 //!
-//! **Invariant:** the router is told to switch only when every member confirmed the key, or none did for
-//! as long as the configuration says, and when it knows of everybody who was expelled; who did not confirm is named, and joins again by itself.
+//! Whom a change of key passed by lacks the network until it joins again: the next change tells it, but does
+//! not wait for it. One device that is off delays one expulsion, not all.
+//!
+//! **Invariant:** the router is told to switch only when every member that has the key before confirmed this one,
+//! or none did for as long as the configuration says, and when it knows of everybody who was expelled; who did
+//! not confirm is named, and joins again by itself.
 
 use crate::change::Change;
 use crate::interface::{Lacks, ManagerEvent};
@@ -41,6 +45,11 @@ impl Rollover {
         StagedKeyStatus { index: self.index.raw(), confirmed, of: self.of, laggards }
     }
 
+    /// Whom the switch passes by.
+    pub(crate) fn late(self) -> BTreeSet<Eui64> {
+        self.late
+    }
+
     /// Somebody is in this PAN no longer.
     pub(crate) fn forget(&mut self, eui64: Eui64) {
         if self.open.remove(&eui64) | self.late.remove(&eui64) {
@@ -67,16 +76,17 @@ impl Manager {
     pub(crate) fn begin_rollover(&mut self, now: Instant, id: PanId) {
         let pan = &self.domain.pans()[&id];
         let Some(index) = pan.staged_key.as_ref().map(|key| key.index) else { return };
-        let mut open: BTreeSet<Eui64> = pan.members.keys().copied().collect();
+        let behind = &self.meshes.of_pan(id).behind;
+        let (late, mut open): (BTreeSet<Eui64>, BTreeSet<Eui64>) =
+            pan.members.keys().copied().partition(|eui64| behind.contains(eui64));
         if planted(Fault::RevocationForgetsOne) {
             open.extend(self.sessions.devices());
         }
-        for eui64 in &open {
+        for eui64 in open.iter().chain(&late) {
             self.sessions.edit_of(*eui64, |state| state.owes_key = Owed::Key);
         }
         let deadline = now + self.config.rollover_deadline;
-        let of = open.len();
-        let late = BTreeSet::new();
+        let of = open.len() + late.len();
         let rollover = Rollover { index, deadline, open, late, of, switch_at: now };
         self.meshes.of_pan_mut(id).rollover = Some(rollover);
     }
@@ -95,7 +105,8 @@ impl Manager {
         if rollover.open.remove(&eui64) {
             // A large domain takes long to serve; only where nothing moves any more, somebody is late.
             rollover.deadline = now + self.config.rollover_deadline;
-            let (done, of) = (rollover.of - rollover.open.len(), rollover.of);
+            let done = rollover.of - rollover.open.len() - rollover.late.len();
+            let of = rollover.of;
             self.event(ManagerEvent::RekeyProgress { pan, done, of });
         }
     }

@@ -104,6 +104,31 @@ fn who_is_told_again_has_the_groups_keys_with_the_network_s() {
     assert_eq!(world.device(eui(4)).groups[&GROUP].tek_id, before.tek_id.next());
 }
 
+/// Topology: border router, a switch, five lights, one of which is off. Criteria: the first expulsion waits for
+/// it, the next does not; when it is back, the one after waits for it again.
+#[test]
+fn one_that_is_off_delays_one_expulsion() {
+    let mut world = office(5);
+    world.device(eui(4)).mute = true;
+    world.must(Request::Revoke { eui64: eui(2) });
+    world.run_for(secs(70));
+    assert_eq!(gave_up(&world, Lacks::StagedKey), [eui(4)]);
+    assert_eq!(switched(&world), [2]);
+    world.must(Request::Revoke { eui64: eui(3) });
+    world.run_for(secs(5));
+    assert_eq!(switched(&world), [2, 3], "nobody waits for who lacks the key before");
+    world.device(eui(4)).mute = false;
+    world.start(eui(4));
+    world.run_for(secs(10));
+    assert_eq!(world.device(eui(4)).sends_with, Some(3));
+    world.device(eui(4)).mute = true;
+    world.must(Request::Revoke { eui64: eui(5) });
+    world.run_for(secs(20));
+    assert_eq!(switched(&world), [2, 3], "it has its time again");
+    world.run_for(secs(50));
+    assert_eq!(switched(&world), [2, 3, 4]);
+}
+
 /// Criteria: with everybody there the switch does not wait for the deadline; every key and epoch the
 /// expelled held is replaced, and at most four members are served at a time.
 #[test]
