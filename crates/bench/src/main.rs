@@ -1,10 +1,11 @@
-//! What the border router's work costs, and how fast the simulator is, against who else does such work, in
-//! the same run. `cargo xtask bench` builds it, sees to the programs that it needs, and runs it.
+//! What the border router's work costs, what a DTLS server does, and how fast the simulator is, against who else does
+//! such work, in the same run. `cargo xtask bench` builds it, sees to the programs that it needs, and runs it.
 //!
 //! **Invariant:** a figure is of a real core or of a real peer; what nothing here can measure is `null`.
 
 mod ccm;
 mod counter;
+mod dtls;
 mod kernel;
 mod report;
 mod rig;
@@ -24,8 +25,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use traffic::{Came, Edge, Load};
 
-const USAGE: &str =
-    "lowgate-bench forward --json FILE, or lowgate-bench sim --ns3 PROGRAM --json FILE";
+const USAGE: &str = "lowgate-bench forward --json FILE, sim --ns3 PROGRAM --json FILE, or dtls --peers FOLDER [--only SERVER] --json FILE";
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -54,11 +54,18 @@ fn main() -> ExitCode {
     let outcome = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["forward", "--json", file] => forward(Path::new(file)),
         ["sim", "--ns3", program, "--json", file] => sim::compare(program, Path::new(file)),
+        ["dtls", "--peers", peers, "--json", file] => {
+            dtls::compare(Path::new(peers), None, Path::new(file))
+        }
+        ["dtls", "--peers", peers, "--only", server, "--json", file] => {
+            dtls::compare(Path::new(peers), Some(server), Path::new(file))
+        }
         // What it runs of itself, under others' eyes.
         ["load", name, prepared, count] => load(name, prepared, count),
         ["ccm", name, count] => frames(name, count),
         ["send", to, octets, count, rounds] => send(to, octets, count, rounds),
         ["blocks", layers, nodes] => sim::blocks(layers, nodes),
+        ["dtls-serve", task] => dtls::serve(task),
         ["sink"] => kernel::sink().map_err(|fault| fault.to_string()),
         _ => Err(format!("usage: {USAGE}")),
     };

@@ -2,6 +2,7 @@
 //! runs, so that any of them can be repeated by hand; the first that fails ends the run.
 
 mod deb;
+mod dtls_servers;
 mod fuzz;
 mod notices;
 mod peers;
@@ -35,6 +36,9 @@ cargo xtask <task>
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
   bench sim --json FILE
              the simulator's speed, against ns-3 (installs it as root)
+  bench dtls --json FILE
+             what a DTLS server costs, against OpenSSL, Mbed TLS, tinydtls, dimpl and webrtc-dtls (as root it
+             installs what is missing; who cannot be had is left out)
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
   ot-rcp PROGRAM
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         ["scale", devices] => scale(devices),
         ["bench", "forward", "--json", file] => bench_forward(file),
         ["bench", "sim", "--json", file] => bench_sim(file),
+        ["bench", "dtls", "--json", file] => bench_dtls(file),
         ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
@@ -216,6 +221,12 @@ fn bench_sim(file: &str) -> Result<(), String> {
     let arguments = ["-O2", "-DNDEBUG", "-o", &program, &source];
     Step::new("g++", &arguments.into_iter().chain(libraries).collect::<Vec<_>>()).run()?;
     bench("sim", &["--ns3", &program], file)
+}
+
+/// The servers of others are built from our sources, where what they are made of can be had.
+fn bench_dtls(file: &str) -> Result<(), String> {
+    let programs = dtls_servers::build()?;
+    bench("dtls", &["--peers", &programs], file)
 }
 
 fn bench(what: &str, arguments: &[&str], file: &str) -> Result<(), String> {

@@ -1,0 +1,122 @@
+/* A DTLS 1.2 server over Mbed TLS: a peer of `cargo xtask bench dtls`. Argument: psk, resume (sessions are kept and
+ * tickets given), or version. Cookies are stateless; all sessions share one socket. */
+#include "serve.h"
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/ssl_cache.h>
+#include <mbedtls/ssl_ciphersuites.h>
+#include <mbedtls/ssl_cookie.h>
+#include <mbedtls/ssl_ticket.h>
+#include <mbedtls/timing.h>
+#include <mbedtls/version.h>
+
+struct session {
+    mbedtls_ssl_context ssl;
+    mbedtls_timing_delay_context timer;
+    struct sockaddr_in to;
+};
+
+static mbedtls_ssl_config conf;
+static mbedtls_entropy_context entropy;
+static mbedtls_ctr_drbg_context drbg;
+static mbedtls_ssl_cookie_ctx cookies;
+static mbedtls_ssl_cache_context cache;
+static mbedtls_ssl_ticket_context tickets;
+
+static int read_datagram(void *who, unsigned char *out, size_t len) {
+    (void)who;
+    if (!datagram_len)
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    int n = datagram_len < (int)len ? datagram_len : (int)len;
+    memcpy(out, datagram, n);
+    datagram_len = 0;
+    return n;
+}
+
+static int write_datagram(void *who, const unsigned char *octets, size_t len) {
+    return transmit(&((struct session *)who)->to, octets, len);
+}
+
+static int find_key(void *unused, mbedtls_ssl_context *ssl, const unsigned char *identity, size_t len) {
+    (void)unused;
+    (void)identity;
+    (void)len;
+    return mbedtls_ssl_set_hs_psk(ssl, psk, sizeof psk);
+}
+
+static struct session *fresh(void) {
+    struct session *session = calloc(1, sizeof *session);
+    must(session != NULL, "no memory");
+    mbedtls_ssl_init(&session->ssl);
+    must(!mbedtls_ssl_setup(&session->ssl, &conf), "no session");
+    mbedtls_ssl_set_bio(&session->ssl, session, write_datagram, read_datagram, NULL);
+    mbedtls_ssl_set_timer_cb(&session->ssl, &session->timer, mbedtls_timing_set_delay, mbedtls_timing_get_delay);
+    return session;
+}
+
+static void prepare(int resume) {
+    static const int suites[] = {MBEDTLS_TLS_PSK_WITH_AES_128_CCM_8, 0};
+    mbedtls_ssl_config_init(&conf);
+    mbedtls_entropy_init(&entropy);
+    mbedtls_ctr_drbg_init(&drbg);
+    mbedtls_ssl_cookie_init(&cookies);
+    must(!mbedtls_ctr_drbg_seed(&drbg, mbedtls_entropy_func, &entropy, NULL, 0), "no chance");
+    must(!mbedtls_ssl_config_defaults(&conf, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_DATAGRAM,
+                                      MBEDTLS_SSL_PRESET_DEFAULT),
+         "no defaults");
+    mbedtls_ssl_conf_min_version(&conf, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_rng(&conf, mbedtls_ctr_drbg_random, &drbg);
+    mbedtls_ssl_conf_ciphersuites(&conf, suites);
+    mbedtls_ssl_conf_psk_cb(&conf, find_key, NULL);
+    must(!mbedtls_ssl_cookie_setup(&cookies, mbedtls_ctr_drbg_random, &drbg), "no cookies");
+    mbedtls_ssl_conf_dtls_cookies(&conf, mbedtls_ssl_cookie_write, mbedtls_ssl_cookie_check, &cookies);
+    if (resume) {
+        mbedtls_ssl_cache_init(&cache);
+        mbedtls_ssl_conf_session_cache(&conf, &cache, mbedtls_ssl_cache_get, mbedtls_ssl_cache_set);
+        mbedtls_ssl_ticket_init(&tickets);
+        must(!mbedtls_ssl_ticket_setup(&tickets, mbedtls_ctr_drbg_random, &drbg, MBEDTLS_CIPHER_AES_256_GCM, 86400),
+             "no tickets");
+        mbedtls_ssl_conf_session_tickets_cb(&conf, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse, &tickets);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2)
+        return 2;
+    if (!strcmp(argv[1], "version"))
+        return puts(MBEDTLS_VERSION_STRING) < 0;
+    prepare(!strcmp(argv[1], "resume"));
+    make_places();
+    struct session *spare = fresh();
+    listen_on_loopback();
+    for (;;) {
+        next_datagram();
+        struct place *here = place();
+        struct session *session = here->who ? here->who : spare;
+        if (session == spare) {
+            spare->to = from;
+            must(!mbedtls_ssl_set_client_transport_id(&spare->ssl, (unsigned char *)&from, 8), "no memory");
+        }
+        unsigned char payload[DATAGRAM];
+        int len;
+        while ((len = mbedtls_ssl_read(&session->ssl, payload, sizeof payload)) > 0)
+            if (payload[0])
+                mbedtls_ssl_write(&session->ssl, payload, len);
+        if (len == MBEDTLS_ERR_SSL_WANT_READ) {
+            if (session == spare) {
+                here->who = spare;
+                spare = fresh();
+            }
+        } else {
+            /* The cookie was asked for, or it is over. */
+            must(!mbedtls_ssl_session_reset(&session->ssl), "no reset");
+            if (session != spare) {
+                mbedtls_ssl_free(&session->ssl);
+                free(session);
+                here->who = NULL;
+            }
+        }
+        datagram_len = 0;
+    }
+}
