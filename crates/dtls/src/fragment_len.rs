@@ -3,7 +3,7 @@
 use crate::CloseReason;
 
 /// Without an agreement (RFC 5246 section 6.2.1).
-pub(crate) const PLAINTEXT_OCTETS_MAX: usize = 1 << 14;
+pub(crate) const PLAINTEXT_OCTETS_MAX: u16 = 1 << 14;
 
 /// The most octets that the plaintext of a record has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +43,8 @@ impl FragmentLen {
     }
 
     /// What a record may have after this agreement or none.
-    pub(crate) fn plaintext_octets_max(agreed: Option<Self>) -> usize {
-        agreed.map_or(PLAINTEXT_OCTETS_MAX, Self::octets)
+    pub(crate) fn plaintext_octets_max(agreed: Option<Self>) -> u16 {
+        agreed.map_or(PLAINTEXT_OCTETS_MAX, |agreed| agreed.octets() as u16)
     }
 }
 

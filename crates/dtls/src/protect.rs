@@ -80,7 +80,7 @@ fn number(epoch: u16, seq: u64) -> u64 {
 pub(crate) struct WriteKeys {
     keys: Keys,
     next_seq: u64,
-    plaintext_octets_max: usize,
+    plaintext_octets_max: u16,
 }
 
 /// A record was not sealed.
@@ -92,13 +92,13 @@ pub(crate) enum SealRefused {
 
 impl WriteKeys {
     /// Records have at most `plaintext_octets_max` octets inside.
-    pub(crate) const fn new(keys: Keys, plaintext_octets_max: usize) -> Self {
+    pub(crate) const fn new(keys: Keys, plaintext_octets_max: u16) -> Self {
         Self { keys, next_seq: 0, plaintext_octets_max }
     }
 
     /// Whether a record may be as long.
     pub(crate) const fn allows(&self, plaintext_len: usize) -> bool {
-        plaintext_len <= self.plaintext_octets_max
+        plaintext_len <= self.plaintext_octets_max as usize
     }
 
     /// Whether only the last number is left, which is kept for close_notify.
@@ -187,7 +187,7 @@ impl WriteKeys {
 pub(crate) struct ReadKeys {
     keys: Keys,
     window: ReplayWindow,
-    plaintext_octets_max: usize,
+    plaintext_octets_max: u16,
 }
 
 /// What an authentic record held.
@@ -200,7 +200,7 @@ pub(crate) struct Opened<'a> {
 }
 
 impl ReadKeys {
-    pub(crate) fn new(keys: Keys, plaintext_octets_max: usize) -> Self {
+    pub(crate) fn new(keys: Keys, plaintext_octets_max: u16) -> Self {
         Self { keys, window: ReplayWindow::default(), plaintext_octets_max }
     }
 
@@ -236,7 +236,7 @@ impl ReadKeys {
             outer => (outer, &*inner),
         };
         // RFC 6066 section 4: in DTLS not even an authentic record that is too long need cause an alert.
-        if plaintext.len() > self.plaintext_octets_max {
+        if plaintext.len() > usize::from(self.plaintext_octets_max) {
             return Err(RecordDrop::TooLong);
         }
         let kind = RecordType::parse(kind).ok_or(RecordDrop::UnknownType)?;

@@ -131,7 +131,7 @@ impl Manager {
                 room: record.room.clone(),
                 state: device.state,
                 addr: pan.and_then(|pan| Some(pan.addr(device.short()?))),
-                peer: session.and_then(|session| self.server.peer(session)).cloned(),
+                peer: session.and_then(|session| self.server.peer(session)),
                 keys_confirmed: self
                     .sessions
                     .by_device(record.eui64)

@@ -103,7 +103,7 @@ impl Server {
     fn send_heartbeat(&mut self, id: SessionId, message: &HeartbeatMessage<'_>, to: Option<Peer>) {
         let Some(session) = self.table.get_mut(id) else { return };
         let (HeartbeatMessage::Request(payload) | HeartbeatMessage::Response(payload)) = message;
-        let overhead = WriteKeys::overhead(session.client_cid.len());
+        let overhead = WriteKeys::overhead(session.client_cid().len());
         let len = overhead + HEADER_OCTETS + payload.len() + PADDING_OCTETS;
         // A request of the client may be longer than what we send. The last number is kept for close_notify.
         if len > self.config.datagram_len_max || !session.write.has_left(2) {
@@ -111,9 +111,10 @@ impl Server {
         }
         let mut octets = vec![0; len];
         let parts = [&message.header()[..], payload, &draw(&mut self.prng)];
-        let (ccm, kind, cid) = (self.config.ccm, RecordType::Heartbeat, &session.client_cid);
-        let sealed = session.write.seal_parts(ccm, kind, cid, &parts, &mut octets);
-        let to = to.unwrap_or_else(|| session.peer.clone());
+        let (ccm, kind) = (self.config.ccm, RecordType::Heartbeat);
+        let (write, cid) = session.writer();
+        let sealed = write.seal_parts(ccm, kind, cid, &parts, &mut octets);
+        let to = to.unwrap_or_else(|| session.place.peer());
         if sealed.is_ok() {
             self.transmit(&to, octets);
         }

@@ -5,7 +5,7 @@
 
 use super::half_open::{Course, DOOMED_FOR, Expected, Stage, Terms};
 use super::resumption::{KeyCheck, Resumable, key_check};
-use super::session::{ForExporters, LastFlight, Session};
+use super::session::{ClientCid, ForExporters, LastFlight, Session, Ticket};
 use super::{Server, ServerOutput, Visit};
 #[cfg(feature = "ecc")]
 use crate::curve::parse_client_share;
@@ -230,7 +230,7 @@ impl Server {
         self.make_way(visit.peer, &expected.identity);
         let mut random_start = [0; 8];
         random_start.copy_from_slice(&half.client_random[..8]);
-        let last_flight = self.settle(visit, &terms, &expected);
+        let (last_flight, ticket) = self.settle(visit, &terms, &expected);
         let for_exporters = (self.config.exporters && terms.extended_master_secret).then(|| {
             Box::new(ForExporters {
                 master: expected.master.clone(),
@@ -239,12 +239,12 @@ impl Server {
             })
         });
         let mut session = Session {
-            peer: visit.peer.clone(),
+            place: visit.peer.into(),
             identity: expected.identity.clone(),
             suite: terms.suite,
             write: expected.write,
             read: expected.read,
-            client_cid: terms.client_cid,
+            client_cid: ClientCid::kept(terms.client_cid),
             own_cid: terms.own_cid,
             group_agreed: terms.group_request.is_some(),
             heartbeat: terms.heartbeat,
@@ -252,6 +252,7 @@ impl Server {
             plain_seq: half.plain_seq,
             finished_seq: expected.finished_seq,
             last_flight,
+            ticket,
             for_exporters,
             random_start,
             last_heard: visit.now,
@@ -280,10 +281,10 @@ impl Server {
         visit: &mut Visit<'_>,
         terms: &Terms,
         expected: &Expected,
-    ) -> Option<LastFlight> {
+    ) -> (Option<LastFlight>, Option<Box<Ticket>>) {
         let Course::Full { transcript, key_check } = &expected.course else {
             self.memory.touch(&expected.identity, visit.now);
-            return None;
+            return (None, None);
         };
         let resumable = key_check.map(|key_check| Resumable {
             identity: expected.identity.clone(),
@@ -294,21 +295,22 @@ impl Server {
             fragment_len: terms.fragment_len,
         });
         let mut transcript = transcript.clone();
-        let mut new_session_ticket = Box::default();
+        let mut ticket = None;
         match (resumable, terms.session_name) {
             (Some(resumable), Some(name)) => {
                 self.memory.insert(name, resumable, self.config.resumable_max);
             }
             // RFC 5077 section 3.3: MUST be sent when the ServerHello said so.
             (Some(resumable), None) => {
-                new_session_ticket = self.new_session_ticket(visit, &resumable);
+                let message = self.new_session_ticket(visit, &resumable);
                 let (kind, seq) = (MessageType::NewSessionTicket, terms.next_seq);
-                hash_message(&mut transcript, kind, seq, &new_session_ticket);
+                hash_message(&mut transcript, kind, seq, &message);
+                ticket = Some(Box::new(Ticket(message)));
             }
             (None, _) => {}
         }
         let verify_data = expected.master.server_finished(&transcript.digest());
-        Some(LastFlight { seq: terms.next_seq, new_session_ticket, verify_data })
+        (Some(LastFlight { seq: terms.next_seq, verify_data }), ticket)
     }
 }
 

@@ -10,6 +10,7 @@ mod key_exchange;
 mod records;
 mod resumption;
 mod session;
+mod whereabouts;
 
 #[cfg(feature = "ecc")]
 use crate::Identity;
@@ -360,7 +361,8 @@ impl Server {
         let ccm = self.config.ccm;
         let session = self.table.get_mut(session).ok_or(SendRefused::NotEstablished)?;
         let octets = session.seal_all(ccm, payloads, self.config.datagram_len_max)?;
-        self.outputs.push_back(ServerOutput::Transmit { peer: session.peer.clone(), octets });
+        let peer = session.place.peer();
+        self.outputs.push_back(ServerOutput::Transmit { peer, octets });
         Ok(())
     }
 
@@ -378,8 +380,8 @@ impl Server {
     }
 
     /// Where the session is heard.
-    pub fn peer(&self, session: SessionId) -> Option<&Peer> {
-        self.table.get(session).map(|session| &session.peer)
+    pub fn peer(&self, session: SessionId) -> Option<Peer> {
+        self.table.get(session).map(|session| session.place.peer())
     }
 
     /// Who the session is.
@@ -453,7 +455,7 @@ impl Server {
         self.probes.remove(&id);
         if let Some(alert) = reason.alert() {
             let octets = session.seal_alert(self.config.ccm, alert);
-            self.transmit(&session.peer, octets);
+            self.transmit(&session.place.peer(), octets);
         }
         self.outputs.push_back(ServerOutput::Closed { session: id, reason });
     }

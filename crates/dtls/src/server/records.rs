@@ -123,7 +123,7 @@ impl Server {
         let opened = session.read.open(self.config.ccm, record)?;
         session.last_heard = visit.now;
         // RFC 9146 section 6: verified, and newer than the newest.
-        if opened.newest && session.peer != *visit.peer {
+        if opened.newest && !session.place.is(visit.peer) {
             self.heard_elsewhere(visit, id);
         }
         match opened.kind {

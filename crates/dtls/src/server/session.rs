@@ -1,10 +1,12 @@
-//! Established sessions and the two ways to find them: by connection ID, else by peer.
+//! Established sessions and the two ways to find them: by connection ID, else by peer. There are many of them, so
+//! what few have is in a box of its own.
 //!
 //! **Invariants:** both indexes name living sessions only. An authentic record can move its own
 //! session to another address, but never takes an address from a session that has it: otherwise one
 //! member could make another unreachable by writing its address on a record.
 
 use super::resumption::OWN_TICKET_OCTETS_MAX;
+use super::whereabouts::{Place, Whereabouts};
 use super::{Peer, SessionId};
 use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter};
 use crate::handshake::{MessageType, VERIFY_DATA_OCTETS};
@@ -23,13 +25,12 @@ use lowgate_units::Instant;
 
 /// One client, after both Finished verified.
 pub(super) struct Session {
-    pub(super) peer: Peer,
+    pub(super) place: Place,
     pub(super) identity: Box<[u8]>,
     pub(super) suite: CipherSuite,
     pub(super) write: WriteKeys,
     pub(super) read: ReadKeys,
-    /// What the client wants to read in our records; empty for none.
-    pub(super) client_cid: Box<[u8]>,
+    pub(super) client_cid: Option<Box<ClientCid>>,
     /// What the client must write in its records.
     pub(super) own_cid: Option<u32>,
     /// Whether content types 30 and 31 are open.
@@ -44,6 +45,8 @@ pub(super) struct Session {
     pub(super) finished_seq: u16,
     /// What the client may have missed; `None` when its flight was the last.
     pub(super) last_flight: Option<LastFlight>,
+    /// A message of the last flight, before its Finished; forgotten with it.
+    pub(super) ticket: Option<Box<Ticket>>,
     pub(super) for_exporters: Option<Box<ForExporters>>,
     /// The start of the ClientHello's random: tells a late repetition from a new hello.
     pub(super) random_start: [u8; 8],
@@ -54,9 +57,19 @@ pub(super) struct Session {
 pub(super) struct LastFlight {
     /// message_seq of its first message.
     pub(super) seq: u16,
-    /// A NewSessionTicket's body; empty when there is none.
-    pub(super) new_session_ticket: Box<[u8]>,
     pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
+}
+
+/// What the client wants to read in our records. Most want nothing there, and those sessions have none of these.
+pub(super) struct ClientCid(Box<[u8]>);
+
+/// A NewSessionTicket's body.
+pub(super) struct Ticket(pub(super) Box<[u8]>);
+
+impl ClientCid {
+    pub(super) fn kept(cid: Box<[u8]>) -> Option<Box<Self>> {
+        (!cid.is_empty()).then(|| Box::new(Self(cid)))
+    }
 }
 
 /// What RFC 5705 derives from. There only when it is asked for and safe.
@@ -70,6 +83,16 @@ pub(super) struct ForExporters {
 const LAST_FLIGHT_OCTETS_MAX: usize = 12 + 6 + OWN_TICKET_OCTETS_MAX + FINISHED_OCTETS;
 
 impl Session {
+    /// Empty for none.
+    pub(super) fn client_cid(&self) -> &[u8] {
+        self.client_cid.as_deref().map_or(&[], |cid| &cid.0)
+    }
+
+    /// What seals records, and the connection ID that they bear.
+    pub(super) fn writer(&mut self) -> (&mut WriteKeys, &[u8]) {
+        (&mut self.write, self.client_cid.as_deref().map_or(&[], |cid| &cid.0))
+    }
+
     /// One datagram with one record for each payload. Checked first, so that a refusal uses up no
     /// record number.
     pub(super) fn seal_all(
@@ -81,7 +104,7 @@ impl Session {
         if payloads.iter().any(|(kind, _)| kind.needs_negotiation()) && !self.group_agreed {
             return Err(SendRefused::NotNegotiated);
         }
-        let overhead = WriteKeys::overhead(self.client_cid.len());
+        let overhead = WriteKeys::overhead(self.client_cid().len());
         let total: usize = payloads.iter().map(|(_, payload)| overhead + payload.len()).sum();
         if total > len_max || payloads.iter().any(|(_, payload)| !self.write.allows(payload.len()))
         {
@@ -95,7 +118,8 @@ impl Session {
         let mut rest = &mut octets[..];
         for (kind, payload) in payloads {
             let kind = RecordType::Payload(*kind);
-            let sealed = self.write.seal(ccm, kind, &self.client_cid, payload, rest);
+            let (write, cid) = self.writer();
+            let sealed = write.seal(ccm, kind, cid, payload, rest);
             let len = sealed.map_err(|_| SendRefused::SequenceExhausted)?;
             rest = &mut rest[len..];
         }
@@ -104,15 +128,15 @@ impl Session {
 
     /// Who sends payloads has our Finished: a ticket need not be kept for him any longer.
     pub(super) fn heard_payload(&mut self) {
-        if self.last_flight.as_ref().is_some_and(|last| !last.new_session_ticket.is_empty()) {
+        if self.ticket.take().is_some() {
             self.last_flight = None;
         }
     }
 
     pub(super) fn seal_alert(&mut self, ccm: &dyn Ccm, alert: [u8; 2]) -> Vec<u8> {
-        let mut octets = vec![0; WriteKeys::overhead(self.client_cid.len()) + alert.len()];
-        let cid = &self.client_cid;
-        let len = self.write.seal(ccm, RecordType::Alert, cid, &alert, &mut octets).unwrap_or(0);
+        let mut octets = vec![0; WriteKeys::overhead(self.client_cid().len()) + alert.len()];
+        let (write, cid) = self.writer();
+        let len = write.seal(ccm, RecordType::Alert, cid, &alert, &mut octets).unwrap_or(0);
         octets.truncate(len);
         octets
     }
@@ -124,9 +148,9 @@ impl Session {
         let mut seq = last.seq;
         // The transcript ended with the handshake; nothing is verified over this one.
         let mut transcript = Sha256::new();
-        if !last.new_session_ticket.is_empty() {
+        if let Some(ticket) = &self.ticket {
             let kind = MessageType::NewSessionTicket;
-            flight.message(kind, seq, &mut transcript, |out| out.put(&last.new_session_ticket));
+            flight.message(kind, seq, &mut transcript, |out| out.put(&ticket.0));
             seq += 1;
         }
         flight.change_cipher();
@@ -136,7 +160,7 @@ impl Session {
         let writer = RecordWriter {
             ccm,
             plain_seq: &mut self.plain_seq,
-            keys: Some((&mut self.write, &self.client_cid)),
+            keys: Some((&mut self.write, self.client_cid.as_deref().map_or(&[], |cid| &cid.0))),
         };
         write_out(&mut flight, writer, len_max)
     }
@@ -168,7 +192,7 @@ pub(super) fn write_out<const N: usize>(
 pub(super) struct SessionTable {
     sessions: BTreeMap<SessionId, Box<Session>>,
     by_cid: BTreeMap<u32, SessionId>,
-    by_peer: BTreeMap<Peer, SessionId>,
+    whereabouts: Whereabouts,
     names_given: u64,
 }
 
@@ -190,7 +214,7 @@ impl SessionTable {
     }
 
     pub(super) fn by_peer(&self, peer: &Peer) -> Option<SessionId> {
-        self.by_peer.get(peer).copied()
+        self.whereabouts.at(peer)
     }
 
     /// The session that was heard least recently.
@@ -205,7 +229,7 @@ impl SessionTable {
         if let Some(cid) = session.own_cid {
             self.by_cid.insert(cid, id);
         }
-        self.by_peer.insert(session.peer.clone(), id);
+        self.whereabouts.put(&session.place.peer(), id);
         self.sessions.insert(id, Box::new(session));
         id
     }
@@ -215,22 +239,16 @@ impl SessionTable {
         if let Some(cid) = session.own_cid {
             self.by_cid.remove(&cid);
         }
-        self.leave(&session.peer, id);
+        self.whereabouts.remove(&session.place.peer(), id);
         Some(session)
     }
 
     /// The session is heard at `peer` now.
     pub(super) fn move_to(&mut self, id: SessionId, peer: &Peer) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let old = core::mem::replace(&mut session.peer, peer.clone());
-        self.leave(&old, id);
-        self.by_peer.entry(peer.clone()).or_insert(id);
-    }
-
-    fn leave(&mut self, peer: &Peer, id: SessionId) {
-        if self.by_peer.get(peer) == Some(&id) {
-            self.by_peer.remove(peer);
-        }
+        let old = core::mem::replace(&mut session.place, peer.into());
+        self.whereabouts.remove(&old.peer(), id);
+        self.whereabouts.put_if_free(peer, id);
     }
 }
 
@@ -247,12 +265,12 @@ mod tests {
         let keys = || Keys { key: Key128::new([1; 16]), salt: [2; 4] };
         let relay_header = heapless::Vec::new();
         Session {
-            peer: Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header },
+            place: (&Peer { addr: Ipv6Addr::LOCALHOST, port: 1, relay_header }).into(),
             identity: Box::from(&b"d"[..]),
             suite: CipherSuite::Psk,
             write: WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
             read: ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
-            client_cid: Box::default(),
+            client_cid: None,
             own_cid: None,
             group_agreed: true,
             heartbeat: None,
@@ -260,6 +278,7 @@ mod tests {
             plain_seq: 0,
             finished_seq: 3,
             last_flight: None,
+            ticket: None,
             for_exporters: None,
             random_start: [0; 8],
             last_heard: Instant::ZERO,
@@ -280,14 +299,15 @@ mod tests {
         assert!(session.seal_alert(&SoftCcm, [1, 0]).is_empty());
     }
 
-    /// A session, its box and its entries in three trees stay well below a kilobyte.
+    /// An idle session that is heard directly: itself, an EUI-64 for an identity, and its entries in three trees.
     #[test]
     fn a_session_is_small() {
+        const IDENTITY_OCTETS: usize = 8;
         let entries = size_of::<(SessionId, Box<Session>)>()
             + size_of::<(u32, SessionId)>()
-            + size_of::<(Peer, SessionId)>();
+            + size_of::<((Ipv6Addr, u16), SessionId)>();
         // Trees are half full at worst.
-        let octets = size_of::<Session>() + 2 * entries;
-        assert!(octets < 512, "{octets}");
+        let octets = size_of::<Session>() + IDENTITY_OCTETS + 2 * entries;
+        assert!(octets <= 344, "{octets}");
     }
 }

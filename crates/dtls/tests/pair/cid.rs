@@ -40,7 +40,7 @@ fn a_session_moves() {
     world.client_sends(0, DATA, b"here");
     world.run_for(secs(1));
     assert_eq!(world.said.moved, [(session, peer(2))]);
-    assert_eq!(world.server.peer(session), Some(&peer(2)));
+    assert_eq!(world.server.peer(session), Some(peer(2)));
     world.expect_working();
 }
 

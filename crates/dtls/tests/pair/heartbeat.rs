@@ -121,11 +121,11 @@ fn a_session_moves_when_its_client_answers_there() {
         [(session, DATA, b"here".to_vec())],
         "valid wherever it is from"
     );
-    assert_eq!(world.server.peer(session), Some(&peer(1)), "not yet");
+    assert_eq!(world.server.peer(session), Some(peer(1)), "not yet");
     assert_eq!(world.said.sent_to.last(), Some(&peer(2)), "the question");
     world.run_for(millis(100));
     assert_eq!(world.said.moved, [(session, peer(2))]);
-    assert_eq!(world.server.peer(session), Some(&peer(2)));
+    assert_eq!(world.server.peer(session), Some(peer(2)));
     assert_eq!(world.said.answered, [], "the owner did not ask");
     world.expect_working();
 }
@@ -168,7 +168,7 @@ fn a_spoofed_address_moves_nothing() {
     world.inject(Towards::Client, &peer(1), &question);
     world.run_for(secs(1));
     assert_eq!(world.said.drops.last(), Some(&RecordDrop::Unexpected));
-    assert_eq!(world.server.peer(session), Some(&peer(1)));
+    assert_eq!(world.server.peer(session), Some(peer(1)));
     world.expect_working();
 }
 

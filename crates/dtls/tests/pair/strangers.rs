@@ -87,7 +87,7 @@ fn a_session_outlives_changed_records() {
         }
         assert!(world.said.received.is_empty() && world.nodes[0].received.is_empty());
         assert!(world.said.moved.is_empty() && world.said.closed.is_empty());
-        assert_eq!(world.server.peer(session), Some(&peer(1)));
+        assert_eq!(world.server.peer(session), Some(peer(1)));
         world.expect_working();
     }
 }
