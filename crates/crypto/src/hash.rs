@@ -68,22 +68,46 @@ pub fn hkdf_sha256(salt: &[u8], input_key: &[u8], info: &[&[u8]], out: &mut [u8]
 
 /// RFC 5246 section 5: P_SHA256(secret, label + seed), into all of `out`.
 pub fn tls12_prf(secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
-    let seeded = |mut mac: Hmac<sha2::Sha256>| {
-        mac.update(label);
-        for part in seed {
-            mac.update(part);
+    Tls12Prf::new(secret).expand(label, seed, out);
+}
+
+/// P_SHA256 under one secret, for who derives several things from it: what HMAC makes of the secret is made once.
+/// As secret as the secret itself, and not to be kept longer.
+pub struct Tls12Prf(Hmac<sha2::Sha256>);
+
+impl Tls12Prf {
+    /// A secret of any length.
+    pub fn new(secret: &[u8]) -> Self {
+        Self(keyed(secret))
+    }
+
+    /// RFC 5246 section 5: P_SHA256(secret, label + seed), into all of `out`.
+    pub fn expand(&self, label: &[u8], seed: &[&[u8]], out: &mut [u8]) {
+        let seeded = |mut mac: Hmac<sha2::Sha256>| {
+            mac.update(label);
+            for part in seed {
+                mac.update(part);
+            }
+            mac.finalize().into_bytes()
+        };
+        let mut a = seeded(self.0.clone());
+        let mut chunks = out.chunks_mut(32).peekable();
+        while let Some(chunk) = chunks.next() {
+            let mut block = self.0.clone();
+            block.update(&a);
+            chunk.copy_from_slice(&seeded(block)[..chunk.len()]);
+            if chunks.peek().is_some() {
+                let mut next = self.0.clone();
+                next.update(&a);
+                a = next.finalize().into_bytes();
+            }
         }
-        mac.finalize().into_bytes()
-    };
-    let mac = keyed(secret);
-    let mut a = seeded(mac.clone());
-    for chunk in out.chunks_mut(32) {
-        let mut block = mac.clone();
-        block.update(&a);
-        chunk.copy_from_slice(&seeded(block)[..chunk.len()]);
-        let mut next = mac.clone();
-        next.update(&a);
-        a = next.finalize().into_bytes();
+    }
+}
+
+impl core::fmt::Debug for Tls12Prf {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Tls12Prf(..)")
     }
 }
 

@@ -17,5 +17,5 @@ pub use curve::{
     EphemeralKey, POINT_OCTETS, PrivateKey, PublicKey, SIGNATURE_OCTETS_MAX, SPKI_OCTETS,
     SignatureOctets,
 };
-pub use hash::{Digest, Sha256, hkdf_sha256, hmac_sha256, tags_match, tls12_prf};
+pub use hash::{Digest, Sha256, Tls12Prf, hkdf_sha256, hmac_sha256, tags_match, tls12_prf};
 pub use key::{Key128, Secret};

@@ -122,12 +122,12 @@ fn protected_records_open_and_both_finished_verify() {
     let expected = hex("7057f3d706cf0680a40e4f2e0747ce78ce98da2622eb9a9543f7f15463744157
         256a796db50bbe65cdbdc292a09335b4");
     assert_eq!(master.0.expose()[..], expected);
-    let (client, server) = master.keys(randoms);
+    let (client, server) = master.schedule().keys(randoms);
     assert_eq!(client.key.expose()[..], hex("0ec0da229b86ffdbf017f079b13a5e85"));
     assert_eq!(server.key.expose()[..], hex("7e1475a1fa146fecbb1d5a776b02c067"));
     assert_eq!((&client.salt[..], &server.salt[..]), (&hex("4e4dee2f")[..], &hex("a4e3e5bf")[..]));
     let hash = handshake.transcript.digest();
-    let client_verify = master.client_finished(&hash);
+    let client_verify = master.schedule().client_finished(&hash);
     hash_message(&mut handshake.transcript, MessageType::Finished, 3, &client_verify);
     let server_verify = master.server_finished(&handshake.transcript.digest());
     let (mut from_client, mut from_server) =

@@ -5,7 +5,7 @@ use crate::Psk;
 use crate::handshake::VERIFY_DATA_OCTETS;
 use crate::protect::Keys;
 use crate::psk::PSK_OCTETS_MAX;
-use lowgate_crypto::{Digest, Key128, Secret, tls12_prf};
+use lowgate_crypto::{Digest, Key128, Secret, Tls12Prf, tls12_prf};
 use zeroize::Zeroizing;
 
 /// Two lengths of 2, the key, and as many zeros.
@@ -83,11 +83,26 @@ impl Master {
         Self(Secret::new(*master))
     }
 
+    /// For who derives several things from it.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule(Tls12Prf::new(self.0.expose()))
+    }
+
+    /// What the server's Finished holds.
+    pub(crate) fn server_finished(&self, transcript: &Digest) -> [u8; VERIFY_DATA_OCTETS] {
+        self.schedule().server_finished(transcript)
+    }
+}
+
+/// What a master secret is good for.
+pub(crate) struct Schedule(Tls12Prf);
+
+impl Schedule {
     /// The client's and the server's write keys.
     pub(crate) fn keys(&self, randoms: Randoms<'_>) -> (Keys, Keys) {
         let mut block = Zeroizing::new([0; KEY_BLOCK_OCTETS]);
         let seed = [&randoms.server[..], &randoms.client[..]];
-        tls12_prf(self.0.expose(), b"key expansion", &seed, &mut *block);
+        self.0.expand(b"key expansion", &seed, &mut *block);
         let keys = |key: usize, salt: usize| Keys {
             key: Key128::from_slice(&block[key..key + 16]).expect("16 octets"),
             salt: [block[salt], block[salt + 1], block[salt + 2], block[salt + 3]],
@@ -107,7 +122,7 @@ impl Master {
 
     fn verify_data(&self, label: &[u8], transcript: &Digest) -> [u8; VERIFY_DATA_OCTETS] {
         let mut out = [0; VERIFY_DATA_OCTETS];
-        tls12_prf(self.0.expose(), label, &[transcript], &mut out);
+        self.0.expand(label, &[transcript], &mut out);
         out
     }
 }

@@ -565,7 +565,7 @@ impl Client {
             #[cfg(feature = "ecc")]
             _ => self.exchange_keys(&hello, &heard),
         };
-        let verify = master.client_finished(&self.transcript.digest());
+        let verify = master.schedule().client_finished(&self.transcript.digest());
         self.flight.change_cipher();
         let kind = MessageType::Finished;
         self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));

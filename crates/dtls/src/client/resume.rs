@@ -129,7 +129,7 @@ impl Client {
     /// The keys are there; the server's Finished is missing.
     pub(super) fn await_finished(&mut self, hello: Negotiated, master: Master) {
         let randoms = Randoms { client: &self.random, server: &hello.server_random };
-        let (client_keys, server_keys) = master.keys(randoms);
+        let (client_keys, server_keys) = master.schedule().keys(randoms);
         if self.settings.key_log {
             let master_secret = master.0.clone();
             self.news.key_log = Some(KeyLog { client_random: self.random, master_secret });
@@ -162,7 +162,7 @@ impl Client {
         self.flight.clear();
         if session.hello.resumed {
             // The last flight is ours (RFC 5246 section 7.3). It is kept, for it may be lost.
-            let verify = session.master.client_finished(&self.transcript.digest());
+            let verify = session.master.schedule().client_finished(&self.transcript.digest());
             self.flight.change_cipher();
             let (kind, seq) = (MessageType::Finished, self.hello_seq + 1);
             self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));

@@ -213,7 +213,7 @@ impl Pair {
     fn of_server(&mut self, kind: RecordType, plaintext: &[u8]) -> Vec<u8> {
         let session = self.session();
         let randoms = Randoms { client: &[7; 32], server: &session.hello.server_random };
-        let (_, keys) = session.master.keys(randoms);
+        let (_, keys) = session.master.schedule().keys(randoms);
         let mut write = WriteKeys::new(keys, 64);
         write.set_next_seq(9);
         let mut out = [0; 128];
@@ -276,7 +276,7 @@ fn renegotiation_is_refused() {
     let session = pair.session();
     let cid_len = session.hello.cid.len();
     let randoms = Randoms { client: &[7; 32], server: &session.hello.server_random };
-    let (keys, _) = session.master.keys(randoms);
+    let (keys, _) = session.master.schedule().keys(randoms);
     let (record, _) = Record::split(&mut buf[..len], cid_len).expect("a record");
     let opened = ReadKeys::new(keys, 64).open(&SoftCcm, record).expect("authentic");
     assert_eq!((opened.kind, opened.plaintext), (RecordType::Alert, &WARNING[..]));

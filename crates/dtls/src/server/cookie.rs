@@ -52,6 +52,10 @@ impl CookieJar {
         if hello.cookie.is_empty() && planted(Fault::CookieUnchecked) {
             return true;
         }
+        // How long it is everybody sees. None at all is what most hellos come with first.
+        if hello.cookie.len() != COOKIE_OCTETS {
+            return false;
+        }
         [&self.current, &self.previous]
             .iter()
             .any(|secret| cookie(secret, peer, hello).ct_eq(hello.cookie).into())

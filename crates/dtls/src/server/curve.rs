@@ -163,7 +163,7 @@ impl Server {
             let Stage::Answered { terms, .. } = &mut half.stage else { return Ok(()) };
             let Some(exchange) = &terms.exchange else { return Ok(()) };
             let next = first + exchange.shown.count();
-            let Some(message) = terms.reassembler.take(next) else { return Ok(()) };
+            let Some(message) = terms.reassembled(next) else { return Ok(()) };
             self.show(visit, (message.kind, next), message.body())?;
         }
     }
@@ -208,7 +208,7 @@ impl Server {
         let proved = Proved {
             identity: Box::from(identity),
             share: Some(share),
-            key_check: public_key_check(&key, identity),
+            key_check: terms.can_be_resumed().then(|| public_key_check(&key, identity)),
             unreadable: 0,
         };
         *expected = Some(expect(terms, randoms, (master, transcript), seq + 1, proved));

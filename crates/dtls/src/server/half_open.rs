@@ -15,7 +15,7 @@ use crate::fragment_len::FragmentLen;
 use crate::handshake::{Fragment, VERIFY_DATA_OCTETS};
 use crate::heartbeat::HeartbeatMode;
 use crate::protect::{ReadKeys, WriteKeys};
-use crate::reassembly::Reassembler;
+use crate::reassembly::{Message, Reassembler};
 use crate::schedule::Master;
 use crate::{CipherSuite, CloseReason, RecordDrop, RetransmissionTimer};
 use alloc::boxed::Box;
@@ -105,7 +105,8 @@ pub(super) struct Terms {
     /// Of our flight.
     pub(super) transcript: Sha256,
     pub(super) flight: Flight<FLIGHT_OCTETS_MAX>,
-    pub(super) reassembler: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
+    /// From the first message that comes in fragments.
+    pub(super) reassembler: Option<Box<Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>>>,
     pub(super) cipher_changed: bool,
 }
 
@@ -286,6 +287,12 @@ impl Terms {
         epoch: u16,
         fragment: &Fragment<'_>,
     ) -> Result<(), RecordDrop> {
-        self.reassembler.insert(next, epoch, fragment)
+        let reassembler = self.reassembler.get_or_insert_default();
+        reassembler.insert(next, epoch, fragment)
+    }
+
+    /// The message `next`, if all of its fragments came.
+    pub(super) fn reassembled(&mut self, next: u16) -> Option<Message<REASSEMBLY_OCTETS_MAX>> {
+        self.reassembler.as_mut()?.take(next)
     }
 }

@@ -108,10 +108,21 @@ impl Server {
         let whole = fragments.take(half.hello_seq);
         match whole {
             Some(message) if message.kind == MessageType::ClientHello => {
+                // They may have been exchanged behind the one that had the cookie.
+                if !self.has_cookie(visit, message.body())? {
+                    self.give_up(visit.peer, CloseReason::MalformedHello);
+                    return Err(RecordDrop::BadMessage);
+                }
                 self.open_hello(visit, place, message.body())
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether a whole ClientHello has a valid cookie, or needs none.
+    fn has_cookie(&self, visit: &Visit<'_>, body: &[u8]) -> Result<bool, RecordDrop> {
+        let head = ClientHelloHead::parse(body).map_err(RecordDrop::HelloRefused)?;
+        Ok(!self.config.cookie || self.cookies.knows(visit.peer, &head))
     }
 
     fn ask_for_cookie(&mut self, visit: &Visit<'_>, place: Place, head: &ClientHelloHead<'_>) {
@@ -182,11 +193,6 @@ impl Server {
         body: &[u8],
     ) -> Result<(), RecordDrop> {
         let head = ClientHelloHead::parse(body).map_err(RecordDrop::HelloRefused)?;
-        // Its fragments may have been exchanged behind the one that had the cookie.
-        if self.config.cookie && !self.cookies.knows(visit.peer, &head) {
-            self.give_up(visit.peer, CloseReason::MalformedHello);
-            return Err(RecordDrop::BadMessage);
-        }
         let hash = Sha256::of(body);
         let (offer, resumable, mut terms, group_answer) = match self.consider(visit, &head, hash) {
             Ok(agreed) => agreed,
@@ -357,7 +363,7 @@ impl Server {
             next_seq: 0,
             transcript: Sha256::new(),
             flight: Flight::default(),
-            reassembler: Reassembler::default(),
+            reassembler: None,
             cipher_changed: false,
         };
         Ok((terms, group_answer))

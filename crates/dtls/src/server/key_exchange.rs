@@ -52,7 +52,7 @@ impl Server {
             return self.client_key(visit, fragment.octets);
         }
         terms.reassemble(seq, 0, fragment)?;
-        match terms.reassembler.take(seq) {
+        match terms.reassembled(seq) {
             Some(message) => self.client_key(visit, message.body()),
             None => Ok(()),
         }
@@ -118,7 +118,7 @@ impl Server {
             identity: identity.into(),
             #[cfg(feature = "ecc")]
             share,
-            key_check: key_check(&psk, identity),
+            key_check: terms.can_be_resumed().then(|| key_check(&psk, identity)),
             unreadable,
         };
         *expected = Some(expect(terms, randoms, (master, transcript), seq + 1, proved));
@@ -170,7 +170,7 @@ impl Server {
             return self.client_finished(visit, fragment.octets);
         }
         terms.reassemble(seq, EPOCH, &fragment)?;
-        match terms.reassembler.take(seq) {
+        match terms.reassembled(seq) {
             Some(message) if message.epoch == EPOCH => self.client_finished(visit, message.body()),
             Some(_) | None => Ok(()),
         }
@@ -319,12 +319,18 @@ pub(super) struct Proved {
     pub(super) identity: Box<[u8]>,
     #[cfg(feature = "ecc")]
     pub(super) share: Option<PublicKey>,
-    pub(super) key_check: KeyCheck,
+    /// There when the session can be resumed.
+    pub(super) key_check: Option<KeyCheck>,
     /// Finished records that did not open before.
     pub(super) unreadable: u8,
 }
 
 impl Terms {
+    /// Whether the session that is being made can be resumed later.
+    pub(super) const fn can_be_resumed(&self) -> bool {
+        self.session_name.is_some() || self.gives_ticket
+    }
+
     /// `session_hash` is over everything up to the ClientKeyExchange.
     pub(super) fn master(
         &self,
@@ -345,11 +351,11 @@ pub(super) fn expect(
     seq: u16,
     proved: Proved,
 ) -> Expected {
-    let (client_keys, server_keys) = master.keys(randoms);
-    let client_verify = master.client_finished(&transcript.digest());
+    let schedule = master.schedule();
+    let (client_keys, server_keys) = schedule.keys(randoms);
+    let client_verify = schedule.client_finished(&transcript.digest());
     hash_message(&mut transcript, MessageType::Finished, seq, &client_verify);
     let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
-    let can_be_resumed = terms.session_name.is_some() || terms.gives_ticket;
     Expected {
         identity: proved.identity,
         #[cfg(feature = "ecc")]
@@ -360,7 +366,7 @@ pub(super) fn expect(
         finished_seq: seq,
         client_verify,
         unreadable: proved.unreadable,
-        course: Course::Full { transcript, key_check: can_be_resumed.then_some(proved.key_check) },
+        course: Course::Full { transcript, key_check: proved.key_check },
     }
 }
 
@@ -374,12 +380,13 @@ pub(super) fn abbreviate(
 ) -> Expected {
     let Resumable { identity, master, .. } = resumable;
     let randoms = Randoms { client: client_random, server: &terms.server_random };
-    let (client_keys, server_keys) = master.keys(randoms);
-    let server_verify = master.server_finished(&terms.transcript.digest());
+    let schedule = master.schedule();
+    let (client_keys, server_keys) = schedule.keys(randoms);
+    let server_verify = schedule.server_finished(&terms.transcript.digest());
     terms.flight.change_cipher();
     let Terms { flight, transcript, .. } = terms;
     flight.message(MessageType::Finished, seq, transcript, |out| out.put(&server_verify));
-    let client_verify = master.client_finished(&terms.transcript.digest());
+    let client_verify = schedule.client_finished(&terms.transcript.digest());
     let longest = FragmentLen::plaintext_octets_max(terms.fragment_len);
     Expected {
         identity,
