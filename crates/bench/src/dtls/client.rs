@@ -17,6 +17,8 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 pub(super) const PSK: &[u8; 16] = b"0123456789abcdef";
 /// Handshakes that are under way at a time: datagrams wait for the server, not it for them.
 const AT_A_TIME: usize = 32;
+/// The same of those on a curve. One may take so long that a third client would repeat itself.
+const ON_A_CURVE_AT_A_TIME: usize = 2;
 /// Records that are under way at a time.
 pub(super) const BATCH: usize = 32;
 /// Octets of a record's payload.
@@ -24,7 +26,7 @@ pub(super) const PAYLOAD_OCTETS: usize = 64;
 /// How often a client may have to repeat itself, a second apart.
 const SILENCES_MAX: u32 = 10;
 /// A client repeats itself after this.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 const PORTS: usize = 20_000;
 
 static CCM: SoftCcm = SoftCcm;
@@ -85,7 +87,7 @@ impl Callers {
     pub(super) fn come(&mut self, count: usize) -> Result<(), String> {
         let end = self.came + count;
         while self.came < end {
-            self.crowd(AT_A_TIME.min(end - self.came))?;
+            self.crowd(self.at_a_time().min(end - self.came))?;
         }
         Ok(())
     }
@@ -94,7 +96,8 @@ impl Callers {
     pub(super) fn come_and_stay(&mut self, count: usize) -> Result<Vec<Caller>, String> {
         let mut sessions = Vec::with_capacity(count);
         while sessions.len() < count {
-            sessions.extend(self.crowd(AT_A_TIME.min(count - sessions.len()))?);
+            let crowd = self.crowd(self.at_a_time().min(count - sessions.len()))?;
+            sessions.extend(crowd);
         }
         Ok(sessions)
     }
@@ -104,6 +107,13 @@ impl Callers {
         let mut one = self.crowd(1)?.pop().ok_or("nobody came")?;
         one.sit_down()?;
         Ok(one)
+    }
+
+    const fn at_a_time(&self) -> usize {
+        match self.way {
+            Way::Full | Way::BySessionId | Way::ByTicket => AT_A_TIME,
+            Way::RawKey => ON_A_CURVE_AT_A_TIME,
+        }
     }
 
     fn crowd(&mut self, count: usize) -> Result<Vec<Caller>, String> {

@@ -121,7 +121,7 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     per_second: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    why_not: Option<&'static str>,
+    why_not: Option<String>,
 }
 
 fn by_key<S: serde::Serializer>(tables: &[Table], serializer: S) -> Result<S::Ok, S::Error> {
@@ -134,8 +134,8 @@ impl Row {
         Self { server, value: Some(value), per_second: None, why_not: None }
     }
 
-    pub(super) const fn without(server: &'static str, why_not: &'static str) -> Self {
-        Self { server, value: None, per_second: None, why_not: Some(why_not) }
+    pub(super) fn without(server: &'static str, why_not: &str) -> Self {
+        Self { server, value: None, per_second: None, why_not: Some(why_not.into()) }
     }
 }
 
@@ -203,7 +203,9 @@ impl fmt::Display for Report {
                 match (row.value, row.per_second) {
                     (Some(micros), Some(each)) => writeln!(f, " {micros:>9.2} us {each:>11.0} /s")?,
                     (Some(octets), None) => writeln!(f, " {octets:>9.0} octets")?,
-                    (None, _) => writeln!(f, " {:>9}  {}", "-", row.why_not.unwrap_or_default())?,
+                    (None, _) => {
+                        writeln!(f, " {:>9}  {}", "-", row.why_not.as_deref().unwrap_or_default())?
+                    }
                 }
             }
             if let (Some(best), Some(ratio)) = (table.best_peer, table.ratio) {

@@ -5,7 +5,7 @@
 
 use super::half_open::{Course, DOOMED_FOR, Expected, Stage, Terms};
 use super::resumption::{KeyCheck, Resumable, key_check};
-use super::session::{ClientCid, ForExporters, LastFlight, Session, Ticket};
+use super::session::{Extras, ForExporters, LastFlight, Session};
 use super::{Server, ServerOutput, Visit};
 #[cfg(feature = "ecc")]
 use crate::curve::parse_client_share;
@@ -244,7 +244,6 @@ impl Server {
             suite: terms.suite,
             write: expected.write,
             read: expected.read,
-            client_cid: ClientCid::kept(terms.client_cid),
             own_cid: terms.own_cid,
             group_agreed: terms.group_request.is_some(),
             heartbeat: terms.heartbeat,
@@ -252,8 +251,7 @@ impl Server {
             plain_seq: half.plain_seq,
             finished_seq: expected.finished_seq,
             last_flight,
-            ticket,
-            for_exporters,
+            extras: Extras { client_cid: terms.client_cid, ticket, for_exporters }.kept(),
             random_start,
             last_heard: visit.now,
         };
@@ -275,16 +273,16 @@ impl Server {
     }
 
     /// The client's Finished verified: what is remembered for the next time, and what it hears of us
-    /// now. When a session was resumed that is nothing, for it has our Finished.
+    /// now: its ticket apart. When a session was resumed that is nothing, for it has our Finished.
     fn settle(
         &mut self,
         visit: &mut Visit<'_>,
         terms: &Terms,
         expected: &Expected,
-    ) -> (Option<LastFlight>, Option<Box<Ticket>>) {
+    ) -> (Option<LastFlight>, Box<[u8]>) {
         let Course::Full { transcript, key_check } = &expected.course else {
             self.memory.touch(&expected.identity, visit.now);
-            return (None, None);
+            return (None, Box::default());
         };
         let resumable = key_check.map(|key_check| Resumable {
             identity: expected.identity.clone(),
@@ -295,17 +293,16 @@ impl Server {
             fragment_len: terms.fragment_len,
         });
         let mut transcript = transcript.clone();
-        let mut ticket = None;
+        let mut ticket = Box::default();
         match (resumable, terms.session_name) {
             (Some(resumable), Some(name)) => {
                 self.memory.insert(name, resumable, self.config.resumable_max);
             }
             // RFC 5077 section 3.3: MUST be sent when the ServerHello said so.
             (Some(resumable), None) => {
-                let message = self.new_session_ticket(visit, &resumable);
+                ticket = self.new_session_ticket(visit, &resumable);
                 let (kind, seq) = (MessageType::NewSessionTicket, terms.next_seq);
-                hash_message(&mut transcript, kind, seq, &message);
-                ticket = Some(Box::new(Ticket(message)));
+                hash_message(&mut transcript, kind, seq, &ticket);
             }
             (None, _) => {}
         }

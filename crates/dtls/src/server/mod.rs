@@ -407,7 +407,8 @@ impl Server {
         out: &mut [u8],
     ) -> Result<(), ExportRefused> {
         let session = self.table.get(session).ok_or(ExportRefused::NotEstablished)?;
-        let Some(kept) = &session.for_exporters else {
+        let extras = session.extras.as_deref();
+        let Some(kept) = extras.and_then(|extras| extras.for_exporters.as_deref()) else {
             return Err(match self.config.exporters {
                 true => ExportRefused::NoExtendedMasterSecret,
                 false => ExportRefused::NotEstablished,

@@ -30,7 +30,6 @@ pub(super) struct Session {
     pub(super) suite: CipherSuite,
     pub(super) write: WriteKeys,
     pub(super) read: ReadKeys,
-    pub(super) client_cid: Option<Box<ClientCid>>,
     /// What the client must write in its records.
     pub(super) own_cid: Option<u32>,
     /// Whether content types 30 and 31 are open.
@@ -45,9 +44,7 @@ pub(super) struct Session {
     pub(super) finished_seq: u16,
     /// What the client may have missed; `None` when its flight was the last.
     pub(super) last_flight: Option<LastFlight>,
-    /// A message of the last flight, before its Finished; forgotten with it.
-    pub(super) ticket: Option<Box<Ticket>>,
-    pub(super) for_exporters: Option<Box<ForExporters>>,
+    pub(super) extras: Option<Box<Extras>>,
     /// The start of the ClientHello's random: tells a late repetition from a new hello.
     pub(super) random_start: [u8; 8],
     pub(super) last_heard: Instant,
@@ -60,15 +57,22 @@ pub(super) struct LastFlight {
     pub(super) verify_data: [u8; VERIFY_DATA_OCTETS],
 }
 
-/// What the client wants to read in our records. Most want nothing there, and those sessions have none of these.
-pub(super) struct ClientCid(Box<[u8]>);
+/// What most sessions have nothing of.
+pub(super) struct Extras {
+    /// What the client wants to read in our records; empty for none.
+    pub(super) client_cid: Box<[u8]>,
+    /// A NewSessionTicket's body, which goes before the Finished of the last flight and is forgotten with it; empty
+    /// for none.
+    pub(super) ticket: Box<[u8]>,
+    pub(super) for_exporters: Option<Box<ForExporters>>,
+}
 
-/// A NewSessionTicket's body.
-pub(super) struct Ticket(pub(super) Box<[u8]>);
-
-impl ClientCid {
-    pub(super) fn kept(cid: Box<[u8]>) -> Option<Box<Self>> {
-        (!cid.is_empty()).then(|| Box::new(Self(cid)))
+impl Extras {
+    /// `None` if there is nothing in it.
+    pub(super) fn kept(self) -> Option<Box<Self>> {
+        let nothing =
+            self.client_cid.is_empty() && self.ticket.is_empty() && self.for_exporters.is_none();
+        (!nothing).then(|| Box::new(self))
     }
 }
 
@@ -85,12 +89,12 @@ const LAST_FLIGHT_OCTETS_MAX: usize = 12 + 6 + OWN_TICKET_OCTETS_MAX + FINISHED_
 impl Session {
     /// Empty for none.
     pub(super) fn client_cid(&self) -> &[u8] {
-        self.client_cid.as_deref().map_or(&[], |cid| &cid.0)
+        self.extras.as_deref().map_or(&[], |extras| &extras.client_cid)
     }
 
     /// What seals records, and the connection ID that they bear.
     pub(super) fn writer(&mut self) -> (&mut WriteKeys, &[u8]) {
-        (&mut self.write, self.client_cid.as_deref().map_or(&[], |cid| &cid.0))
+        (&mut self.write, self.extras.as_deref().map_or(&[], |extras| &extras.client_cid))
     }
 
     /// One datagram with one record for each payload. Checked first, so that a refusal uses up no
@@ -128,7 +132,10 @@ impl Session {
 
     /// Who sends payloads has our Finished: a ticket need not be kept for him any longer.
     pub(super) fn heard_payload(&mut self) {
-        if self.ticket.take().is_some() {
+        if let Some(extras) = &mut self.extras
+            && !extras.ticket.is_empty()
+        {
+            extras.ticket = Box::default();
             self.last_flight = None;
         }
     }
@@ -148,9 +155,10 @@ impl Session {
         let mut seq = last.seq;
         // The transcript ended with the handshake; nothing is verified over this one.
         let mut transcript = Sha256::new();
-        if let Some(ticket) = &self.ticket {
+        let ticket = self.extras.as_deref().map_or(&[][..], |extras| &extras.ticket);
+        if !ticket.is_empty() {
             let kind = MessageType::NewSessionTicket;
-            flight.message(kind, seq, &mut transcript, |out| out.put(&ticket.0));
+            flight.message(kind, seq, &mut transcript, |out| out.put(ticket));
             seq += 1;
         }
         flight.change_cipher();
@@ -160,7 +168,10 @@ impl Session {
         let writer = RecordWriter {
             ccm,
             plain_seq: &mut self.plain_seq,
-            keys: Some((&mut self.write, self.client_cid.as_deref().map_or(&[], |cid| &cid.0))),
+            keys: Some((
+                &mut self.write,
+                self.extras.as_deref().map_or(&[], |extras| &extras.client_cid),
+            )),
         };
         write_out(&mut flight, writer, len_max)
     }
@@ -270,7 +281,6 @@ mod tests {
             suite: CipherSuite::Psk,
             write: WriteKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
             read: ReadKeys::new(keys(), PLAINTEXT_OCTETS_MAX),
-            client_cid: None,
             own_cid: None,
             group_agreed: true,
             heartbeat: None,
@@ -278,8 +288,7 @@ mod tests {
             plain_seq: 0,
             finished_seq: 3,
             last_flight: None,
-            ticket: None,
-            for_exporters: None,
+            extras: None,
             random_start: [0; 8],
             last_heard: Instant::ZERO,
         }
@@ -308,6 +317,6 @@ mod tests {
             + size_of::<((Ipv6Addr, u16), SessionId)>();
         // Trees are half full at worst.
         let octets = size_of::<Session>() + IDENTITY_OCTETS + 2 * entries;
-        assert!(octets <= 344, "{octets}");
+        assert!(octets <= 328, "{octets}");
     }
 }
