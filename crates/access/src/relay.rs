@@ -459,7 +459,7 @@ mod tests {
     fn a_relay_doubts_the_way_back_when_nobody_is_answered_for_long() {
         let mut relay = relay();
         let own = Iid::from(OWN).link_local();
-        let mut pass = |relay: &mut Relay, second| {
+        let pass = |relay: &mut Relay, second| {
             let mut out = [0; ENVELOPE_OCTETS_MAX];
             let now = Instant::from_secs(second);
             let len = relay.wrap(now, own, datagram(HELLO), &mut out).expect("within the rule");

@@ -81,8 +81,6 @@ pub(crate) struct Node {
     pub(crate) parent_dtsn: u8,
     pub(crate) registered: bool,
     pub(crate) attached: bool,
-    /// When the root last confirmed our route.
-    pub(crate) confirmed_at: Option<Instant>,
     pub(crate) hops: Option<u8>,
 }
 
@@ -133,7 +131,6 @@ impl Node {
             parent_dtsn: lollipop::START,
             registered: false,
             attached: false,
-            confirmed_at: None,
             hops: None,
         }
     }

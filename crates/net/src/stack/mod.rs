@@ -67,6 +67,8 @@ pub struct Stack {
     link: Adaptation,
     out: Outbox,
     role: Role,
+    /// When a root last confirmed our route.
+    confirmed_at: Option<Instant>,
     neighbours: Neighbours,
     registrations: Registrations,
     dio: Trickle,
@@ -84,6 +86,7 @@ impl Stack {
             link: Adaptation::new(config.eui64, tag),
             out: Outbox::default(),
             role: Role::Detached,
+            confirmed_at: None,
             neighbours: Neighbours::default(),
             registrations: Registrations::default(),
             dio: Trickle::new(trickle_parameters(&CONFIGURATION)),

@@ -461,7 +461,7 @@ impl Stack {
         node.announce = Errand::Done { again_at: now + jittered(refresh, &mut self.prng) };
         let hops = (super::forward::HOP_LIMIT + 1).saturating_sub(view.hop_limit);
         node.hops = Some(hops);
-        node.confirmed_at = Some(now);
+        self.confirmed_at = Some(now);
         if !core::mem::replace(&mut node.attached, true) {
             self.out.event(NetEvent::Attached { addr, hops });
         }

@@ -95,12 +95,9 @@ impl Stack {
         }
     }
 
-    /// When the root last confirmed our route; never to the root itself.
-    pub fn confirmed_at(&self) -> Option<Instant> {
-        match &self.role {
-            Role::Node(node) => node.confirmed_at,
-            Role::Detached | Role::Root(_) => None,
-        }
+    /// When a root last confirmed our route, in this network or one before.
+    pub const fn confirmed_at(&self) -> Option<Instant> {
+        self.confirmed_at
     }
 
     /// How many neighbours are registered through us, their router.
