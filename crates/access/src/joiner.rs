@@ -74,6 +74,8 @@ pub struct JoinerConfig {
     pub psk: Psk,
     /// The payload of extension 0xFF40.
     pub group_request: Vec<u8, 192>,
+    /// When to repeat a flight. The hops of an adaptive one are those that the relay's beacon makes likely.
+    pub retransmission: Retransmission,
     /// Report each session's secrets.
     pub key_log: bool,
     /// A member asks so often whether the manager still has its session: for a border router, whose way to
@@ -404,7 +406,10 @@ impl Joiner {
         let config = ClientConfig {
             group_request: Some(&self.config.group_request),
             datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
-            retransmission: Retransmission::Adaptive { hops },
+            retransmission: match self.config.retransmission {
+                Retransmission::Adaptive { .. } => Retransmission::Adaptive { hops },
+                fixed @ (Retransmission::Rfc6347 | Retransmission::Rfc7925) => fixed,
+            },
             key_log: self.config.key_log,
             ..ClientConfig::new(&self.config.identity, self.config.psk.clone())
         };

@@ -6,7 +6,7 @@
 
 use crate::traffic::tag_fragment;
 use lowgate_crypto::SoftCcm;
-use lowgate_dtls::Psk;
+use lowgate_dtls::{Psk, Retransmission};
 use lowgate_mac::{
     FrameCounter, KeyIndex, LinkSecurity, Mac, MacConfig, MacInput, MacOutput, Psdu, RadioCommand,
     RadioEvent, Security, TxStatus, payload_room,
@@ -394,6 +394,7 @@ fn router(channel: Channel, entropy: &mut SeededEntropy) -> Router {
         groups: [].into_iter().collect(),
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
+        retransmission: Retransmission::Adaptive { hops: 4 },
         key_log: false,
     };
     let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);

@@ -11,7 +11,7 @@ use lowgate_amikey::{GroupId, KeyIndex, Membership};
 use lowgate_coap::{ExchangeId, Request, Response};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::group::{GroupDrop, SenderId};
-use lowgate_dtls::{IDENTITY_OCTETS_MAX, Psk};
+use lowgate_dtls::{IDENTITY_OCTETS_MAX, Psk, Retransmission};
 use lowgate_mac::{MacEvent, RadioCommand, RadioEvent};
 use lowgate_net::{NetEvent, Packet, SendRefused};
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, ShortAddr};
@@ -47,6 +47,8 @@ pub struct NodeConfig {
     pub channels: FixedVec<Channel, 16>,
     /// The cipher.
     pub ccm: &'static dyn Ccm,
+    /// When it repeats what it says to the manager before it is a member.
+    pub retransmission: Retransmission,
     /// Report the secrets of DTLS sessions.
     pub key_log: bool,
 }

@@ -476,6 +476,7 @@ fn joiner_config(config: &NodeConfig) -> JoinerConfig {
         identity: config.identity.clone(),
         psk: config.psk.clone(),
         group_request,
+        retransmission: config.retransmission,
         key_log: config.key_log,
         greet_every: (config.kind == Kind::BorderRouter).then_some(GREETING_INTERVAL),
     }

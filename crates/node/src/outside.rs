@@ -77,7 +77,7 @@ mod tests {
     use crate::{Event, Kind, NodeConfig, Output as NodeOutput};
     use alloc::vec::Vec;
     use lowgate_crypto::SoftCcm;
-    use lowgate_dtls::Psk;
+    use lowgate_dtls::{Psk, Retransmission};
     use lowgate_net::SendRefused;
     use lowgate_units::{Channel, Duration, Eui64, LinkAddr, List, SeededEntropy};
 
@@ -95,6 +95,7 @@ mod tests {
             groups: heapless::Vec::new(),
             channels: Channel::new(15).into_iter().collect(),
             ccm: &SoftCcm,
+            retransmission: Retransmission::Adaptive { hops: 4 },
             key_log: false,
         };
         Node::new(NOW, config, [], &mut SeededEntropy::new(1), Prng::new(1))

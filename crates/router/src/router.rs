@@ -324,7 +324,7 @@ mod tests {
     use super::*;
     use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
     use lowgate_crypto::SoftCcm;
-    use lowgate_dtls::Psk;
+    use lowgate_dtls::{Psk, Retransmission};
     use lowgate_node::Kind;
     use lowgate_units::{Channel, SeededEntropy};
 
@@ -341,6 +341,7 @@ mod tests {
             groups: heapless::Vec::new(),
             channels: Channel::new(15).into_iter().collect(),
             ccm: &SoftCcm,
+            retransmission: Retransmission::Adaptive { hops: 4 },
             key_log: false,
         };
         let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);

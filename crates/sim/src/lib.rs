@@ -8,6 +8,7 @@ pub mod capture;
 pub mod check;
 pub mod crowd;
 mod intruder;
+pub mod keoh;
 pub mod keybook;
 pub mod medium;
 pub mod queue;

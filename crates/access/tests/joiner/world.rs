@@ -11,6 +11,7 @@ use lowgate_amikey::{
 };
 use lowgate_crypto::{Key128, Secret, SoftCcm};
 use lowgate_dtls::{
+    Retransmission,
     CloseReason, ContentType, GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig,
     ServerInput, ServerOutput, SessionId,
 };
@@ -461,6 +462,7 @@ fn config(greet_every: Option<Duration>) -> JoinerConfig {
         identity: heapless::Vec::from_slice(&JOINER.0).expect("8 octets"),
         psk: Psk::new(&[7; 16]).expect("16 octets"),
         group_request,
+        retransmission: Retransmission::Adaptive { hops: 3 },
         key_log: false,
         greet_every,
     }

@@ -8,7 +8,7 @@ use super::run::{Host, Payload, Wish};
 use super::scenario::{BLOCK, PAYLOAD_OCTETS, PORT, is_sink, sink};
 use lowgate_amikey::{Cfg, KeyIndex, KeyUsage, LinkKey};
 use lowgate_crypto::{Key128, SoftCcm};
-use lowgate_dtls::Psk;
+use lowgate_dtls::{Psk, Retransmission};
 use lowgate_mac::RadioEvent;
 use lowgate_net::UdpSend;
 use lowgate_node::flash::Record;
@@ -41,6 +41,7 @@ impl Station {
             groups: [].into_iter().collect(),
             channels: channel().into_iter().collect(),
             ccm: &SoftCcm,
+            retransmission: Retransmission::Adaptive { hops: 4 },
             key_log: false,
         };
         let network = std::iter::once(network(station));

@@ -6,7 +6,7 @@ use super::core::{BorderRouter, Core, ROUTER_ADDR};
 use super::fresh::{self, Fresh};
 use crate::claim::Claim;
 use lowgate_crypto::SoftCcm;
-use lowgate_dtls::Psk;
+use lowgate_dtls::{Psk, Retransmission};
 use lowgate_manager::{Manager, ManagerConfig, NewDomain, Request, Snapshot};
 use lowgate_node::NodeConfig;
 use lowgate_node::flash::{Record, RecordKey};
@@ -228,6 +228,7 @@ fn router(
         groups: [].into_iter().collect(),
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
+        retransmission: Retransmission::Adaptive { hops: 4 },
         key_log: false,
     };
     let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr, inward };

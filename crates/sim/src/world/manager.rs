@@ -18,7 +18,12 @@ pub(super) enum Power {
 }
 
 pub(super) fn config(world: &WorldConfig) -> ManagerConfig {
-    ManagerConfig { key_log: world.key_log, ..ManagerConfig::new(world.ccm) }
+    ManagerConfig {
+        key_log: world.key_log,
+        retransmission: world.retransmission,
+        cookie: world.cookie,
+        ..ManagerConfig::new(world.ccm)
+    }
 }
 
 impl World {

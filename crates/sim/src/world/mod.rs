@@ -12,6 +12,7 @@ mod backbone;
 mod captured;
 mod clock;
 mod co_processor;
+mod datagram_loss;
 mod intruders;
 mod manager;
 mod outsiders;
@@ -32,6 +33,7 @@ use crate::queue::{Queue, Wakes};
 use crate::survey::Survey;
 use backbone::Backbones;
 use lowgate_crypto::{Ccm, SoftCcm};
+use lowgate_dtls::Retransmission;
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
     Batch, ChannelSet, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply,
@@ -95,6 +97,14 @@ pub struct WorldConfig {
     pub key_log: bool,
     /// The cipher of every node: a seam for tests.
     pub ccm: &'static dyn Ccm,
+    /// When joiners and the manager repeat what they say to each other.
+    pub retransmission: Retransmission,
+    /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
+    pub cookie: bool,
+    /// Every datagram that arrives unsecured is lost with this probability, as a whole and behind the
+    /// link layer, so that nothing repeats its frames; every secured one is. What is left is network
+    /// access over one hop, as the draft on DTLS for the Internet of Things measured it.
+    pub datagram_loss: Option<f64>,
     /// How long the manager's store takes for a batch.
     pub commit_delay: Duration,
     /// What stands in the border router's place.
@@ -109,7 +119,22 @@ impl WorldConfig {
         let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
         let (ccm, root) = (&SoftCcm, Root::Router);
         let further_channels = ChannelSet::NONE;
-        Self { seed, medium, channel, further_channels, capture, key_log, ccm, commit_delay, root }
+        let retransmission = Retransmission::Adaptive { hops: 4 };
+        let (cookie, datagram_loss) = (true, None);
+        Self {
+            seed,
+            medium,
+            channel,
+            further_channels,
+            capture,
+            key_log,
+            ccm,
+            retransmission,
+            cookie,
+            datagram_loss,
+            commit_delay,
+            root,
+        }
     }
 
     fn domain(&self) -> NewDomain {
@@ -179,6 +204,8 @@ pub struct World {
     next_request: u64,
     checkers: Checkers,
     survey: Survey,
+    /// On the air since the last look, where datagrams get lost on purpose.
+    frames: Vec<(Instant, StationId, Psdu)>,
     sealed_after: Vec<captured::Sealed>,
     for_outsiders: Vec<Vec<u8>>,
     taken_over: Option<Ipv6Addr>,
@@ -251,6 +278,7 @@ impl World {
             next_request: 0,
             checkers: Checkers::new(honest, decisions),
             survey: Survey::new(honest),
+            frames: Vec::new(),
             sealed_after: Vec::new(),
             for_outsiders: Vec::new(),
             taken_over: None,
@@ -326,6 +354,12 @@ impl World {
     /// What happened since the last call.
     pub fn take_happenings(&mut self) -> Vec<Happening> {
         std::mem::take(&mut self.happenings)
+    }
+
+    /// The frames that were on the air since the last call, and who sent them: kept in a world with
+    /// [`WorldConfig::datagram_loss`] alone.
+    pub fn take_frames(&mut self) -> Vec<(Instant, StationId, Psdu)> {
+        std::mem::take(&mut self.frames)
     }
 
     /// The capture so far, if the configuration asked for one.
@@ -514,6 +548,9 @@ impl World {
         let flash = self.stations[station.index()].flash();
         self.checkers.aired(self.now, frame, station, psdu, flash);
         self.survey.aired(station, psdu);
+        if self.config.datagram_loss.is_some() {
+            self.frames.push((self.now, station, psdu.clone()));
+        }
         if self.config.capture {
             let air = AirFrame { channel: Some(channel), rssi: None, lqi: None, psdu };
             self.capture.frame(self.now, &air, "");

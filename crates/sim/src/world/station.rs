@@ -5,13 +5,14 @@
 //! backbone, if it is a co-processor, a serial line; a power cut leaves the flash and nothing else.
 
 use super::clock::Clock;
+use super::datagram_loss::DatagramLoss;
 use super::{MANAGER_ADDR, Root, WorldConfig, router_addr};
 use crate::building::Device;
 use crate::intruder::{Eavesdropper, Liar, Lie, Output as IntruderOutput, Trick};
 use crate::medium::StationId;
 use lowgate_amikey::{GroupId, Membership};
-use lowgate_dtls::Psk;
-use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand};
+use lowgate_dtls::{Psk, Retransmission};
+use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioEvent};
 use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
@@ -161,6 +162,8 @@ pub struct Station {
     link_until: Instant,
     channel: Channel,
     prng: Prng,
+    /// Loses whole datagrams that the radio heard.
+    datagram_loss: Option<DatagramLoss>,
 }
 
 /// What becomes of the write that a loss of power interrupts.
@@ -194,6 +197,7 @@ impl Station {
             groups: groups.map(|(group, role)| Membership { group: *group, role: *role }).collect(),
             channels: world.channels(),
             ccm: world.ccm,
+            retransmission: world.retransmission,
             key_log: world.key_log,
         };
         Self::new(id, record.eui64, StationKind::Device(kind), Some(config), world, prng)
@@ -216,6 +220,7 @@ impl Station {
                     groups: [].into_iter().collect(),
                     channels: world.channels(),
                     ccm: world.ccm,
+                    retransmission: Retransmission::Adaptive { hops: 4 },
                     key_log: false,
                 };
                 let kind = StationKind::Device(Kind::Light);
@@ -261,6 +266,7 @@ impl Station {
             boots: 0,
             link_until: Instant::FAR_FUTURE,
             channel: world.channel,
+            datagram_loss: world.datagram_loss.map(|loss| DatagramLoss::new(loss, prng.fork(2))),
             prng,
         }
     }
@@ -494,6 +500,7 @@ impl Station {
                 }
                 Step::Wait(host_until) => match self.link.poll(now) {
                     LinkOutput::Phy(command) => return Output::Phy(command),
+                    LinkOutput::Event(event) if self.loses(&event) => {}
                     LinkOutput::Event(event) => match &mut self.host {
                         Host::Node(node) => node.handle(own, Input::Radio(event)),
                         Host::Router(router) => router.handle(own, RouterInput::Radio(event)),
@@ -506,6 +513,12 @@ impl Station {
                 },
             }
         }
+    }
+
+    /// Whether what the radio heard is part of a datagram that is lost.
+    fn loses(&mut self, event: &RadioEvent) -> bool {
+        let loss = self.datagram_loss.as_mut();
+        loss.is_some_and(|loss| loss.loses(event))
     }
 
     fn write(&mut self, now: Instant, ticket: u32, record: &Record) -> Output {
