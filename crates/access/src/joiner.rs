@@ -54,6 +54,9 @@ const CONFIRMED_MAX: usize = 12;
 const STORING_MAX: usize = 4;
 /// Before anything is known of the mesh: a relay in the middle of a building.
 const HOPS_ASSUMED: u8 = 3;
+/// A relay's rank grows by one a hop at least: its joiners are no further from the manager than that. Beacons are
+/// not secured, so that a larger one is not believed.
+const HOPS_BELIEVED_MAX: u8 = 4;
 /// A relay in a crowd passes who speaks again before who never did, so it is not given the time of a long way
 /// before the first repetition.
 const HOPS_IN_CROWD: u8 = 1;
@@ -433,7 +436,8 @@ impl Joiner {
         if let Some(candidate) = self.candidates.take_best() {
             self.push(JoinerOutput::Tune(candidate));
             let in_crowd = candidate.beacon.load >= CROWD_LOAD_MIN;
-            let hops = if in_crowd { HOPS_IN_CROWD } else { HOPS_ASSUMED };
+            let rank = candidate.beacon.dag_rank.clamp(1, HOPS_BELIEVED_MAX);
+            let hops = if in_crowd { HOPS_IN_CROWD } else { rank };
             self.handshake(now, Path::Relay(candidate.relay), hops);
             return;
         }

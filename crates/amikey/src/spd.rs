@@ -5,7 +5,8 @@
 //! flags  bit0 nonce mode (always 1: derived salt)   bit1 no grace for the old epoch   bit2 len16 and TLVs follow
 //! TLV    0 suite16  1 TEK_ID16  2 SenderID8  3 UDP port16  4 IPv6 address 16  5 lifetime32 s
 //!        6 activation delay16, 100 ms   7 grace16 s   8 nonce mode8   9 SenderID8 EUI-64 (repeatable)
-//!        10 sequence floor 5   12 senders as a bit string (octet i, bit j from the left: SenderID 8i+j)
+//!        10 sequence floor 5   12 senders as a bit string (octet i, bit j from the left: SenderID 8i+j),
+//!        or empty: all of 1 to 254
 //! ```
 //! Types 0, 1, 2 and 8 say what is fixed or said before: they are read, must agree, and are never
 //! written. The length stands before the TLVs because other messages may follow in the same record.

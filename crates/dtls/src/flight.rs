@@ -19,8 +19,22 @@ pub(crate) struct Flight<const N: usize> {
     messages: heapless::Vec<u8, N>,
     /// Messages from here on are of epoch 1; ChangeCipherSpec goes before them.
     protected_from: Option<usize>,
+    records: Records,
     cursor: Option<Cursor>,
 }
+
+/// How messages of epoch 0 go into records.
+#[derive(Clone, Copy, Default)]
+enum Records {
+    /// Each into one of its own: some peers read no more than the first message of a record.
+    #[default]
+    Own,
+    /// As many whole ones as fit into one (RFC 6347 section 4.2.3).
+    Shared,
+}
+
+/// Messages share a record up to here: the least that RFC 6066 section 4 lets a peer ask for.
+const SHARED_RECORD_OCTETS_MAX: usize = 1 << 9;
 
 /// What of the flight is sent next.
 #[derive(Clone, Copy)]
@@ -47,7 +61,12 @@ impl<const N: usize> Sink for heapless::Vec<u8, N> {
 
 impl<const N: usize> Default for Flight<N> {
     fn default() -> Self {
-        Self { messages: heapless::Vec::new(), protected_from: None, cursor: None }
+        Self {
+            messages: heapless::Vec::new(),
+            protected_from: None,
+            records: Records::Own,
+            cursor: None,
+        }
     }
 }
 
@@ -77,6 +96,11 @@ impl<const N: usize> Flight<N> {
     /// ChangeCipherSpec: what is appended from now on is sent in epoch 1.
     pub(crate) fn change_cipher(&mut self) {
         self.protected_from = Some(self.messages.len());
+    }
+
+    /// Messages of epoch 0 share records from now on.
+    pub(crate) const fn share_records(&mut self) {
+        self.records = Records::Shared;
     }
 
     /// Sends the flight, from its beginning.
@@ -141,6 +165,14 @@ impl<const N: usize> Flight<N> {
         if room < left.len() && (!first || room == 0) {
             return Step::Full;
         }
+        if let Some(end) = self.shares_until(cursor, protected, out.len()) {
+            let written =
+                writer.plain(RecordType::Handshake, &self.messages[cursor.at..end], &[], out);
+            return match written {
+                Ok(octets) => Step::Wrote { octets, next: self.after(end, cursor) },
+                Err(step) => step,
+            };
+        }
         let piece = &left[..left.len().min(room)];
         let mut header = *header;
         header[6..9].copy_from_slice(&(cursor.offset as u32).to_be_bytes()[1..]);
@@ -155,14 +187,37 @@ impl<const N: usize> Flight<N> {
         };
         let offset = cursor.offset + piece.len();
         let end = cursor.at + HEADER_OCTETS + message_len;
-        let next = if offset < message_len {
-            Some(Cursor { offset, ..cursor })
-        } else if end < self.messages.len() || self.protected_from == Some(end) {
-            Some(Cursor { at: end, offset: 0, ..cursor })
-        } else {
-            None
+        let next = match offset < message_len {
+            true => Some(Cursor { offset, ..cursor }),
+            false => self.after(end, cursor),
         };
         Step::Wrote { octets, next }
+    }
+
+    /// What is sent behind the message that ends at `end`.
+    fn after(&self, end: usize, cursor: Cursor) -> Option<Cursor> {
+        let more = end < self.messages.len() || self.protected_from == Some(end);
+        more.then_some(Cursor { at: end, offset: 0, ..cursor })
+    }
+
+    /// Where the last of the whole messages ends that share a record with the one at the cursor; `None`: it
+    /// has a record of its own.
+    fn shares_until(&self, cursor: Cursor, protected: bool, out_len: usize) -> Option<usize> {
+        if protected || cursor.offset > 0 || matches!(self.records, Records::Own) {
+            return None;
+        }
+        let room = out_len.saturating_sub(record::HEADER_OCTETS).min(SHARED_RECORD_OCTETS_MAX);
+        let limit = self.protected_from.unwrap_or(self.messages.len()).min(cursor.at + room);
+        let mut ends = (cursor.at, cursor.at);
+        while let Some(header) = self.messages.get(ends.1..ends.1 + HEADER_OCTETS) {
+            let len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+            let end = ends.1 + HEADER_OCTETS + len;
+            if end > limit {
+                break;
+            }
+            ends = (ends.1, end);
+        }
+        (ends.0 > cursor.at).then_some(ends.1)
     }
 }
 

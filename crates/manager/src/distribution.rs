@@ -244,6 +244,7 @@ impl Manager {
 
     pub(crate) fn begin_delivery(&mut self, now: Instant, session: SessionId, purpose: Purpose) {
         let (domain, config) = (&self.domain, &self.config);
+        let round_trip = self.server.round_trip(session);
         let begun = self.sessions.edit(session, |state| {
             let staged = domain.pans()[&state.pan].staged_key.as_ref();
             let mut carries = staged.map(|key| key.index);
@@ -266,7 +267,8 @@ impl Manager {
             };
             let begun = !records.is_empty();
             if begun {
-                let timer = RetransmissionTimer::new(config.retransmission, now);
+                let timer = RetransmissionTimer::new(config.retransmission, now)
+                    .with_round_trip(round_trip.filter(|_| purpose == Purpose::Join));
                 let delivery = Delivery::new(now, purpose, records, carries, timer);
                 state.stage = Stage::Delivering(delivery);
             }

@@ -23,7 +23,7 @@ use lowgate_dtls::{
     SessionId,
 };
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Entropy, Eui64, Instant, PanId, Prng, ShortAddr};
+use lowgate_units::{Duration, Entropy, Eui64, Instant, PanId, Prng, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The domain manager of one domain.
@@ -101,6 +101,10 @@ impl Consequence {
     }
 }
 
+/// A newcomer's keys leave so soon after its Finished, when store and border router are quick: both in one
+/// datagram then.
+const LAST_FLIGHT_LINGER: Duration = Duration::from_millis(50);
+
 impl Manager {
     /// The manager of a domain that begins now. Its first output is the batch to store.
     pub fn found(
@@ -154,6 +158,7 @@ impl Manager {
             retransmission: config.retransmission,
             key_log: config.key_log,
             datagram_len_max: lowgate_access::JOIN_DATAGRAM_OCTETS_MAX,
+            last_flight_linger: LAST_FLIGHT_LINGER,
             sessions_max: DEVICES_MAX,
             ..ServerConfig::new(config.ccm)
         };

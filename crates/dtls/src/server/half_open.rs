@@ -161,12 +161,14 @@ impl Server {
     /// Earliest timer.
     pub(super) fn wake_at(&self) -> Instant {
         let half_open = self.half_open.values().map(|half| half.due());
-        half_open.chain(self.heartbeats_due()).min().unwrap_or(Instant::FAR_FUTURE)
+        let held = self.held.values().copied();
+        half_open.chain(self.heartbeats_due()).chain(held).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     /// Repeats flights, gives up.
     pub(super) fn tick(&mut self, now: Instant) {
         self.tick_heartbeats(now);
+        self.tick_last_flights(now);
         let due: Vec<Peer> = self
             .half_open
             .iter()

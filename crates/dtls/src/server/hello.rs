@@ -236,8 +236,13 @@ impl Server {
             #[cfg(feature = "ecc")]
             raw_keys: shows_keys,
         };
+        let speaks_ours = group_answer.is_some();
         let Terms { flight, transcript, .. } = &mut terms;
         let kind = MessageType::ServerHello;
+        if speaks_ours {
+            // Who speaks our extension reads every message of a record.
+            flight.share_records();
+        }
         flight.message(kind, place.hello_seq, transcript, |out| answer.emit(out));
         let seq = place.hello_seq + 1;
         #[cfg(feature = "ecc")]

@@ -225,7 +225,8 @@ impl Server {
 
     fn establish(&mut self, visit: &mut Visit<'_>) {
         let Some(half) = self.half_open.remove(visit.peer) else { return };
-        let half = *half;
+        let mut half = *half;
+        half.timer.answered(visit.now);
         let Stage::Answered { terms, expected: Some(expected) } = half.stage else { return };
         self.make_way(visit.peer, &expected.identity);
         let mut random_start = [0; 8];
@@ -238,7 +239,7 @@ impl Server {
                 server_random: terms.server_random,
             })
         });
-        let mut session = Session {
+        let session = Session {
             place: visit.peer.into(),
             identity: expected.identity.clone(),
             suite: terms.suite,
@@ -252,13 +253,16 @@ impl Server {
             finished_seq: expected.finished_seq,
             last_flight,
             extras: Extras { client_cid: terms.client_cid, ticket, for_exporters }.kept(),
+            has_last_flight: matches!(expected.course, Course::Abbreviated),
             random_start,
             last_heard: visit.now,
+            round_trip_ms: half
+                .timer
+                .round_trip()
+                .map_or(0, |it| u16::try_from(it.as_millis()).unwrap_or(u16::MAX).max(1)),
         };
-        for octets in session.repeat_last_flight(self.config.ccm, self.config.datagram_len_max) {
-            self.transmit(visit.peer, octets);
-        }
         let session = self.table.insert(session);
+        self.hold_last_flight(visit.now, session);
         if self.config.key_log {
             let master_secret = expected.master.0;
             let line = KeyLog { client_random: half.client_random, master_secret };

@@ -7,6 +7,7 @@ mod half_open;
 mod heartbeat;
 mod hello;
 mod key_exchange;
+mod last_flight;
 mod records;
 mod resumption;
 mod session;
@@ -119,6 +120,10 @@ pub struct ServerConfig {
     pub heartbeat: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
+    /// How long our last flight waits for the owner's first payload, to share a datagram with it, where the
+    /// client speaks our extension; until such a client is heard again, every payload brings that flight along.
+    /// ZERO: it leaves at once and alone.
+    pub last_flight_linger: Duration,
     /// Sessions that can be resumed by their session ids (RFC 5246 section 7.3), one an identity; beyond
     /// it the one used least recently is forgotten. 0: none has a session id.
     pub resumable_max: usize,
@@ -152,6 +157,7 @@ impl ServerConfig {
             server_name: None,
             heartbeat: false,
             retransmission: Retransmission::Adaptive { hops: 4 },
+            last_flight_linger: Duration::ZERO,
             resumable_max: 0,
             tickets: false,
             resumption_lifetime: RESUMPTION_LIFETIME_MAX,
@@ -267,6 +273,8 @@ pub struct Server {
     table: SessionTable,
     /// One handshake a peer, beside whatever session it has.
     half_open: BTreeMap<Peer, Box<HalfOpen>>,
+    /// Sessions whose last flight waits for company, and until when.
+    held: BTreeMap<SessionId, Instant>,
     /// Heartbeats that are not answered yet, one a session.
     probes: BTreeMap<SessionId, Probe>,
     /// What can be resumed by session id,
@@ -301,6 +309,7 @@ impl Server {
             dummy_secret: draw_secret(entropy),
             table: SessionTable::default(),
             half_open: BTreeMap::new(),
+            held: BTreeMap::new(),
             probes: BTreeMap::new(),
             memory: Memory::default(),
             tickets: None,
@@ -358,12 +367,7 @@ impl Server {
         if self.outputs.len() >= OUTPUTS_MAX {
             return Err(SendRefused::QueueFull);
         }
-        let ccm = self.config.ccm;
-        let session = self.table.get_mut(session).ok_or(SendRefused::NotEstablished)?;
-        let octets = session.seal_all(ccm, payloads, self.config.datagram_len_max)?;
-        let peer = session.place.peer();
-        self.outputs.push_back(ServerOutput::Transmit { peer, octets });
-        Ok(())
+        self.seal_with_last_flight(session, payloads)
     }
 
     /// Says close_notify and forgets the session; `Closed` follows. Unknown sessions are ignored.
@@ -392,6 +396,12 @@ impl Server {
     /// When the session's last authentic record came.
     pub fn last_heard(&self, session: SessionId) -> Option<Instant> {
         self.table.get(session).map(|session| session.last_heard)
+    }
+
+    /// The round trip to the client, as its handshake measured it.
+    pub fn round_trip(&self, session: SessionId) -> Option<Duration> {
+        let millis = self.table.get(session)?.round_trip_ms;
+        (millis > 0).then(|| Duration::from_millis(u64::from(millis)))
     }
 
     /// Keying material for a purpose of the application's own (RFC 5705), into all of `out`. The client has
@@ -452,6 +462,7 @@ impl Server {
 
     /// Tells the peer if telling helps, and the owner.
     fn end_session(&mut self, id: SessionId, reason: CloseReason) {
+        self.release_last_flight(id);
         let Some(mut session) = self.table.remove(id) else { return };
         self.probes.remove(&id);
         if let Some(alert) = reason.alert() {

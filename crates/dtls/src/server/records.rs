@@ -178,10 +178,7 @@ impl Server {
         match fragment.kind {
             // RFC 6347 section 4.2.4: a repeated last flight MUST be answered by ours.
             MessageType::Finished if fragment.seq == session.finished_seq => {
-                let ccm = self.config.ccm;
-                for octets in session.repeat_last_flight(ccm, self.config.datagram_len_max) {
-                    self.transmit(visit.peer, octets);
-                }
+                self.send_last_flight(id, visit.peer);
                 Err(RecordDrop::Repeated)
             }
             MessageType::ClientHello => {

@@ -44,10 +44,14 @@ pub(super) struct Session {
     pub(super) finished_seq: u16,
     /// What the client may have missed; `None` when its flight was the last.
     pub(super) last_flight: Option<LastFlight>,
+    /// Payloads of the client came: it has our last flight.
+    pub(super) has_last_flight: bool,
     pub(super) extras: Option<Box<Extras>>,
     /// The start of the ClientHello's random: tells a late repetition from a new hello.
     pub(super) random_start: [u8; 8],
     pub(super) last_heard: Instant,
+    /// What its handshake measured, at least 1; 0: nothing. A minute is the most there can be.
+    pub(super) round_trip_ms: u16,
 }
 
 /// Our answer to the client's Finished, beside ChangeCipherSpec.
@@ -97,14 +101,15 @@ impl Session {
         (&mut self.write, self.extras.as_deref().map_or(&[], |extras| &extras.client_cid))
     }
 
-    /// One datagram with one record for each payload. Checked first, so that a refusal uses up no
-    /// record number.
-    pub(super) fn seal_all(
-        &mut self,
-        ccm: &dyn Ccm,
+    /// Octets of one datagram with one record for each payload.
+    ///
+    /// # Errors
+    /// Why there can be no such datagram.
+    pub(super) fn check_all(
+        &self,
         payloads: &[(ContentType, &[u8])],
         len_max: usize,
-    ) -> Result<Vec<u8>, SendRefused> {
+    ) -> Result<usize, SendRefused> {
         if payloads.iter().any(|(kind, _)| kind.needs_negotiation()) && !self.group_agreed {
             return Err(SendRefused::NotNegotiated);
         }
@@ -118,7 +123,18 @@ impl Session {
         if !self.write.has_left(payloads.len() as u64 + 1) {
             return Err(SendRefused::SequenceExhausted);
         }
-        let mut octets = vec![0; total];
+        Ok(total)
+    }
+
+    /// One datagram with one record for each payload. Checked first, so that a refusal uses up no
+    /// record number.
+    pub(super) fn seal_all(
+        &mut self,
+        ccm: &dyn Ccm,
+        payloads: &[(ContentType, &[u8])],
+        len_max: usize,
+    ) -> Result<Vec<u8>, SendRefused> {
+        let mut octets = vec![0; self.check_all(payloads, len_max)?];
         let mut rest = &mut octets[..];
         for (kind, payload) in payloads {
             let kind = RecordType::Payload(*kind);
@@ -132,6 +148,7 @@ impl Session {
 
     /// Who sends payloads has our Finished: a ticket need not be kept for him any longer.
     pub(super) fn heard_payload(&mut self) {
+        self.has_last_flight = true;
         if let Some(extras) = &mut self.extras
             && !extras.ticket.is_empty()
         {
@@ -288,9 +305,11 @@ mod tests {
             plain_seq: 0,
             finished_seq: 3,
             last_flight: None,
+            has_last_flight: true,
             extras: None,
             random_start: [0; 8],
             last_heard: Instant::ZERO,
+            round_trip_ms: 0,
         }
     }
 
