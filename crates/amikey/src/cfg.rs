@@ -5,9 +5,10 @@
 //! | 2 | key set: array of key_id uint, usage int (0 if left out), key bstr | [`Cfg::keys`] |
 //! | 3 | short identifier: array of bstr(2), lease uint in hours (optional) | [`Cfg::short`], [`Cfg::lease_hours`] |
 //! | 4 | address of the manager: bstr(16) | [`Cfg::manager`] |
+//! | 5 | network identifier, here the PAN's: bstr(2) | [`Cfg::pan_id`] |
 //! | 7 | join rate: uint, octets per second; 0 closes | [`Cfg::join_rate`] |
 //! | -65537 | least own frame counter: uint 32 | [`Cfg::counter_floor`] |
-//! | -65538 | PAN identifier: bstr(2) | [`Cfg::pan_id`] |
+//! | -65538 | the same as 5: read, never written | [`Cfg::pan_id`] |
 //! | -65539 | channel: uint | [`Cfg::channel`] |
 //! | -65540 | prefix of the mesh, a /64 and context 0: bstr(8) | [`Cfg::prefix`] |
 //! | -65541 | activation of the key set: null (only stage it) or uint (switch after so many ms) | [`Cfg::activation`] |
@@ -33,6 +34,7 @@ pub const CFG_OCTETS_MAX: usize = 192;
 const KEY_SET: i64 = 2;
 const SHORT_IDENTIFIER: i64 = 3;
 const JRC_ADDRESS: i64 = 4;
+const NETWORK_IDENTIFIER: i64 = 5;
 const JOIN_RATE: i64 = 7;
 const COUNTER_FLOOR: i64 = -65537;
 const PAN_ID: i64 = -65538;
@@ -206,7 +208,7 @@ impl Cfg {
             }
             JOIN_RATE => self.join_rate = Some(decoder.u32().map_err(|_| fault)?),
             COUNTER_FLOOR => self.counter_floor = Some(decoder.u32().map_err(|_| fault)?),
-            PAN_ID => {
+            NETWORK_IDENTIFIER | PAN_ID => {
                 let octets = bytes(decoder).ok_or(fault)?;
                 self.pan_id = Some(PanId::new(u16::from_be_bytes(octets)).ok_or(fault)?);
             }
@@ -281,14 +283,14 @@ impl Cfg {
         if let Some(manager) = self.manager {
             encoder.i64(JRC_ADDRESS)?.bytes(&manager.octets())?;
         }
+        if let Some(pan_id) = self.pan_id {
+            encoder.i64(NETWORK_IDENTIFIER)?.bytes(&pan_id.raw().to_be_bytes())?;
+        }
         if let Some(rate) = self.join_rate {
             encoder.i64(JOIN_RATE)?.u32(rate)?;
         }
         if let Some(floor) = self.counter_floor {
             encoder.i64(COUNTER_FLOOR)?.u32(floor)?;
-        }
-        if let Some(pan_id) = self.pan_id {
-            encoder.i64(PAN_ID)?.bytes(&pan_id.raw().to_be_bytes())?;
         }
         if let Some(channel) = self.channel {
             encoder.i64(CHANNEL)?.u8(channel.number())?;
@@ -325,7 +327,9 @@ impl Cfg {
 /// A bit of its own for each label we know.
 const fn bit_of(label: i64) -> Option<u32> {
     match label {
-        KEY_SET | SHORT_IDENTIFIER | JRC_ADDRESS | JOIN_RATE => Some(1 << label),
+        KEY_SET | SHORT_IDENTIFIER | JRC_ADDRESS | NETWORK_IDENTIFIER | JOIN_RATE => {
+            Some(1 << label)
+        }
         ACTIVATION..=COUNTER_FLOOR => Some(1 << (16 + COUNTER_FLOOR - label)),
         _ => None,
     }

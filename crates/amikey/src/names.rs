@@ -99,13 +99,6 @@ pub struct SenderSet([u8; 32]);
 impl SenderSet {
     /// Nobody.
     pub const EMPTY: Self = Self([0; 32]);
-    /// Everybody who can have a number: 1 to 254.
-    pub const ALL: Self = {
-        let mut bits = [0xff; 32];
-        bits[0] = 0x7f;
-        bits[31] = 0xfe;
-        Self(bits)
-    };
 
     /// Adds `id`.
     pub fn insert(&mut self, id: SenderId) {
@@ -138,20 +131,14 @@ impl SenderSet {
     }
 
     /// As a bit string (octet i, bit j from the left is SenderID 8i+j) without trailing zero
-    /// octets. A string without octets stands for everybody: nobody is not written at all.
+    /// octets.
     pub(crate) fn bits(&self) -> &[u8] {
-        if *self == Self::ALL {
-            return &[];
-        }
         let len = self.0.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
         &self.0[..len]
     }
 
     /// `None` when the string is too long or holds the numbers 0 or 255, which name nobody.
     pub(crate) fn from_bits(bits: &[u8]) -> Option<Self> {
-        if bits.is_empty() {
-            return Some(Self::ALL);
-        }
         let mut set = Self::EMPTY;
         set.0.get_mut(..bits.len())?.copy_from_slice(bits);
         (set.0[0] & 0x80 == 0 && set.0[31] & 0x01 == 0).then_some(set)

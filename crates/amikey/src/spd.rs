@@ -5,8 +5,8 @@
 //! flags  bit0 nonce mode (always 1: derived salt)   bit1 no grace for the old epoch   bit2 len16 and TLVs follow
 //! TLV    0 suite16  1 TEK_ID16  2 SenderID8  3 UDP port16  4 IPv6 address 16  5 lifetime32 s
 //!        6 activation delay16, 100 ms   7 grace16 s   8 nonce mode8   9 SenderID8 EUI-64 (repeatable)
-//!        10 sequence floor 5   12 senders as a bit string (octet i, bit j from the left: SenderID 8i+j),
-//!        or empty: all of 1 to 254
+//!        13 prefix 8 group16: the address ff35:40:prefix:8000:group (RFC 3306 section 4), in 10 octets
+//!        10 sequence floor 5   12 senders as a bit string (octet i, bit j from the left: SenderID 8i+j)
 //! ```
 //! Types 0, 1, 2 and 8 say what is fixed or said before: they are read, must agree, and are never
 //! written. The length stands before the TLVs because other messages may follow in the same record.
@@ -209,6 +209,7 @@ impl Spd {
                 }
                 parameters.address = Some(address);
             }
+            tlv::PREFIX_ADDRESS => parameters.address = Some(long(exact(kind, value)?)),
             tlv::LIFETIME => {
                 parameters.lifetime_secs = Some(u32::from_be_bytes(exact(kind, value)?));
             }
@@ -278,7 +279,10 @@ impl Spd {
             put(tlv::PORT, &port.to_be_bytes())?;
         }
         if let Some(address) = parameters.address {
-            put(tlv::ADDRESS, &address.octets())?;
+            match short(address) {
+                Some(octets) => put(tlv::PREFIX_ADDRESS, &octets)?,
+                None => put(tlv::ADDRESS, &address.octets())?,
+            }
         }
         if let Some(secs) = parameters.lifetime_secs {
             put(tlv::LIFETIME, &secs.to_be_bytes())?;
@@ -303,6 +307,31 @@ impl Spd {
     }
 }
 
+/// Around a /64 prefix and the group's number: flags and scope 5, prefix length 64; a dynamic group id (RFC 3307
+/// section 4.3) whose last 16 bits are ours.
+const ADDRESS_HEAD: [u8; 4] = [0xff, 0x35, 0, 64];
+const ADDRESS_GROUP: [u8; 2] = [0x80, 0];
+
+/// Prefix and group of a group's address, when it is made of these.
+fn short(address: Ipv6Addr) -> Option<[u8; 10]> {
+    let octets = address.octets();
+    let made = octets[..4] == ADDRESS_HEAD && octets[12..14] == ADDRESS_GROUP;
+    let mut short = [0; 10];
+    short[..8].copy_from_slice(&octets[4..12]);
+    short[8..].copy_from_slice(&octets[14..]);
+    made.then_some(short)
+}
+
+/// The address of which [`short`] made this.
+fn long(short: [u8; 10]) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets[..4].copy_from_slice(&ADDRESS_HEAD);
+    octets[4..12].copy_from_slice(&short[..8]);
+    octets[12..14].copy_from_slice(&ADDRESS_GROUP);
+    octets[14..].copy_from_slice(&short[8..]);
+    Ipv6Addr::from(octets)
+}
+
 /// Types of the TLVs.
 mod tlv {
     pub(super) const SUITE: u8 = 0;
@@ -317,6 +346,7 @@ mod tlv {
     pub(super) const NAMED_SENDER: u8 = 9;
     pub(super) const SEQ_FLOOR: u8 = 10;
     pub(super) const SENDERS: u8 = 12;
+    pub(super) const PREFIX_ADDRESS: u8 = 13;
 }
 
 fn exact<const N: usize>(kind: u8, value: &[u8]) -> Result<[u8; N], TlvDrop> {

@@ -89,7 +89,11 @@ impl Manager {
             return Err(NotAuthorized::NoRequest);
         }
         let node_id = &request.node_id[..];
-        if node_id != device.record.identity.octets() && node_id != device.record.eui64.0 {
+        // RFC 4279 has the identity in the ClientKeyExchange: a request that names nobody is that one's.
+        if !node_id.is_empty()
+            && node_id != device.record.identity.octets()
+            && node_id != device.record.eui64.0
+        {
             return Err(NotAuthorized::NodeIdMismatch);
         }
         let asked = request.groups.iter().map(|wish| (wish.group, wish.role)).collect();

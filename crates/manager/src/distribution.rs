@@ -8,7 +8,7 @@ use crate::interface::{Lacks, ManagerDrop, ManagerEvent};
 use crate::manager::Manager;
 use crate::messages::{self, RECORD_OCTETS_MAX, RecordBuffer};
 use crate::session::{Delivery, Owed, Purpose, Session, Stage};
-use lowgate_amikey::{GroupId, KeyError, Message, Messages, Req, emit_all};
+use lowgate_amikey::{Activation, GroupId, KeyError, Message, Messages, Req, emit_all};
 use lowgate_dtls::{ContentType, RetransmissionTimer, SessionId};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, PanId};
@@ -245,6 +245,10 @@ impl Manager {
     pub(crate) fn begin_delivery(&mut self, now: Instant, session: SessionId, purpose: Purpose) {
         let (domain, config) = (&self.domain, &self.config);
         let round_trip = self.server.round_trip(session);
+        // Who is heard through a relay has no key of the network: it takes the first without being told.
+        let relayed = self.server.peer(session).is_some_and(|it| !it.relay_header.is_empty());
+        let activation =
+            if relayed { Activation::ByRole } else { Activation::Switch { after_ms: 0 } };
         let begun = self.sessions.edit(session, |state| {
             let staged = domain.pans()[&state.pan].staged_key.as_ref();
             let mut carries = staged.map(|key| key.index);
@@ -253,7 +257,7 @@ impl Manager {
                     let device = &domain.devices()[&state.eui64];
                     state.owes_key = Owed::Nothing;
                     state.owes_groups.clear();
-                    messages::join(domain, device, state, config.join_rate)
+                    messages::join(domain, device, state, config.join_rate, activation)
                 }
                 Purpose::Update => {
                     let groups = std::mem::take(&mut state.owes_groups);

@@ -31,12 +31,14 @@ const RECORD_MESSAGES_MAX: usize = 12;
 /// Room for one record's messages; wiped when dropped.
 pub(crate) type RecordBuffer = Zeroizing<[u8; RECORD_OCTETS_MAX]>;
 
-/// Everything a newcomer needs: the keys of its groups, then the network's, then the one to come.
+/// Everything a newcomer needs: the keys of its groups, then the network's, then the one to come. `activation` is
+/// the network's.
 pub(crate) fn join(
     domain: &Domain,
     device: &Device,
     session: &mut Session,
     join_rate: u32,
+    activation: Activation,
 ) -> Vec<Vec<Message>> {
     let mut records = leave(session);
     let groups: Vec<GroupId> = session.granted.keys().copied().collect();
@@ -50,7 +52,7 @@ pub(crate) fn join(
         pan_id: Some(pan.config.pan_id),
         channel: Some(pan.config.channel),
         prefix: device.is_border_router().then_some(pan.config.mesh_prefix),
-        activation: Activation::Switch { after_ms: 0 },
+        activation,
         ..Cfg::default()
     };
     units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);

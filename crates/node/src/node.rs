@@ -464,7 +464,8 @@ const PING_IDENTIFIER: u16 = 0x4c47;
 fn joiner_config(config: &NodeConfig) -> JoinerConfig {
     let request = GroupRequest {
         flags: RequestFlags::SPOKEN,
-        node_id: config.identity.clone(),
+        // The handshake says who asks, and that authentically.
+        node_id: heapless::Vec::new(),
         groups: config.groups.iter().copied().collect(),
     };
     let mut group_request = heapless::Vec::new();

@@ -1,4 +1,4 @@
-//! The measurements of draft-keoh-lwig-dtls-iot-01 (section 5.3 and 5.4) repeated: what it costs one device to
+//! The measurements of draft-keoh-lwig-dtls-iot-01 (sections 5.3 and 5.4) repeated: what it costs one device to
 //! get network access and the keys of one group over one hop, and how that fares when datagrams get lost.
 //!
 //! Device, relay and domain manager are the real ones; the relay is the border router itself, as in the
@@ -6,9 +6,13 @@
 //!
 //! **Invariant:** what is counted was on the air. Nothing here knows what a message should cost.
 
+pub mod crowd;
+mod curve;
+pub mod others;
 mod paper;
 mod wire;
 
+pub use curve::{Point, point};
 pub use paper::{LIMIT, LOSSES, Paper};
 pub use wire::{Datagram, Octets};
 

@@ -1,10 +1,12 @@
 //! `lowgate sim report`: the simulator against results that are known without it, and what it costs.
 
+mod keoh;
 mod plot;
 mod scale;
 
 use crate::report::{Page, text, verdict};
 use clap::Subcommand;
+use keoh::Keoh;
 use lowgate_sim::medium::known::{Curve, Study, all};
 use scale::Scale;
 use std::io::{self, Write};
@@ -23,6 +25,21 @@ pub enum Report {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Network access over one hop as draft-keoh-lwig-dtls-iot-01 measured it, each figure beside the draft's; then a
+    /// crowd; tables in Markdown
+    Keoh {
+        /// Runs at each loss
+        #[arg(long, value_name = "N", default_value_t = 1000,
+              value_parser = clap::value_parser!(u32).range(20..=100_000))]
+        runs: u32,
+        /// Devices that join all at once under each retransmission policy; 0 leaves the crowds out
+        #[arg(long, value_name = "N", default_value_t = 200,
+              value_parser = clap::value_parser!(u32).range(0..=1000))]
+        crowd: u32,
+        /// Write the figures to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What a campus costs by its size, everybody switched on at once; a table in Markdown
     Scale {
         /// Sizes up to so many devices, 25 to 10000
@@ -39,6 +56,7 @@ pub enum Report {
 pub fn report(report: &Report, out: &mut impl Write) -> ExitCode {
     let done = match report {
         Report::Radio { out: file } => radio(file.as_deref(), out),
+        Report::Keoh { runs, crowd, json } => access(*runs, *crowd, json.as_deref(), out),
         Report::Scale { devices_max, json } => scale(*devices_max, json.as_deref(), out),
     };
     match done {
@@ -58,6 +76,17 @@ fn radio(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
         write(file, &page(&studies))?;
     }
     Ok(studies.iter().all(Study::holds))
+}
+
+/// Whether every target is reached.
+fn access(runs: u32, crowd: u32, json: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
+    let (runs, crowd) = (runs as usize, crowd as usize);
+    let keoh = Keoh::measure(runs, crowd, SEED, |told| eprintln!("{told}"));
+    write!(out, "{keoh}")?;
+    if let Some(file) = json {
+        write(file, &(serde_json::to_string_pretty(&keoh)? + "\n"))?;
+    }
+    Ok(keoh.holds())
 }
 
 /// Whether everybody was in in time and nothing was found.
