@@ -204,12 +204,20 @@ impl Spd {
             tlv::PORT => parameters.port = Some(u16::from_be_bytes(exact(kind, value)?)),
             tlv::ADDRESS => {
                 let address = Ipv6Addr::from(exact::<16>(kind, value)?);
+                if parameters.address.is_some() {
+                    return Err(TlvDrop::Repeated(kind));
+                }
                 if !address.is_multicast() {
                     return Err(TlvDrop::Value(kind));
                 }
                 parameters.address = Some(address);
             }
-            tlv::PREFIX_ADDRESS => parameters.address = Some(long(exact(kind, value)?)),
+            tlv::PREFIX_ADDRESS => {
+                if parameters.address.is_some() {
+                    return Err(TlvDrop::Repeated(kind));
+                }
+                parameters.address = Some(long(exact(kind, value)?));
+            }
             tlv::LIFETIME => {
                 parameters.lifetime_secs = Some(u32::from_be_bytes(exact(kind, value)?));
             }
@@ -355,4 +363,23 @@ fn exact<const N: usize>(kind: u8, value: &[u8]) -> Result<[u8; N], TlvDrop> {
 
 fn agree<const N: usize>(kind: u8, value: &[u8], expected: [u8; N]) -> Result<(), TlvDrop> {
     if exact::<N>(kind, value)? == expected { Ok(()) } else { Err(TlvDrop::Value(kind)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3306 section 4, RFC 3307 section 4.3: what is made of prefix and group, and what only looks like it.
+    #[test]
+    fn addresses_made_of_prefix_and_group() {
+        let addr = |text: &str| text.parse::<Ipv6Addr>().expect("an address");
+        let made = addr("ff35:40:fd5a:10f2:9a3b:1:8000:7");
+        let octets = [0xfd, 0x5a, 0x10, 0xf2, 0x9a, 0x3b, 0, 1, 0, 7];
+        assert_eq!((short(made), long(octets)), (Some(octets), made));
+        for other in
+            ["ff35:30:fd5a:10f2:9a3b:1:8000:7", "ff35:40:fd5a:10f2:9a3b:1:9000:7", "ff15::7"]
+        {
+            assert_eq!(short(addr(other)), None, "{other}");
+        }
+    }
 }

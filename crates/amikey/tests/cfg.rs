@@ -75,9 +75,9 @@ fn every_parameter() {
                08 3a00010000 50 000102030405060708090a0b0c0d0e0f
             03 82 42 0000 18 18
             04 50 fd00000000000000000000000000aabb
+            05 42 abcd
             07 19 0400
             3a00010000 1a 00010000
-            3a00010001 42 abcd
             3a00010002 0f
             3a00010003 48 fd00112233445566
             3a00010004 19 2ee0",
@@ -94,6 +94,14 @@ fn every_parameter() {
             activation: Activation::Switch { after_ms: 12000 },
         },
     );
+}
+
+/// What was written before the label of RFC 9031 was used is still read.
+#[test]
+fn the_private_label_of_the_pan() {
+    let cfg = Cfg { pan_id: PanId::new(0xabcd), ..Cfg::default() };
+    assert_eq!(Cfg::parse(&hex("a1 3a00010001 42 abcd")), Ok(cfg.clone()));
+    check("a1 05 42 abcd", cfg);
 }
 
 #[test]

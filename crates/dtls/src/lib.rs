@@ -62,8 +62,8 @@ pub use psk::{Identity, Psk};
 pub use retransmission::{Retransmission, RetransmissionTimer};
 #[cfg(feature = "server")]
 pub use server::{
-    Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput, ServerOutput,
-    SessionId,
+    Packing, Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput,
+    ServerOutput, SessionId,
 };
 pub use suite::CipherSuite;
 

@@ -19,7 +19,7 @@ use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, Role};
 use lowgate_coap::Endpoint;
 use lowgate_dtls::{
-    GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
+    GroupAnswer, Packing, Peer, Psk, PskDirectory, Server, ServerConfig, ServerInput, ServerOutput,
     SessionId,
 };
 use lowgate_units::planted::{Fault, planted};
@@ -158,7 +158,7 @@ impl Manager {
             retransmission: config.retransmission,
             key_log: config.key_log,
             datagram_len_max: lowgate_access::JOIN_DATAGRAM_OCTETS_MAX,
-            last_flight_linger: LAST_FLIGHT_LINGER,
+            packing: Packing::Tight { linger: LAST_FLIGHT_LINGER },
             sessions_max: DEVICES_MAX,
             ..ServerConfig::new(config.ccm)
         };

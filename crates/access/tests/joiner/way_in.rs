@@ -81,8 +81,9 @@ fn a_silent_relay_is_left_for_the_next() {
 fn in_after_a_dropped_hello(load: u8) -> Duration {
     let mut world = World::new(3);
     world.load = load;
+    world.relays = vec![4];
     world.tell(JoinerInput::Start);
-    world.silent.push(Path::Relay(relay(1)));
+    world.silent.push(Path::Relay(relay(4)));
     world.run_for(SCAN + millis(100));
     world.silent.clear();
     assert!(world.run_until(secs(20), |world| world.joiner.is_member()), "{:?}", world.events);

@@ -11,9 +11,8 @@ use lowgate_amikey::{
 };
 use lowgate_crypto::{Key128, Secret, SoftCcm};
 use lowgate_dtls::{
-    Retransmission,
-    CloseReason, ContentType, GroupAnswer, Peer, Psk, PskDirectory, Server, ServerConfig,
-    ServerInput, ServerOutput, SessionId,
+    CloseReason, ContentType, GroupAnswer, Peer, Psk, PskDirectory, Retransmission, Server,
+    ServerConfig, ServerInput, ServerOutput, SessionId,
 };
 use lowgate_units::{
     Duration, Eui64, Instant, Ipv6Addr, Lqi, PanId, Prng, Rssi, SeededEntropy, ShortAddr,

@@ -8,7 +8,7 @@ use super::curve::Spent;
 use super::half_open::{CLIENT_HELLO_OCTETS_MAX, HalfOpen, Stage, Terms};
 use super::key_exchange::abbreviate;
 use super::resumption::Resumable;
-use super::{Server, ServerOutput, Visit, draw_secret};
+use super::{Packing, Server, ServerOutput, Visit, draw_secret};
 use crate::flight::{FINISHED_OCTETS, Flight};
 use crate::handshake::{self, Fragment, MESSAGE_SEQ_MAX, MessageType, hash_message};
 use crate::heartbeat::OWN_OCTETS;
@@ -236,10 +236,10 @@ impl Server {
             #[cfg(feature = "ecc")]
             raw_keys: shows_keys,
         };
-        let speaks_ours = group_answer.is_some();
+        let tight = matches!(self.config.packing, Packing::Tight { .. }) && group_answer.is_some();
         let Terms { flight, transcript, .. } = &mut terms;
         let kind = MessageType::ServerHello;
-        if speaks_ours {
+        if tight {
             // Who speaks our extension reads every message of a record.
             flight.share_records();
         }

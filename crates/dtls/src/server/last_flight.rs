@@ -6,23 +6,23 @@
 //!
 //! **Invariant:** the flight leaves before, or with, the first payload; a refusal uses up no record number.
 
-use super::{Server, ServerOutput, SessionId};
+use super::{Packing, Server, ServerOutput, SessionId};
 use crate::{ContentType, Peer, SendRefused};
 use alloc::vec::Vec;
-use lowgate_units::{Duration, Instant};
+use lowgate_units::Instant;
 
 impl Server {
     /// A session began: its last flight waits, or leaves.
     pub(super) fn hold_last_flight(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.table.get(id) else { return };
-        if self.config.last_flight_linger > Duration::ZERO
-            && session.group_agreed
-            && !session.has_last_flight
-        {
-            self.held.insert(id, now + self.config.last_flight_linger);
-        } else {
-            let peer = session.place.peer();
-            self.send_last_flight(id, &peer);
+        match self.config.packing {
+            Packing::Tight { linger } if session.group_agreed && !session.has_last_flight => {
+                self.held.insert(id, now + linger);
+            }
+            Packing::Tight { .. } | Packing::Plain => {
+                let peer = session.place.peer();
+                self.send_last_flight(id, &peer);
+            }
         }
     }
 
@@ -61,9 +61,9 @@ impl Server {
         payloads: &[(ContentType, &[u8])],
     ) -> Result<(), SendRefused> {
         let (ccm, len_max) = (self.config.ccm, self.config.datagram_len_max);
-        let lingers = self.config.last_flight_linger > Duration::ZERO;
+        let tight = matches!(self.config.packing, Packing::Tight { .. });
         let session = self.table.get_mut(id).ok_or(SendRefused::NotEstablished)?;
-        let accompanied = lingers && session.group_agreed && !session.has_last_flight;
+        let accompanied = tight && session.group_agreed && !session.has_last_flight;
         session.check_all(payloads, len_max)?;
         let peer = session.place.peer();
         let mut flight = match accompanied {

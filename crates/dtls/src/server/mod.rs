@@ -120,10 +120,8 @@ pub struct ServerConfig {
     pub heartbeat: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
-    /// How long our last flight waits for the owner's first payload, to share a datagram with it, where the
-    /// client speaks our extension; until such a client is heard again, every payload brings that flight along.
-    /// ZERO: it leaves at once and alone.
-    pub last_flight_linger: Duration,
+    /// How handshake messages share records and datagrams.
+    pub packing: Packing,
     /// Sessions that can be resumed by their session ids (RFC 5246 section 7.3), one an identity; beyond
     /// it the one used least recently is forgotten. 0: none has a session id.
     pub resumable_max: usize,
@@ -157,7 +155,7 @@ impl ServerConfig {
             server_name: None,
             heartbeat: false,
             retransmission: Retransmission::Adaptive { hops: 4 },
-            last_flight_linger: Duration::ZERO,
+            packing: Packing::Plain,
             resumable_max: 0,
             tickets: false,
             resumption_lifetime: RESUMPTION_LIFETIME_MAX,
@@ -165,6 +163,20 @@ impl ServerConfig {
             key_log: false,
         }
     }
+}
+
+/// How handshake messages share records and datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Each message has a record of its own, each flight its own datagrams: some peers read nothing else.
+    Plain,
+    /// Towards clients that speak our extension: whole messages of epoch 0 share a record (RFC 6347 section
+    /// 4.2.3), and our last flight shares a datagram with the owner's first payload. Until such a client is
+    /// heard again, every payload brings that flight along.
+    Tight {
+        /// How long the last flight waits for a payload. ZERO: until the owner's next turn.
+        linger: Duration,
+    },
 }
 
 /// What happens to a server.

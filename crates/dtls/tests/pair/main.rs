@@ -16,6 +16,7 @@ mod identity;
 mod loss;
 mod matrix;
 mod order;
+mod packing;
 mod puppet;
 mod reorder;
 mod replay;

@@ -161,8 +161,11 @@ fn room() -> Generated {
         border_routers: vec![router],
         devices: vec![light],
     };
-    let row = |device: Device, kind, groups| {
-        InventoryRow { eui64: device.eui64, kind, room: name.clone(), groups }
+    let row = |device: Device, kind, groups| InventoryRow {
+        eui64: device.eui64,
+        kind,
+        room: name.clone(),
+        groups,
     };
     let inventory = vec![
         row(router, "border-router", Vec::new()),

@@ -73,18 +73,21 @@ pub fn all() -> [Other; 3] {
 
 fn other(name: &'static str, source: &'static str, payloads: &[usize]) -> Other {
     let octets = payloads.iter().map(|len| on_air(*len)).fold(Octets::default(), |a, b| a + b);
-    Other { name, source, messages: payloads.len(), round_trips: payloads.len().div_ceil(2), octets }
+    Other {
+        name,
+        source,
+        messages: payloads.len(),
+        round_trips: payloads.len().div_ceil(2),
+        octets,
+    }
 }
 
 /// RFC 9031 section 8.1.1: POST to the proxy with the identifier of the pledge. No token, as in figure 3.
 fn cojp_request() -> usize {
     // RFC 8613 section 6.1: flags, partial IV of one octet, length and EUI-64 of the kid context.
     let oscore = 1 + 1 + 1 + 8;
-    let options = options(&[
-        (URI_HOST, "6tisch.arpa".len()),
-        (OSCORE, oscore),
-        (PROXY_SCHEME, "coap".len()),
-    ]);
+    let options =
+        options(&[(URI_HOST, "6tisch.arpa".len()), (OSCORE, oscore), (PROXY_SCHEME, "coap".len())]);
     let inner = 1 + self::options(&[(URI_PATH, 1)]) + PAYLOAD_MARKER + JOIN_REQUEST.len();
     HEADER + options + PAYLOAD_MARKER + inner + TAG_OCTETS
 }

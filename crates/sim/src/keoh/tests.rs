@@ -34,9 +34,8 @@ fn half_of_the_datagrams_lost() {
 
 #[test]
 fn what_is_lost_is_whole_datagrams_and_nothing_is_repeated_below() {
-    let runs = (0..20).map(|seed| {
-        access(Setting { cookie: true, loss: 0.3, retransmission: ADAPTIVE, seed })
-    });
+    let runs = (0..20)
+        .map(|seed| access(Setting { cookie: true, loss: 0.3, retransmission: ADAPTIVE, seed }));
     let least = without_loss(true).datagrams.len();
     let mut more = 0;
     for run in runs {
@@ -53,7 +52,8 @@ fn the_paper_adds_up_and_equal_seeds_give_equal_runs() {
     let Paper { messages, mac, lowpan, udp, app, total, .. } = Paper::KEOH;
     assert_eq!(mac + lowpan + udp + app, total);
     assert_eq!((lowpan, udp), (40 * messages, 8 * messages));
-    let setting = Setting { cookie: true, loss: 0.5, retransmission: Retransmission::Rfc6347, seed: 7 };
+    let setting =
+        Setting { cookie: true, loss: 0.5, retransmission: Retransmission::Rfc6347, seed: 7 };
     assert_eq!(access(setting), access(setting));
 }
 

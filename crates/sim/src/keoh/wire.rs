@@ -3,9 +3,7 @@
 use crate::medium::{FCS_OCTETS, StationId};
 use lowgate_ieee802154::{AddressedFrame, Content, Format, Frame};
 use lowgate_mac::Psdu;
-use lowgate_sixlowpan::{
-    Contexts, DATAGRAM_OCTETS_MAX, DatagramTag, FragHeader, LinkPair, iphc,
-};
+use lowgate_sixlowpan::{Contexts, DATAGRAM_OCTETS_MAX, DatagramTag, FragHeader, LinkPair, iphc};
 use lowgate_units::Instant;
 use std::ops::Add;
 

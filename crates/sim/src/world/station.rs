@@ -12,7 +12,9 @@ use crate::intruder::{Eavesdropper, Liar, Lie, Output as IntruderOutput, Trick};
 use crate::medium::StationId;
 use lowgate_amikey::{GroupId, Membership};
 use lowgate_dtls::{Psk, Retransmission};
-use lowgate_mac::{LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioEvent};
+use lowgate_mac::{
+    LinkInput, LinkMachine, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioEvent,
+};
 use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
 use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};

@@ -320,7 +320,8 @@ impl Keoh {
         if self.crowd.is_empty() {
             return Ok(());
         }
-        let head = "hops | half in after | all in after | handshakes | datagrams | repeated | airtime";
+        let head =
+            "hops | half in after | all in after | handshakes | datagrams | repeated | airtime";
         writeln!(f, "\n| all at once | devices | in | {head} | findings |")?;
         writeln!(f, "|---|{}", "---:|".repeat(10))?;
         for it in &self.crowd {
@@ -369,7 +370,10 @@ mod tests {
         keoh.cookie_on.octets.total = 1151;
         keoh.cookie_off.loss[5].success_15s = 0.94;
         let told = keoh.to_string();
-        assert!(!keoh.holds() && told.contains("1151 octets in all layers, 1150 allowed"), "{told}");
+        assert!(
+            !keoh.holds() && told.contains("1151 octets in all layers, 1150 allowed"),
+            "{told}"
+        );
         assert!(told.contains("cookie off: 94.0 % within 15 s at 0.5"), "{told}");
     }
 }
