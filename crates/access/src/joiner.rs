@@ -57,9 +57,6 @@ const HOPS_ASSUMED: u8 = 3;
 /// A relay's rank grows by one a hop at least: its joiners are no further from the manager than that. Beacons are
 /// not secured, so that a larger one is not believed.
 const HOPS_BELIEVED_MAX: u8 = 4;
-/// A relay in a crowd passes who speaks again before who never did, so it is not given the time of a long way
-/// before the first repetition.
-const HOPS_IN_CROWD: u8 = 1;
 
 /// One record's plaintext.
 pub type Content = List<u8, CONTENT_OCTETS_MAX>;
@@ -329,7 +326,11 @@ impl Joiner {
             JoinerInput::StartDirect => {
                 self.end_session();
                 self.direct = true;
-                self.handshake(now, Path::Direct, HOPS_ASSUMED);
+                self.handshake(
+                    now,
+                    Path::Direct,
+                    self.config.retransmission.over(Some(HOPS_ASSUMED)),
+                );
             }
             JoinerInput::BeaconHeard(candidate) => {
                 if matches!(self.state, State::Scanning { .. }) && candidate.beacon.join_open {
@@ -402,17 +403,14 @@ impl Joiner {
         self.push(JoinerOutput::RequestBeacons);
     }
 
-    fn handshake(&mut self, now: Instant, path: Path, hops: u8) {
+    fn handshake(&mut self, now: Instant, path: Path, retransmission: Retransmission) {
         self.handshakes += 1;
         let random =
             hmac_sha256(self.seed.expose(), &[b"client random", &self.handshakes.to_be_bytes()]);
         let config = ClientConfig {
             group_request: Some(&self.config.group_request),
             datagram_len_max: JOIN_DATAGRAM_OCTETS_MAX,
-            retransmission: match self.config.retransmission {
-                Retransmission::Adaptive { .. } => Retransmission::Adaptive { hops },
-                fixed @ (Retransmission::Rfc6347 | Retransmission::Rfc7925) => fixed,
-            },
+            retransmission,
             key_log: self.config.key_log,
             ..ClientConfig::new(&self.config.identity, self.config.psk.clone())
         };
@@ -435,10 +433,15 @@ impl Joiner {
     fn next_relay(&mut self, now: Instant) {
         if let Some(candidate) = self.candidates.take_best() {
             self.push(JoinerOutput::Tune(candidate));
+            // A relay in a crowd passes who speaks again before who never did, so that the first repetition is
+            // soon.
             let in_crowd = candidate.beacon.load >= CROWD_LOAD_MIN;
             let rank = candidate.beacon.dag_rank.clamp(1, HOPS_BELIEVED_MAX);
-            let hops = if in_crowd { HOPS_IN_CROWD } else { rank };
-            self.handshake(now, Path::Relay(candidate.relay), hops);
+            let retransmission = match self.config.retransmission {
+                Retransmission::Adaptive { .. } if in_crowd => Retransmission::Crowded,
+                policy => policy.over(Some(rank)),
+            };
+            self.handshake(now, Path::Relay(candidate.relay), retransmission);
             return;
         }
         // Relays that failed may have failed for a reason that passes: they get another chance,
@@ -579,7 +582,11 @@ impl Joiner {
                 self.fail(now, path, Failure::KeysTimeout);
             }
             State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
-                self.handshake(now, Path::Direct, HOPS_ASSUMED);
+                self.handshake(
+                    now,
+                    Path::Direct,
+                    self.config.retransmission.over(Some(HOPS_ASSUMED)),
+                );
             }
             State::Member { path: Path::Direct } if now >= self.greet_at => {
                 self.greet_later(now);

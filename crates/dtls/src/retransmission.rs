@@ -9,13 +9,33 @@ pub enum Retransmission {
     Rfc6347,
     /// RFC 7925 section 11: nine seconds, doubling to 60.
     Rfc7925,
-    /// From measured round trips, and before the first of them from the number of radio hops. During the first
-    /// 30 s: two round trips, doubling up to four of them, which count as 0.5 to 2 s; whoever was not answered
-    /// twelve times waits 2 s. Two measured round trips are waited in any case. Then doubling to 60 s.
+    /// From measured round trips, and before the first of them from the number of radio hops:
+    /// doubling, but at most 2 s or two measured round trips during the first 30 s, then doubling to 60 s.
+    /// To a neighbour twelve transmissions are at most 0.5 s or four round trips apart: what one hop loses is
+    /// lost to noise, not to a queue.
     Adaptive {
         /// Radio hops to the peer, as far as known; 1 for a neighbour.
         hops: u8,
     },
+    /// The same in a crowd: the first repetition comes as soon as to a neighbour, those after it as late as over
+    /// a long way.
+    Crowded,
+}
+
+impl Retransmission {
+    /// The same policy where the number of hops is known.
+    #[must_use]
+    pub const fn over(self, hops: Option<u8>) -> Self {
+        match (self, hops) {
+            (Self::Adaptive { .. }, Some(hops)) => Self::Adaptive { hops },
+            _ => self,
+        }
+    }
+
+    /// Whether repetitions stay close to each other.
+    const fn is_brisk(self) -> bool {
+        matches!(self, Self::Adaptive { hops: 0..=1 })
+    }
 }
 
 /// Doubling ends here (RFC 6347 section 4.2.4.1: no less than 60 s).
@@ -24,8 +44,7 @@ const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// building where everybody joins at once they take seconds: a shorter wait repeats what still stands in queues,
 /// and the air has no room for both.
 const YOUNG_INTERVAL_MAX: Duration = Duration::from_secs(2);
-/// Adaptive: the same on a path that is known to be short, for so many transmissions. What is lost there is lost to
-/// noise, and what answers nothing so often stands in a queue after all.
+/// Adaptive: the same to a neighbour, for so many transmissions. Who answers none of them stands in a queue after all.
 const BRISK_INTERVAL_MAX: Duration = Duration::from_millis(500);
 const BRISK_TRANSMISSIONS: u16 = 12;
 /// Adaptive: how long an exchange is young.
@@ -94,7 +113,7 @@ impl RetransmissionTimer {
                 // The intervals of the RFCs are the least.
                 Retransmission::Rfc6347 | Retransmission::Rfc7925 => wait + jitter,
                 // Those of ours the most.
-                Retransmission::Adaptive { .. } => wait - jitter,
+                Retransmission::Adaptive { .. } | Retransmission::Crowded => wait - jitter,
             };
     }
 
@@ -106,18 +125,22 @@ impl RetransmissionTimer {
         match self.policy {
             Retransmission::Rfc6347 => doubled(1),
             Retransmission::Rfc7925 => doubled(9),
-            Retransmission::Adaptive { .. } if now - self.started < YOUNG => {
+            Retransmission::Adaptive { .. } | Retransmission::Crowded
+                if now - self.started < YOUNG =>
+            {
                 let round_trip = self.round_trip.unwrap_or(self.expected());
                 let first = (round_trip * 2).max(INTERVAL_MIN);
                 let patience = 1 << self.transmissions.min(8);
                 let measured = self.round_trip.map_or(Duration::ZERO, |it| it * 2);
                 let longest = match self.transmissions {
-                    0..BRISK_TRANSMISSIONS => (round_trip * 4).max(BRISK_INTERVAL_MAX),
+                    0..BRISK_TRANSMISSIONS if self.policy.is_brisk() => {
+                        (round_trip * 4).max(BRISK_INTERVAL_MAX)
+                    }
                     _ => YOUNG_INTERVAL_MAX,
                 };
                 (first * patience).min(longest.min(YOUNG_INTERVAL_MAX).max(measured))
             }
-            Retransmission::Adaptive { .. } => {
+            Retransmission::Adaptive { .. } | Retransmission::Crowded => {
                 (self.wait.max(YOUNG_INTERVAL_MAX) * 2).min(INTERVAL_MAX)
             }
         }
@@ -129,12 +152,13 @@ impl RetransmissionTimer {
         self.round_trip = Some(match (self.transmissions, self.round_trip) {
             (0 | 1, None) => waited,
             (0 | 1, Some(longest)) => longest.max(waited),
-            // Karn: which transmission was answered nobody knows. If it was not the last, the next interval
-            // is longer, and so is what this says then.
-            (_, estimate) => {
-                let least = now - self.sent;
-                waited.min(estimate.unwrap_or(self.expected()).max(least))
+            // Karn: which transmission was answered nobody knows. From a neighbour it was the last one; if not, the
+            // next interval is longer, and so is what this says then.
+            (_, estimate) if self.policy.is_brisk() => {
+                waited.min(estimate.unwrap_or(self.expected()).max(now - self.sent))
             }
+            // Elsewhere the path may be slower than thought, but not slower than this.
+            (_, estimate) => waited.min(estimate.unwrap_or(self.expected()) * 2),
         });
         self.transmissions = 0;
         self.due = Instant::FAR_FUTURE;
@@ -144,6 +168,7 @@ impl RetransmissionTimer {
     fn expected(&self) -> Duration {
         match self.policy {
             Retransmission::Adaptive { hops } => HOP_ROUND_TRIP * u32::from(hops.max(1)),
+            Retransmission::Crowded => HOP_ROUND_TRIP,
             Retransmission::Rfc6347 | Retransmission::Rfc7925 => INTERVAL_MIN,
         }
     }
@@ -163,7 +188,7 @@ impl RetransmissionTimer {
     pub fn gives_up(&self) -> Instant {
         self.started
             + match self.policy {
-                Retransmission::Adaptive { .. } => GIVE_UP_AFTER,
+                Retransmission::Adaptive { .. } | Retransmission::Crowded => GIVE_UP_AFTER,
                 Retransmission::Rfc6347 | Retransmission::Rfc7925 => GIVE_UP_AFTER_RFC,
             }
     }

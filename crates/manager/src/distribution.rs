@@ -246,7 +246,10 @@ impl Manager {
         let (domain, config) = (&self.domain, &self.config);
         let round_trip = self.server.round_trip(session);
         // Who is heard through a relay has no key of the network: it takes the first without being told.
-        let relayed = self.server.peer(session).is_some_and(|it| !it.relay_header.is_empty());
+        let peer = self.server.peer(session);
+        let relayed = peer.is_some_and(|it| !it.relay_header.is_empty());
+        let near = peer.is_some_and(|it| domain.is_next_to_border_router(it));
+        let policy = config.retransmission.over(near.then_some(1));
         let activation =
             if relayed { Activation::ByRole } else { Activation::Switch { after_ms: 0 } };
         let begun = self.sessions.edit(session, |state| {
@@ -271,7 +274,7 @@ impl Manager {
             };
             let begun = !records.is_empty();
             if begun {
-                let timer = RetransmissionTimer::new(config.retransmission, now)
+                let timer = RetransmissionTimer::new(policy, now)
                     .with_round_trip(round_trip.filter(|_| purpose == Purpose::Join));
                 let delivery = Delivery::new(now, purpose, records, carries, timer);
                 state.stage = Stage::Delivering(delivery);

@@ -8,6 +8,7 @@ use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
 use crate::group::{Group, GroupEpoch, GroupRecord, Place};
 use crate::pan::{BORDER_ROUTER_SHORT, Pan, PanConfig};
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
+use lowgate_dtls::Peer;
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Duration, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -349,6 +350,13 @@ impl Domain {
     pub fn pan_of(&self, addr: Ipv6Addr) -> Option<PanId> {
         let prefix = addr.octets().first_chunk().copied()?;
         self.by_prefix.get(&prefix).copied()
+    }
+
+    /// Whether a joiner is heard by a border router itself.
+    pub(crate) fn is_next_to_border_router(&self, peer: &Peer) -> bool {
+        let pan = self.pan_of(peer.addr).map(|pan| &self.pans[&pan].config);
+        let is_relayed = !peer.relay_header.is_empty();
+        is_relayed && pan.is_some_and(|pan| pan.addr(BORDER_ROUTER_SHORT) == peer.addr)
     }
 
     /// Border routers that are not revoked.

@@ -449,6 +449,10 @@ impl PskDirectory for Directory<'_> {
         Psk::new(self.0.identified(&identity)?.record.psk.expose())
     }
 
+    fn hops(&self, peer: &Peer) -> Option<u8> {
+        self.0.is_next_to_border_router(peer).then_some(1)
+    }
+
     fn group_answer(&self, request: &[u8]) -> Option<GroupAnswer> {
         let answer = GroupRequest::parse(request).ok()?.answer().emit();
         Some(GroupAnswer::from_slice(&answer).expect("two octets"))

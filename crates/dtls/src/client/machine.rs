@@ -46,7 +46,9 @@ const REPEAT_GAP: Duration = Duration::from_millis(100);
 /// nobody can verify (a ServerHello changed on its way) may have spoilt it.
 const fn transmissions_max(policy: Retransmission) -> u16 {
     match policy {
-        Retransmission::Adaptive { .. } => 8,
+        // To a neighbour they are close to each other.
+        Retransmission::Adaptive { hops: 0..=1 } => 16,
+        Retransmission::Adaptive { .. } | Retransmission::Crowded => 8,
         Retransmission::Rfc6347 | Retransmission::Rfc7925 => 4,
     }
 }

@@ -171,6 +171,8 @@ impl Server {
             let peer = visit.peer.clone();
             self.outputs.push_back(ServerOutput::HandshakeStarted { peer });
         }
+        let hops = visit.directory.hops(visit.peer);
+        let retransmission = self.config.retransmission.over(hops);
         let half = HalfOpen {
             #[cfg(feature = "ecc")]
             spent,
@@ -178,7 +180,7 @@ impl Server {
             hello_seq: place.hello_seq,
             plain_seq,
             started: now,
-            timer: RetransmissionTimer::new(self.config.retransmission, now),
+            timer: RetransmissionTimer::new(retransmission, now),
             doomed_at: None,
             stage,
         };

@@ -78,6 +78,12 @@ pub trait PskDirectory {
         None
     }
 
+    /// Radio hops to who is heard at `peer`, where more is known than the adaptive policy says.
+    fn hops(&self, peer: &Peer) -> Option<u8> {
+        let _ = peer;
+        None
+    }
+
     /// Whether `identity` may go on from an earlier session. Its pre-shared key was looked up just before, and
     /// is the one that it proved then; its public key likewise. `false` leads to a full handshake.
     fn may_resume(&self, identity: &[u8]) -> bool {
