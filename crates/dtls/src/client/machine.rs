@@ -47,7 +47,7 @@ const REPEAT_GAP: Duration = Duration::from_millis(100);
 const fn transmissions_max(policy: Retransmission) -> u16 {
     match policy {
         // To a neighbour they are close to each other.
-        Retransmission::Adaptive { hops: 0..=1 } => 16,
+        Retransmission::Adaptive { hops: 0..=1 } => 12,
         Retransmission::Adaptive { .. } | Retransmission::Crowded => 8,
         Retransmission::Rfc6347 | Retransmission::Rfc7925 => 4,
     }

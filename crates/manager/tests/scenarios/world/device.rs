@@ -358,7 +358,13 @@ impl Device {
             checker.heard_key(pan, key.index.raw(), key.key.expose());
             self.link_keys.insert(key.index.raw(), *key.key.expose());
         }
-        if let (Activation::Switch { .. }, Some(key)) = (cfg.activation, cfg.keys.first()) {
+        // RFC 9031 section 8.4.3.1: who has no key yet uses the first one that it is given.
+        let at_once = match cfg.activation {
+            Activation::Switch { .. } => true,
+            Activation::ByRole => self.sends_with.is_none(),
+            Activation::Stage => false,
+        };
+        if let Some(key) = cfg.keys.first().filter(|_| at_once) {
             self.sends_with = Some(key.index.raw());
         }
         if let Some(short) = cfg.short {
