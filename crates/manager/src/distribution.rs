@@ -247,8 +247,8 @@ impl Manager {
         let round_trip = self.server.round_trip(session);
         // Who is heard through a relay has no key of the network: it takes the first without being told.
         let peer = self.server.peer(session);
-        let relayed = peer.is_some_and(|it| !it.relay_header.is_empty());
-        let near = peer.is_some_and(|it| domain.is_next_to_border_router(it));
+        let relayed = peer.as_ref().is_some_and(|it| !it.relay_header.is_empty());
+        let near = peer.as_ref().is_some_and(|it| domain.is_next_to_border_router(it));
         let policy = config.retransmission.over(near.then_some(1));
         let activation =
             if relayed { Activation::ByRole } else { Activation::Switch { after_ms: 0 } };
