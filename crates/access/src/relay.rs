@@ -27,7 +27,7 @@ use crate::rate::OctetBucket;
 use crate::{JOIN_DATAGRAM_OCTETS_MAX, JOIN_PORT};
 use lowgate_crypto::{Key128, hkdf_sha256, hmac_sha256, tags_match};
 use lowgate_units::planted::{Fault, planted};
-use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr};
+use lowgate_units::{Eui64, Iid, Instant, Ipv6Addr};
 
 /// Octets of this relay's header.
 pub const HEADER_OCTETS: usize = 20;
@@ -47,13 +47,6 @@ const NEWCOMERS_SHARE: u32 = 8;
 const RETURNING_SHARE: u32 = 2;
 /// Of the rate, what one may use that was answered.
 const ANSWERED_SHARE: u32 = 2;
-
-/// Datagrams passed on, none of them answered, that make a relay doubt that answers reach it.
-const UNANSWERED_MIN: u8 = 4;
-/// And for how long none was answered.
-const UNANSWERED_FOR: Duration = Duration::from_secs(8);
-/// A relay doubts so often at most: joiners may be a crowd of names that the manager does not answer.
-const DOUBT_INTERVAL: Duration = Duration::from_secs(60);
 
 const MAC_AT: usize = HEADER_OCTETS - 8;
 /// A device has one radio interface.
@@ -97,17 +90,6 @@ pub struct Relay {
     heard: heapless::Vec<Iid, HEARD_MAX>,
     /// The one that was silent for longest first.
     answered: heapless::Vec<(Iid, OctetBucket), ANSWERED_MAX>,
-    unanswered: Unanswered,
-}
-
-/// What was passed on since the domain manager's last answer.
-#[derive(Clone, Copy, Debug, Default)]
-struct Unanswered {
-    datagrams: u8,
-    /// The first of them.
-    since: Instant,
-    /// No doubt before.
-    quiet_until: Instant,
 }
 
 /// A datagram that came without link-layer security.
@@ -177,7 +159,6 @@ impl Relay {
             downward: bucket(1),
             heard: heapless::Vec::new(),
             answered: heapless::Vec::new(),
-            unanswered: Unanswered::default(),
         }
     }
 
@@ -232,24 +213,9 @@ impl Relay {
         if !self.within_rate(now, joiner, content.len()) {
             return Err(RelayDrop::Rate);
         }
-        if self.unanswered.datagrams == 0 {
-            self.unanswered.since = now;
-        }
-        self.unanswered.datagrams = self.unanswered.datagrams.saturating_add(1);
         let header = self.header(joiner, datagram.src_port);
         let envelope = Envelope { header: &header, content };
         Ok(envelope.emit(out).expect("ENVELOPE_OCTETS_MAX covers the largest content"))
-    }
-
-    /// Whether it is time to doubt that answers reach this relay: what it passes on may arrive while the way
-    /// down to it is lost, and then every joiner that chooses it waits in vain. At most once a minute.
-    pub fn doubts(&mut self, now: Instant) -> bool {
-        let Unanswered { datagrams, since, quiet_until } = self.unanswered;
-        let doubts = datagrams >= UNANSWERED_MIN && now >= quiet_until.max(since + UNANSWERED_FOR);
-        if doubts {
-            self.unanswered.quiet_until = now + DOUBT_INTERVAL;
-        }
-        doubts
     }
 
     fn within_rate(&mut self, now: Instant, joiner: Iid, octets: usize) -> bool {
@@ -296,7 +262,6 @@ impl Relay {
         if generation != self.generation || interface != INTERFACE || !authentic {
             return Err(RelayDrop::ForeignHeader);
         }
-        self.unanswered.datagrams = 0;
         self.answered(now, joiner);
         if envelope.content.len() > JOIN_DATAGRAM_OCTETS_MAX {
             return Err(RelayDrop::Size);
@@ -453,31 +418,6 @@ mod tests {
         assert!(wrap(of_crowd(1, &payload)).is_err(), "forgotten, and a newcomer");
         assert!((2000..3000).filter(|n| wrap(of_crowd(n / 2, &payload)).is_ok()).count() < 4);
         assert!(wrap(datagram(&payload)).is_ok(), "answered, and not forgotten");
-    }
-
-    #[test]
-    fn a_relay_doubts_the_way_back_when_nobody_is_answered_for_long() {
-        let mut relay = relay();
-        let own = Iid::from(OWN).link_local();
-        let pass = |relay: &mut Relay, second| {
-            let mut out = [0; ENVELOPE_OCTETS_MAX];
-            let now = Instant::from_secs(second);
-            let len = relay.wrap(now, own, datagram(HELLO), &mut out).expect("within the rule");
-            (relay.doubts(now), out[..len].to_vec())
-        };
-        for second in [0, 1, 2] {
-            assert!(!pass(&mut relay, second).0);
-        }
-        assert!(!pass(&mut relay, 7).0, "many, but not for long");
-        assert!(pass(&mut relay, 8).0);
-        assert!(!pass(&mut relay, 67).0, "once a minute");
-        let (doubts, envelope) = pass(&mut relay, 68);
-        assert!(doubts);
-        relay.unwrap(Instant::from_secs(69), &envelope).expect("own header");
-        for second in [130, 140, 150] {
-            assert!(!pass(&mut relay, second).0, "few since the last answer");
-        }
-        assert!(pass(&mut relay, 160).0);
     }
 
     #[test]

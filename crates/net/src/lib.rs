@@ -26,6 +26,7 @@ mod root;
 mod route;
 mod stack;
 mod trickle;
+mod way_down;
 mod wire;
 
 pub use adaptation::QUEUE_PACKETS_MAX;

@@ -7,7 +7,7 @@ use crate::lollipop;
 use crate::route::{DaoVerdict, HopReport, Path};
 use crate::wire::nd::Earo;
 use crate::wire::rpl::Dao;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec as List;
 use core::cmp::Ordering;
 use lowgate_units::planted::{Fault, planted};
@@ -23,10 +23,12 @@ const ROUTE_ERRORS_MAX: u8 = 3;
 const ROUTE_ERROR_MEMORY: Duration = Duration::from_secs(5);
 /// A doubted hop of which nobody told anything for so long is dead.
 const ROUTE_SILENCE: Duration = Duration::from_secs(20);
-/// Everybody is asked for its route at most so often, and half as often each time it did not help:
-/// the answers of a large mesh fill the air, and who meets a full air tells of broken hops.
+/// Everybody is asked for its route at most so often, and because of one node half as often each time it did not
+/// help: the answers of a large mesh fill the air, and who meets a full air tells of broken hops.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 const REFRESH_INTERVAL_MAX: Duration = Duration::from_secs(16 * 60);
+/// Nodes remembered for which everybody was asked, the ones asked for last.
+const REFRESHES_MAX: usize = 8;
 /// How often expired entries are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -52,6 +54,15 @@ struct Route {
     doubted_at: Option<Instant>,
 }
 
+/// Everybody was asked for its route because the one to a node was missing.
+#[derive(Clone, Copy, Debug)]
+struct Refresh {
+    missing: ShortAddr,
+    at: Instant,
+    /// For so long nobody is asked because of this node again.
+    interval: Duration,
+}
+
 /// The tables.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -59,8 +70,8 @@ pub(crate) struct Root {
     prefix: [u8; 8],
     version: u8,
     dtsn: u8,
-    /// When everybody was last asked for its route, and for how long nobody is asked again.
-    refreshed: Option<(Instant, Duration)>,
+    /// For whom everybody was asked for its route, the latest last.
+    refreshes: VecDeque<Refresh>,
     devices: BTreeMap<Eui64, Device>,
     owners: BTreeMap<ShortAddr, Eui64>,
     routes: BTreeMap<ShortAddr, Route>,
@@ -74,7 +85,7 @@ impl Root {
             prefix,
             version,
             dtsn: lollipop::START,
-            refreshed: None,
+            refreshes: VecDeque::new(),
             devices: BTreeMap::new(),
             owners: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -94,15 +105,25 @@ impl Root {
         self.dtsn
     }
 
-    /// A way down is missing: everybody shall tell its own again (RFC 6550 section 9.6). Whether the
+    /// The way down to `missing` is: everybody shall tell its own again (RFC 6550 section 9.6). Whether the
     /// time has come to ask.
-    pub(crate) fn refresh(&mut self, now: Instant) -> bool {
-        let interval = match self.refreshed {
-            Some((at, interval)) if now < at + interval => return false,
-            Some((at, interval)) if now < at + interval * 2 => interval * 2,
+    pub(crate) fn refresh(&mut self, now: Instant, missing: ShortAddr) -> bool {
+        if self.refreshes.back().is_some_and(|last| now < last.at + REFRESH_INTERVAL) {
+            return false;
+        }
+        let known = self.refreshes.iter().position(|it| it.missing == missing);
+        let interval = match known.map(|at| self.refreshes[at]) {
+            Some(Refresh { at, interval, .. }) if now < at + interval => return false,
+            Some(Refresh { at, interval, .. }) if now < at + interval * 2 => interval * 2,
             Some(_) | None => REFRESH_INTERVAL,
         };
-        self.refreshed = Some((now, interval.min(REFRESH_INTERVAL_MAX)));
+        if let Some(at) = known {
+            self.refreshes.remove(at);
+        } else if self.refreshes.len() >= REFRESHES_MAX {
+            self.refreshes.pop_front();
+        }
+        let interval = interval.min(REFRESH_INTERVAL_MAX);
+        self.refreshes.push_back(Refresh { missing, at: now, interval });
         self.dtsn = lollipop::next(self.dtsn);
         true
     }
@@ -265,13 +286,13 @@ impl Root {
         (!path.is_empty()).then_some(path)
     }
 
-    /// Whether the way to `dst` ends at a node of which nobody told anything. Where parents go round, one of
-    /// them has not been heard yet, and is telling.
-    pub(crate) fn has_gap(&self, now: Instant, dst: Ipv6Addr) -> bool {
+    /// The node at which the way to `dst` ends, because nobody told its own. Where parents go round, one of them
+    /// has not been heard yet, and is telling.
+    pub(crate) fn gap(&self, now: Instant, dst: Ipv6Addr) -> Option<ShortAddr> {
         let known = |short: &ShortAddr| self.routes.get(short).filter(|route| now < route.until);
         let way = core::iter::successors(self.short_of(dst), |short| Some(known(short)?.parent));
         let last = way.take(self.routes.len() + 1).last();
-        last.is_some_and(|last| last != self.short && known(&last).is_none())
+        last.filter(|last| *last != self.short && known(last).is_none())
     }
 
     /// The way to `dst` as its own announcement tells it, kept or not.
@@ -436,7 +457,7 @@ mod tests {
         root.dao(NOW, addr(1), &dao(1, 2, 240), 60);
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
         assert_eq!(root.path(NOW, addr(1)), None);
-        assert!(!root.has_gap(NOW, addr(1)), "one of the two has moved, and is telling");
+        assert_eq!(root.gap(NOW, addr(1)), None, "one of the two has moved, and is telling");
     }
 
     #[test]
@@ -444,9 +465,9 @@ mod tests {
         let mut root = root();
         root.dao(NOW, addr(1), &dao(1, 0, 240), 60);
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
-        assert!(!root.has_gap(NOW, addr(2)));
+        assert_eq!(root.gap(NOW, addr(2)), None);
         root.expel(eui64(1));
-        assert!(root.has_gap(NOW, addr(2)));
+        assert_eq!(root.gap(NOW, addr(2)), Some(short(1)));
     }
 
     #[test]
@@ -484,12 +505,21 @@ mod tests {
     fn routes_are_asked_for_once_in_a_while() {
         let mut root = root();
         let before = root.dtsn();
-        assert!(root.refresh(NOW) && !root.refresh(NOW));
+        let one = short(1);
+        assert!(root.refresh(NOW, one) && !root.refresh(NOW, one));
         let again = NOW + REFRESH_INTERVAL;
-        assert!(root.refresh(again), "what did not help is asked once more");
+        assert!(root.refresh(again, one), "what did not help is asked once more");
         assert_eq!(root.dtsn(), lollipop::next(lollipop::next(before)));
-        assert!(!root.refresh(again + REFRESH_INTERVAL), "but then less often");
+        assert!(!root.refresh(again + REFRESH_INTERVAL, one), "but then less often");
+        assert!(
+            root.refresh(again + REFRESH_INTERVAL, short(2)),
+            "that one has not been asked for"
+        );
         let calm = again + REFRESH_INTERVAL * 4;
-        assert!(root.refresh(calm) && root.refresh(calm + REFRESH_INTERVAL), "it helped for long");
+        assert!(root.refresh(calm, one), "it helped for long");
+        assert!(!root.refresh(calm, short(3)), "nobody is asked more often");
+        assert!(root.refresh(calm + REFRESH_INTERVAL, one));
+        assert!((10..30).all(|n| root.refresh(calm + REFRESH_INTERVAL * u32::from(n), short(n))));
+        assert_eq!(root.refreshes.len(), REFRESHES_MAX);
     }
 }

@@ -27,11 +27,11 @@ impl Root {
         match *self {}
     }
 
-    pub(crate) fn has_gap(&self, _now: Instant, _dst: Ipv6Addr) -> bool {
+    pub(crate) fn gap(&self, _now: Instant, _dst: Ipv6Addr) -> Option<ShortAddr> {
         match *self {}
     }
 
-    pub(crate) fn refresh(&mut self, _now: Instant) -> bool {
+    pub(crate) fn refresh(&mut self, _now: Instant, _missing: ShortAddr) -> bool {
         match *self {}
     }
 

@@ -15,7 +15,7 @@ use lowgate_coap::{
     Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
 use lowgate_dtls::group::GroupOpened;
-use lowgate_net::{NetInput, SendRefused, UdpReceived, UdpSend};
+use lowgate_net::{SendRefused, UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
 
@@ -65,9 +65,6 @@ impl Node {
                 let (src_port, dst_port) = (JOIN_PORT, MANAGER_RELAY_PORT);
                 let payload = &envelope[..len];
                 self.udp_send(now, UdpSend { dst, src_port, dst_port, secured: true, payload });
-                if self.relay.doubts(now) {
-                    self.net.handle(now, NetInput::AskRoot);
-                }
             }
             Err(drop) => self.event(Event::RelayDropped(drop)),
         }

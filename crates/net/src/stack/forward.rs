@@ -88,7 +88,15 @@ impl Stack {
         }
         rewrite_rpi(&mut packet, HEADER_OCTETS + at, &rpi);
         if !self.send_to_parent(packet, false) {
-            self.out.dropped(NetDrop::QueueFull);
+            return self.out.dropped(NetDrop::QueueFull);
+        }
+        self.went_up(now);
+    }
+
+    /// A packet goes to the parent.
+    pub(super) fn went_up(&mut self, now: Instant) {
+        if self.way_down.went_up(now) {
+            self.ask_root(now);
         }
     }
 

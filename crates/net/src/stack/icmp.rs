@@ -124,8 +124,8 @@ impl Stack {
     pub(super) fn refresh_routes(&mut self, now: Instant, node: Ipv6Addr) {
         if let Role::Root(root) = &mut self.role
             && root.holds(now, node)
-            && root.has_gap(now, node)
-            && root.refresh(now)
+            && let Some(missing) = root.gap(now, node)
+            && root.refresh(now, missing)
         {
             self.dio.reset(now, &mut self.prng);
         }

@@ -21,6 +21,7 @@ use crate::outbox::Outbox;
 use crate::registrations::Registrations;
 use crate::root::Root;
 use crate::trickle::{Trickle, TrickleParameters};
+use crate::way_down::WayDown;
 use crate::wire::rpl::Configuration;
 use heapless::{Deque, Vec};
 use lowgate_sixlowpan::{ContextId, ContextUse, Prefix};
@@ -69,6 +70,7 @@ pub struct Stack {
     role: Role,
     /// When a root last confirmed our route.
     confirmed_at: Option<Instant>,
+    way_down: WayDown,
     neighbours: Neighbours,
     registrations: Registrations,
     dio: Trickle,
@@ -87,6 +89,7 @@ impl Stack {
             out: Outbox::default(),
             role: Role::Detached,
             confirmed_at: None,
+            way_down: WayDown::default(),
             neighbours: Neighbours::default(),
             registrations: Registrations::default(),
             dio: Trickle::new(trickle_parameters(&CONFIGURATION)),

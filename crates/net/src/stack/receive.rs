@@ -107,6 +107,9 @@ impl Stack {
         let Some(view) = Ipv6::parse(&packet) else {
             return self.out.dropped(NetDrop::MalformedIpv6);
         };
+        if origin.link.is_some() && self.global_addr() == Some(view.dst) {
+            self.way_down.came_down();
+        }
         let (mut kind, mut at) = (view.next_header, HEADER_OCTETS);
         for _ in 0..=EXTENSION_HEADERS_MAX {
             let rest = packet.get(at..).unwrap_or_default();

@@ -356,10 +356,12 @@ impl Stack {
         self.tell_neighbour(parent, &Icmpv6 { kind: RPL, code: CODE_DIS, body: &DIS });
     }
 
-    /// The owner doubts that this is still the network: the root is asked, by way of the parent.
+    /// Whether this is still the network, or whether anything comes down, is in doubt: the root is asked, by way
+    /// of the parent, unless it is being asked.
     pub(super) fn ask_root(&mut self, now: Instant) {
         if let Role::Node(node) = &mut self.role
             && node.registered
+            && !node.announce.was_asked()
         {
             node.announce.want(now);
         }

@@ -117,11 +117,11 @@ impl Stack {
                 if node.parent().is_none() {
                     return Err(SendRefused::Detached);
                 }
-                if self.send_to_parent(packet, false) {
-                    Ok(())
-                } else {
-                    Err(SendRefused::QueueFull)
+                if !self.send_to_parent(packet, false) {
+                    return Err(SendRefused::QueueFull);
                 }
+                self.went_up(now);
+                Ok(())
             }
             Role::Root(root) if root.in_mesh(view.dst) => {
                 self.downward(now, packet, Precedence::Mesh).map_err(|why| match why {
