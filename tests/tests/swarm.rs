@@ -112,6 +112,12 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
         8447,
         "those whom a change of key passed by together took each other for the network, and noticed it in turn",
     ),
+    (
+        4288,
+        "the root lost the way to a router that went on forwarding: everybody behind it announced in vain",
+    ),
+    (5014, "the same"),
+    (3312, "the same: nobody was asked, because another's way had been asked for in vain"),
 ];
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {
