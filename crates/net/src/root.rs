@@ -70,7 +70,9 @@ pub(crate) struct Root {
     prefix: [u8; 8],
     version: u8,
     dtsn: u8,
-    /// For whom everybody was asked for its route, the latest last.
+    /// When everybody was last asked for its route.
+    refreshed_at: Option<Instant>,
+    /// For whom, and who did not tell its own since; the latest last.
     refreshes: VecDeque<Refresh>,
     devices: BTreeMap<Eui64, Device>,
     owners: BTreeMap<ShortAddr, Eui64>,
@@ -85,6 +87,7 @@ impl Root {
             prefix,
             version,
             dtsn: lollipop::START,
+            refreshed_at: None,
             refreshes: VecDeque::new(),
             devices: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -108,15 +111,16 @@ impl Root {
     /// The way down to `missing` is: everybody shall tell its own again (RFC 6550 section 9.6). Whether the
     /// time has come to ask.
     pub(crate) fn refresh(&mut self, now: Instant, missing: ShortAddr) -> bool {
-        if self.refreshes.back().is_some_and(|last| now < last.at + REFRESH_INTERVAL) {
+        if self.refreshed_at.is_some_and(|at| now < at + REFRESH_INTERVAL) {
             return false;
         }
         let known = self.refreshes.iter().position(|it| it.missing == missing);
         let interval = match known.map(|at| self.refreshes[at]) {
             Some(Refresh { at, interval, .. }) if now < at + interval => return false,
-            Some(Refresh { at, interval, .. }) if now < at + interval * 2 => interval * 2,
-            Some(_) | None => REFRESH_INTERVAL,
+            Some(Refresh { interval, .. }) => interval * 2,
+            None => REFRESH_INTERVAL,
         };
+        self.refreshed_at = Some(now);
         if let Some(at) = known {
             self.refreshes.remove(at);
         } else if self.refreshes.len() >= REFRESHES_MAX {
@@ -271,6 +275,7 @@ impl Root {
         let (errors, error_at, doubted_at) = (0, now, None);
         let route = Route { parent, path_sequence, until, errors, error_at, doubted_at };
         self.routes.insert(target, route);
+        self.refreshes.retain(|refresh| refresh.missing != target);
         DaoVerdict::Accepted { changed }
     }
 
@@ -515,11 +520,12 @@ mod tests {
             root.refresh(again + REFRESH_INTERVAL, short(2)),
             "that one has not been asked for"
         );
-        let calm = again + REFRESH_INTERVAL * 4;
-        assert!(root.refresh(calm, one), "it helped for long");
-        assert!(!root.refresh(calm, short(3)), "nobody is asked more often");
-        assert!(root.refresh(calm + REFRESH_INTERVAL, one));
-        assert!((10..30).all(|n| root.refresh(calm + REFRESH_INTERVAL * u32::from(n), short(n))));
+        assert!(!root.refresh(again + REFRESH_INTERVAL, short(3)), "nobody is asked more often");
+        let then = again + REFRESH_INTERVAL * 2;
+        assert!(root.refresh(then, one), "but it is asked");
+        root.dao(then, addr(1), &dao(1, 0, 240), 60);
+        assert!(root.refresh(then + REFRESH_INTERVAL, one), "it helped");
+        assert!((4..30).all(|n| root.refresh(then + REFRESH_INTERVAL * u32::from(n), short(n))));
         assert_eq!(root.refreshes.len(), REFRESHES_MAX);
     }
 }
