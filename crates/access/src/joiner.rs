@@ -27,6 +27,8 @@ use lowgate_units::{Duration, Eui64, Instant, List, Prng};
 pub const SCAN: Duration = Duration::from_millis(350);
 /// A relay through which nothing at all came back in this time is given up for the next.
 pub const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// The same since the last answer, once there was one: the link to a relay may carry one datagram in ten.
+const SILENCE_AFTER_ANSWER_MAX: Duration = Duration::from_secs(15);
 /// A handshake that takes longer than this is given up.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 /// From Finished to the configuration; covers the manager's commit and its retransmissions.
@@ -550,7 +552,7 @@ impl Joiner {
         client.handle(now, ClientInput::Datagram(octets));
         if let State::Handshaking { silent_at, .. } = &mut self.state {
             // Whoever answers may be a forger; the deadline of the handshake bounds him.
-            *silent_at = Instant::FAR_FUTURE;
+            *silent_at = now + SILENCE_AFTER_ANSWER_MAX;
         }
     }
 
