@@ -2,7 +2,7 @@
 //! runs, so that any of them can be repeated by hand; the first that fails ends the run.
 
 mod deb;
-mod dtls_servers;
+mod dtls_peers;
 mod fuzz;
 mod notices;
 mod peers;
@@ -16,7 +16,7 @@ cargo xtask <task>
 
   test       format, lints, all tests, documentation: no root, no network, nothing installed
   embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
-  interop    tests against programs that others wrote (as root, installs them with apt-get)
+  interop    tests against programs and libraries that others wrote (as root, installs them with apt-get)
   e2e        the daemon on a real kernel, in network namespaces of its own (as root)
   soak WHAT [N]
              the same for longer (as root): `faults` of the serial line, 1000 of them; `kills` of the
@@ -150,9 +150,11 @@ fn no_std_packages() -> Result<Vec<String>, String> {
 
 fn interop() -> Result<(), String> {
     peers::provide(peers::TESTS)?;
+    let programs = dtls_peers::build_all()?;
     cargo(&["build", "--release"]).run()?;
     cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"])
         .env("LOWGATE_BIN", release_binary())
+        .env("LOWGATE_DTLS_PEERS", programs)
         .run()
 }
 
@@ -223,9 +225,9 @@ fn bench_sim(file: &str) -> Result<(), String> {
     bench("sim", &["--ns3", &program], file)
 }
 
-/// The servers of others are built from our sources, where what they are made of can be had.
+/// The programs over others' libraries are built from our sources, where what they are made of can be had.
 fn bench_dtls(file: &str) -> Result<(), String> {
-    let programs = dtls_servers::build()?;
+    let programs = dtls_peers::build()?;
     bench("dtls", &["--peers", &programs], file)
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn write(target: &str, file: &Path) -> Result<(), String> {
 }
 
 /// Where cargo keeps what it fetched of `package`, which is "name v1.2.3" and perhaps a remark.
-fn sources(package: &str) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn sources(package: &str) -> Result<Vec<PathBuf>, String> {
     let folder = package.split(' ').take(2).collect::<Vec<_>>().join("-").replace("-v", "-");
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)

@@ -34,13 +34,14 @@ pub(crate) const BENCH: &[Peer] = &[
     ("sysctl", "procps"),
 ];
 
-/// Of those of DTLS, each by itself: who lacks one is left out.
-pub(crate) const BENCH_DTLS_OPENSSL: &[Peer] =
+/// Of the peers of DTLS, each by itself: a benchmark leaves out who lacks one.
+pub(crate) const DTLS_OPENSSL: &[Peer] =
     &[("cc", "gcc"), ("/usr/include/openssl/ssl.h", "libssl-dev")];
-pub(crate) const BENCH_DTLS_MBEDTLS: &[Peer] =
+pub(crate) const DTLS_MBEDTLS: &[Peer] =
     &[("cc", "gcc"), ("/usr/include/mbedtls/ssl.h", "libmbedtls-dev")];
-pub(crate) const BENCH_DTLS_TINYDTLS: &[Peer] =
-    &[("cc", "gcc"), ("pip3", "python3-pip"), ("tar", "tar")];
+pub(crate) const DTLS_TINYDTLS: &[Peer] = &[("cc", "gcc"), ("pip3", "python3-pip"), ("tar", "tar")];
+
+pub(crate) const DTLS_WOLFSSL: &[Peer] = &[("cc", "gcc")];
 
 /// Of the simulator's.
 pub(crate) const BENCH_SIM: &[Peer] =

@@ -1,6 +1,8 @@
-/* A DTLS 1.2 server over Mbed TLS: a peer of `cargo xtask bench dtls`. Argument: psk, resume (sessions are kept and
- * tickets given), or version. Cookies are stateless; all sessions share one socket. */
-#include "serve.h"
+/* A DTLS 1.2 server and client over Mbed TLS: a peer of `cargo xtask bench dtls` and `cargo xtask interop`. Arguments of
+ * the server: psk, or resume (sessions are kept and tickets given). Its cookies are stateless; all sessions share one
+ * socket. Of the client: client, a port, and then perhaps the 512 of max_fragment_length; at the line "again" it says
+ * goodbye and comes back with what it knows of its session. Or: version. */
+#include "connect.h"
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/ssl.h>
@@ -48,6 +50,7 @@ static int find_key(void *unused, mbedtls_ssl_context *ssl, const unsigned char 
 static struct session *fresh(void) {
     struct session *session = calloc(1, sizeof *session);
     must(session != NULL, "no memory");
+    session->to = server;
     mbedtls_ssl_init(&session->ssl);
     must(!mbedtls_ssl_setup(&session->ssl, &conf), "no session");
     mbedtls_ssl_set_bio(&session->ssl, session, write_datagram, read_datagram, NULL);
@@ -55,20 +58,23 @@ static struct session *fresh(void) {
     return session;
 }
 
-static void prepare(int resume) {
+static void prepare(int role) {
     static const int suites[] = {MBEDTLS_TLS_PSK_WITH_AES_128_CCM_8, 0};
     mbedtls_ssl_config_init(&conf);
     mbedtls_entropy_init(&entropy);
     mbedtls_ctr_drbg_init(&drbg);
-    mbedtls_ssl_cookie_init(&cookies);
     must(!mbedtls_ctr_drbg_seed(&drbg, mbedtls_entropy_func, &entropy, NULL, 0), "no chance");
-    must(!mbedtls_ssl_config_defaults(&conf, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_DATAGRAM,
-                                      MBEDTLS_SSL_PRESET_DEFAULT),
+    must(!mbedtls_ssl_config_defaults(&conf, role, MBEDTLS_SSL_TRANSPORT_DATAGRAM, MBEDTLS_SSL_PRESET_DEFAULT),
          "no defaults");
     mbedtls_ssl_conf_min_version(&conf, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_rng(&conf, mbedtls_ctr_drbg_random, &drbg);
     mbedtls_ssl_conf_ciphersuites(&conf, suites);
+}
+
+static void prepare_server(int resume) {
+    prepare(MBEDTLS_SSL_IS_SERVER);
     mbedtls_ssl_conf_psk_cb(&conf, find_key, NULL);
+    mbedtls_ssl_cookie_init(&cookies);
     must(!mbedtls_ssl_cookie_setup(&cookies, mbedtls_ctr_drbg_random, &drbg), "no cookies");
     mbedtls_ssl_conf_dtls_cookies(&conf, mbedtls_ssl_cookie_write, mbedtls_ssl_cookie_check, &cookies);
     if (resume) {
@@ -81,12 +87,76 @@ static void prepare(int resume) {
     }
 }
 
+/* Through the handshake, from a new port. */
+static void handshake(struct session *session, const char *port, mbedtls_ssl_session *known) {
+    static mbedtls_ssl_session agreed;
+    connect_to(port);
+    must(!mbedtls_ssl_session_reset(&session->ssl), "no reset");
+    if (known)
+        must(!mbedtls_ssl_set_session(&session->ssl, known), "it cannot be resumed");
+    for (;;) {
+        int fault = mbedtls_ssl_handshake(&session->ssl);
+        if (!fault)
+            break;
+        if (fault != MBEDTLS_ERR_SSL_WANT_READ) {
+            fprintf(stderr, "no session: -0x%04x\n", -fault);
+            exit(1);
+        }
+        wait_for(0);
+    }
+    mbedtls_ssl_session_init(&agreed);
+    must(!mbedtls_ssl_get_session(&session->ssl, &agreed), "no memory");
+    int resumed = known && !memcmp(agreed.master, known->master, sizeof agreed.master);
+    mbedtls_ssl_session_free(&agreed);
+    say(resumed ? "resumed session" : "new session");
+}
+
+static void receive(struct session *session) {
+    unsigned char payload[DATAGRAM];
+    int len = mbedtls_ssl_read(&session->ssl, payload, sizeof payload);
+    if (len > 0)
+        show(payload, len);
+    must(len > 0 || len == MBEDTLS_ERR_SSL_WANT_READ, "the session is over");
+}
+
+static int run_client(const char *port, const char *fragment) {
+    static mbedtls_ssl_session known;
+    prepare(MBEDTLS_SSL_IS_CLIENT);
+    must(!mbedtls_ssl_conf_psk(&conf, psk, sizeof psk, (const unsigned char *)identity, sizeof identity - 1), "no key");
+    if (fragment && !strcmp(fragment, "512"))
+        must(!mbedtls_ssl_conf_max_frag_len(&conf, MBEDTLS_SSL_MAX_FRAG_LEN_512), "no max_fragment_length");
+    connect_to(port);
+    struct session *session = fresh();
+    handshake(session, port, NULL);
+    for (;;) {
+        enum happened now = wait_for(1);
+        if (now == DATAGRAM_CAME)
+            receive(session);
+        if (now != LINE_CAME && now != INPUT_ENDED)
+            continue;
+        int again = now == LINE_CAME && line_len == 6 && !memcmp(line, "again\n", 6);
+        if (now == LINE_CAME && !again) {
+            if (mbedtls_ssl_write(&session->ssl, (unsigned char *)line, line_len) != line_len)
+                say("cannot be sent");
+            continue;
+        }
+        mbedtls_ssl_session_free(&known);
+        must(!mbedtls_ssl_get_session(&session->ssl, &known), "nothing to resume");
+        must(!mbedtls_ssl_close_notify(&session->ssl), "no goodbye");
+        if (now == INPUT_ENDED)
+            return 0;
+        handshake(session, port, &known);
+    }
+}
+
 int main(int argc, char **argv) {
+    if (argc >= 3 && !strcmp(argv[1], "client"))
+        return run_client(argv[2], argv[3]);
     if (argc != 2)
         return 2;
     if (!strcmp(argv[1], "version"))
         return puts(MBEDTLS_VERSION_STRING) < 0;
-    prepare(!strcmp(argv[1], "resume"));
+    prepare_server(!strcmp(argv[1], "resume"));
     make_places();
     struct session *spare = fresh();
     listen_on_loopback();

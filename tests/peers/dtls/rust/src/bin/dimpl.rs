@@ -1,14 +1,24 @@
-//! A DTLS 1.2 server over `dimpl`: a peer of `cargo xtask bench dtls`. Arguments: psk or version, then whose cipher (aws-lc or
-//! rustcrypto). Cookies are on; the session is kept from the first ClientHello. All sessions share one socket.
+//! A DTLS 1.2 server and client over `dimpl`: a peer of `cargo xtask bench dtls` and `cargo xtask interop`. Arguments of the
+//! server: psk, then whose cipher (aws-lc or rustcrypto). Cookies are on; the session is kept from the first ClientHello.
+//! All sessions share one socket. Of the client: client, the server's port, and whose cipher; it says when there is a
+//! session, sends the lines of its standard input with their ends, writes what comes, and says goodbye when its input
+//! ends. Or: version, and whose cipher.
 
 use dimpl::crypto::{aws_lc_rs, rust_crypto};
-use dimpl::{Config, Dtls, Output, PskResolver};
+use dimpl::{Config, ConfigBuilder, Dtls, Output, PskResolver};
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{BufRead, ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How long a client looks for datagrams before it looks for lines.
+const TURN: Duration = Duration::from_millis(20);
 
 /// Everybody has this key.
 struct OneKey;
@@ -19,22 +29,30 @@ impl PskResolver for OneKey {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let provider = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["psk", "aws-lc"] => aws_lc_rs::default_provider(),
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["psk", cipher] => serve(configured_with(cipher)?),
+        ["client", port, cipher] => ask(port.parse()?, configured_with(cipher)?),
         ["version", _] => {
             println!("0.9.0");
-            return Ok(());
+            Ok(())
         }
-        ["psk", "rustcrypto"] => rust_crypto::default_provider(),
-        _ => return Err("psk aws-lc|rustcrypto".into()),
+        _ => Err("psk CIPHER, client PORT CIPHER, or version CIPHER".into()),
+    }
+}
+
+fn configured_with(cipher: &str) -> Outcome<ConfigBuilder> {
+    let provider = match cipher {
+        "aws-lc" => aws_lc_rs::default_provider(),
+        "rustcrypto" => rust_crypto::default_provider(),
+        _ => return Err("aws-lc or rustcrypto".into()),
     };
-    let config = Config::builder()
-        .with_crypto_provider(provider)
-        .use_server_cookie(true)
-        .with_psk_server(None, Arc::new(OneKey))
-        .build()?;
+    Ok(Config::builder().with_crypto_provider(provider))
+}
+
+fn serve(config: ConfigBuilder) -> Outcome<()> {
+    let config = config.use_server_cookie(true).with_psk_server(None, Arc::new(OneKey)).build()?;
     let config = Arc::new(config);
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     println!("{}", socket.local_addr()?.port());
@@ -61,7 +79,7 @@ fn drain(
     socket: &UdpSocket,
     to: SocketAddr,
     out: &mut [u8],
-) -> Result<bool, Box<dyn Error>> {
+) -> Outcome<bool> {
     loop {
         match session.poll_output(out) {
             Output::Packet(octets) => {
@@ -78,4 +96,65 @@ fn drain(
             _ => {}
         }
     }
+}
+
+fn ask(port: u16, config: ConfigBuilder) -> Outcome<()> {
+    let config = config.with_psk_client(b"device-1".to_vec(), Arc::new(OneKey)).build()?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect((Ipv4Addr::LOCALHOST, port))?;
+    socket.set_read_timeout(Some(TURN))?;
+    let mut session = Dtls::new_12_psk(Arc::new(config), Instant::now());
+    session.set_active(true);
+    let lines = lines();
+    let (mut datagram, mut established) = ([0; 2048], false);
+    loop {
+        session.handle_timeout(Instant::now())?;
+        match socket.recv(&mut datagram) {
+            Ok(len) => session.handle_packet(&datagram[..len])?,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(e) => return Err(e.into()),
+        }
+        // What is written before there is a session waits for it.
+        match if established { lines.try_recv() } else { Err(TryRecvError::Empty) } {
+            Ok(line) => drop(session.send_application_data(format!("{line}\n").as_bytes())?),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => session.close()?,
+        }
+        established |= show(&mut session, &socket)?;
+        if session.is_closed() {
+            return Ok(());
+        }
+    }
+}
+
+/// The lines of the standard input; disconnected at its end.
+fn lines() -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Sends what the session wants to send, and writes what came. Whether there is a session from now on.
+fn show(session: &mut Dtls, socket: &UdpSocket) -> Outcome<bool> {
+    let (mut out, mut connected) = ([0; 2048], false);
+    loop {
+        match session.poll_output(&mut out) {
+            Output::Packet(octets) => drop(socket.send(octets)?),
+            Output::ApplicationData(payload) => std::io::stdout().write_all(payload)?,
+            Output::Connected => {
+                println!("new session");
+                connected = true;
+            }
+            Output::Timeout(_) => break,
+            _ => {}
+        }
+    }
+    std::io::stdout().flush()?;
+    Ok(connected)
 }

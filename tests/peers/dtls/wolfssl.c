@@ -1,0 +1,179 @@
+/* A DTLS 1.2 server and client over wolfSSL: a peer of `cargo xtask interop`. Arguments of the server: psk (sessions are
+ * kept, and tickets given), or cid (it has a connection ID too); it serves one client after the other, who are told apart
+ * by their cookies' addresses. Of the client: client, a port, and any of 512 (max_fragment_length), cid and ticket; at
+ * the line "again" it says goodbye and comes back with what it knows of its session. Or: version. */
+#include "connect.h"
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/sha256.h>
+
+static WOLFSSL_CTX *ctx;
+static unsigned char cookie_key[32];
+
+static int read_datagram(WOLFSSL *ssl, char *out, int len, void *unused) {
+    (void)ssl;
+    (void)unused;
+    if (!datagram_len)
+        return WOLFSSL_CBIO_ERR_WANT_READ;
+    int n = datagram_len < len ? datagram_len : len;
+    memcpy(out, datagram, n);
+    datagram_len = 0;
+    return n;
+}
+
+static int write_datagram(WOLFSSL *ssl, char *octets, int len, void *to) {
+    (void)ssl;
+    return transmit(to, octets, len);
+}
+
+static int bake(WOLFSSL *ssl, unsigned char *cookie, int len, void *unused) {
+    (void)ssl;
+    (void)unused;
+    unsigned char full[WC_SHA256_DIGEST_SIZE];
+    wc_Sha256 sha;
+    must(!wc_InitSha256(&sha) && !wc_Sha256Update(&sha, cookie_key, sizeof cookie_key) &&
+             !wc_Sha256Update(&sha, (unsigned char *)&from, sizeof from) && !wc_Sha256Final(&sha, full),
+         "no cookie");
+    int n = len < (int)sizeof full ? len : (int)sizeof full;
+    memcpy(cookie, full, n);
+    return n;
+}
+
+static unsigned int own_key(WOLFSSL *ssl, const char *hint, char *name, unsigned int name_max, unsigned char *key,
+                            unsigned int key_max) {
+    (void)ssl;
+    (void)hint;
+    must(name_max >= sizeof identity && key_max >= sizeof psk, "no room for the key");
+    memcpy(name, identity, sizeof identity);
+    memcpy(key, psk, sizeof psk);
+    return sizeof psk;
+}
+
+static unsigned int find_key(WOLFSSL *ssl, const char *name, unsigned char *key, unsigned int max) {
+    (void)ssl;
+    (void)name;
+    must(max >= sizeof psk, "no room for the key");
+    memcpy(key, psk, sizeof psk);
+    return sizeof psk;
+}
+
+static void prepare(WOLFSSL_METHOD *method) {
+    ctx = wolfSSL_CTX_new(method);
+    must(ctx && wolfSSL_CTX_set_cipher_list(ctx, "PSK-AES128-CCM-8") == WOLFSSL_SUCCESS, "no PSK-AES128-CCM-8");
+    wolfSSL_CTX_SetIORecv(ctx, read_datagram);
+    wolfSSL_CTX_SetIOSend(ctx, write_datagram);
+}
+
+/* It sends to whom `to` says at that time. */
+static WOLFSSL *fresh(struct sockaddr_in *to, int with_id) {
+    static unsigned char id[] = "wolf";
+    WOLFSSL *ssl = wolfSSL_new(ctx);
+    must(ssl != NULL, "no memory");
+    wolfSSL_SetIOWriteCtx(ssl, to);
+    wolfSSL_dtls_set_using_nonblock(ssl, 1);
+    if (with_id)
+        must(wolfSSL_dtls_cid_use(ssl) == WOLFSSL_SUCCESS && wolfSSL_dtls_cid_set(ssl, id, 4) == WOLFSSL_SUCCESS,
+             "no connection ID");
+    return ssl;
+}
+
+static int waits(WOLFSSL *ssl) {
+    return wolfSSL_get_error(ssl, 0) == WOLFSSL_ERROR_WANT_READ;
+}
+
+/* One session, from its first ClientHello to its end. */
+static void serve(int with_id) {
+    unsigned char payload[DATAGRAM];
+    WOLFSSL *ssl = fresh(&from, with_id);
+    int done = 0, len;
+    do {
+        next_datagram();
+        if (!done)
+            done = wolfSSL_accept(ssl) == WOLFSSL_SUCCESS;
+        while (done && (len = wolfSSL_read(ssl, payload, sizeof payload)) > 0)
+            if (payload[0])
+                wolfSSL_write(ssl, payload, len);
+    } while (waits(ssl));
+    wolfSSL_free(ssl);
+}
+
+static int run_server(int with_id) {
+    WC_RNG rng;
+    prepare(wolfDTLSv1_2_server_method());
+    must(!wc_InitRng(&rng) && !wc_RNG_GenerateBlock(&rng, cookie_key, sizeof cookie_key), "no chance");
+    wolfSSL_CTX_set_psk_server_callback(ctx, find_key);
+    wolfSSL_CTX_SetGenCookie(ctx, bake);
+    listen_on_loopback();
+    for (;;)
+        serve(with_id);
+}
+
+static int wants(char **options, const char *option) {
+    for (; *options; options++)
+        if (!strcmp(*options, option))
+            return 1;
+    return 0;
+}
+
+/* Through the handshake, from a new port. */
+static WOLFSSL *handshake(const char *port, char **options, WOLFSSL_SESSION *known) {
+    connect_to(port);
+    WOLFSSL *ssl = fresh(&server, wants(options, "cid"));
+    if (wants(options, "512"))
+        must(wolfSSL_UseMaxFragment(ssl, WOLFSSL_MFL_2_9) == WOLFSSL_SUCCESS, "no max_fragment_length");
+    if (wants(options, "ticket"))
+        must(wolfSSL_UseSessionTicket(ssl) == WOLFSSL_SUCCESS, "no tickets");
+    if (known)
+        must(wolfSSL_set_session(ssl, known) == WOLFSSL_SUCCESS, "it cannot be resumed");
+    while (wolfSSL_connect(ssl) != WOLFSSL_SUCCESS) {
+        if (!waits(ssl)) {
+            fprintf(stderr, "no session: %d\n", wolfSSL_get_error(ssl, 0));
+            exit(1);
+        }
+        if (wait_for(0) == NOTHING && wolfSSL_dtls_get_current_timeout(ssl) == 0)
+            wolfSSL_dtls_got_timeout(ssl);
+    }
+    say(wolfSSL_session_reused(ssl) ? "resumed session" : "new session");
+    return ssl;
+}
+
+static void receive(WOLFSSL *ssl) {
+    unsigned char payload[DATAGRAM];
+    int len = wolfSSL_read(ssl, payload, sizeof payload);
+    if (len > 0)
+        show(payload, len);
+    must(len > 0 || waits(ssl), "the session is over");
+}
+
+static int run_client(const char *port, char **options) {
+    prepare(wolfDTLSv1_2_client_method());
+    wolfSSL_CTX_set_psk_client_callback(ctx, own_key);
+    WOLFSSL *ssl = handshake(port, options, NULL);
+    for (;;) {
+        enum happened now = wait_for(1);
+        int again = now == LINE_CAME && line_len == 6 && !memcmp(line, "again\n", 6);
+        if (now == DATAGRAM_CAME)
+            receive(ssl);
+        else if (now == LINE_CAME && !again && wolfSSL_write(ssl, line, line_len) != line_len)
+            say("cannot be sent");
+        if (!again && now != INPUT_ENDED)
+            continue;
+        WOLFSSL_SESSION *known = wolfSSL_get1_session(ssl);
+        wolfSSL_shutdown(ssl);
+        wolfSSL_free(ssl);
+        if (!again)
+            return 0;
+        ssl = handshake(port, options, known);
+        wolfSSL_SESSION_free(known);
+    }
+}
+
+int main(int argc, char **argv) {
+    wolfSSL_Init();
+    if (argc >= 3 && !strcmp(argv[1], "client"))
+        return run_client(argv[2], argv + 3);
+    if (argc != 2)
+        return 2;
+    if (!strcmp(argv[1], "version"))
+        return puts(LIBWOLFSSL_VERSION_STRING) < 0;
+    return run_server(!strcmp(argv[1], "cid"));
+}
