@@ -1,6 +1,8 @@
 //! What the tests of this package share. The tests themselves are in `tests/`, their data in `data/`.
 
+pub mod dtls_peers;
 pub mod kept;
+pub mod light;
 pub mod loopback;
 pub mod outside;
 pub mod pem;

@@ -108,6 +108,8 @@ pub struct ClientEnd {
     socket: UdpSocket,
     server: SocketAddr,
     clock: Clock,
+    /// Every datagram that left.
+    pub sent: Vec<Vec<u8>>,
     /// Every datagram that came.
     pub heard: Vec<Vec<u8>>,
     /// What was dropped.
@@ -127,8 +129,9 @@ impl ClientEnd {
         let mut random = [0; 32];
         SeededEntropy::new(11).fill(&mut random);
         let client = Client::new(&CCM, config, random, Prng::new(12)).expect("a sound config");
-        let (clock, heard, drops) = (Clock::start(), Vec::new(), Vec::new());
-        let mut end = Self { client, socket, server, clock, heard, drops };
+        let (sent, heard, drops) = (Vec::new(), Vec::new(), Vec::new());
+        let clock = Clock::start();
+        let mut end = Self { client, socket, server, clock, sent, heard, drops };
         end.client.handle(end.clock.now(), ClientInput::Start);
         match end.next() {
             (ClientOutput::Established { .. }, _) => Ok(end),
@@ -145,12 +148,18 @@ impl ClientEnd {
 
     /// Sends application data.
     pub fn send(&mut self, payload: &[u8]) {
+        self.try_send(payload).expect("there is a session");
+    }
+
+    /// Sends application data.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn try_send(&mut self, payload: &[u8]) -> Result<(), SendRefused> {
         let mut octets = [0; 1280];
-        let len = self
-            .client
-            .send(ContentType::ApplicationData, payload, &mut octets)
-            .expect("there is a session");
+        let len = self.client.send(ContentType::ApplicationData, payload, &mut octets)?;
         self.transmit(&octets[..len]);
+        Ok(())
     }
 
     /// Waits for application data.
@@ -175,8 +184,9 @@ impl ClientEnd {
         assert_eq!(end, ClientOutput::Closed { reason: CloseReason::Requested });
     }
 
-    fn transmit(&self, octets: &[u8]) {
+    fn transmit(&mut self, octets: &[u8]) {
         self.socket.send_to(octets, self.server).expect("the loopback interface takes it");
+        self.sent.push(octets.to_vec());
     }
 
     /// What the machine tells next, with the payload if it is one.
@@ -268,6 +278,8 @@ pub struct ServerEnd {
     entropy: SeededEntropy,
     /// Every datagram that left.
     pub sent: Vec<Vec<u8>>,
+    /// Every datagram that came.
+    pub heard: Vec<Vec<u8>>,
     /// What was dropped.
     pub drops: Vec<RecordDrop>,
 }
@@ -282,8 +294,8 @@ impl ServerEnd {
     pub fn with(socket: UdpSocket, device: OneDevice, config: ServerConfig) -> Self {
         let mut entropy = SeededEntropy::new(21);
         let server = Server::new(config, Prng::new(22), &mut entropy);
-        let (clock, sent, drops) = (Clock::start(), Vec::new(), Vec::new());
-        Self { server, socket, clock, device, entropy, sent, drops }
+        let (sent, heard, drops) = (Vec::new(), Vec::new(), Vec::new());
+        Self { server, socket, clock: Clock::start(), device, entropy, sent, heard, drops }
     }
 
     /// The machine.
@@ -387,6 +399,7 @@ impl ServerEnd {
                 ServerOutput::Wait { until } => {
                     let came = receive(&self.socket, &self.clock, until, deadline);
                     if let Some((from, mut octets)) = came {
+                        self.heard.push(octets.clone());
                         let IpAddr::V4(addr) = from.ip() else { unreachable!("bound to IPv4") };
                         let (addr, port) = (addr.to_ipv6_mapped(), from.port());
                         let peer = Peer { addr, port, relay_header: heapless::Vec::new() };

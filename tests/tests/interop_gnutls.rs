@@ -1,16 +1,17 @@
 //! Purpose: our server with `gnutls-cli`, our client with `gnutls-serv`.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a wrong key is told and
-//! gets no session. The same with raw public keys under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`, in both roles.
+//! gets no session; a session goes on by its id and by a ticket, in both roles. The same with raw public keys under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`, in both roles.
 
-use lowgate_dtls::{CloseReason, RecordDrop, ServerConfig};
+use lowgate_dtls::{ClientConfig, CloseReason, RecordDrop, ServerConfig};
 use lowgate_tests::loopback::{
     CCM, ClientEnd, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, OneDevice,
-    PSK_WITH_AES_128_CCM_8, SERVER_SCALAR, ServerEnd, negotiated_suite, raw_key_config, server_key,
-    socket,
+    PSK_WITH_AES_128_CCM_8, SERVER_SCALAR, ServerEnd, client_config, negotiated_suite,
+    raw_key_config, server_key, socket,
 };
 use lowgate_tests::pem::KeyFiles;
 use lowgate_tests::program::Program;
+use std::fs;
 use std::net::SocketAddr;
 
 const IDENTITY: &str = "device-1";
@@ -185,24 +186,64 @@ fn gnutls_cli_with_an_unknown_raw_key() {
     assert!(!theirs.finish().success());
 }
 
+/// Their server, and where it listens.
+fn gnutls_serv(priority: &str, options: &[&str]) -> (Program, SocketAddr) {
+    // It says at which port only when it is told, so a free one is looked for.
+    let addr = socket().local_addr().expect("it is bound");
+    let (port, priority) = (format!("--port={}", addr.port()), format!("--priority={priority}"));
+    let at = ["--udp", "--echo", &port, &priority];
+    let mut theirs = Program::start("gnutls-serv", &[&at[..], options].concat());
+    theirs.expect("UDP");
+    (theirs, addr)
+}
+
+/// Twice: the second time it is resumed if the server does that.
+fn visit_gnutls_serv(options: &[&str], session_ticket: bool, resumes: bool) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let passwords = folder.path().join("passwords");
+    fs::write(&passwords, format!("{IDENTITY}:{PSK_HEX}\n")).expect("a file");
+    let passwords = format!("--pskpasswd={}", passwords.display());
+    let (_theirs, addr) = gnutls_serv(PRIORITY, &[&[&*passwords], options].concat());
+    let mut resume = None;
+    for is_second in [false, true] {
+        let config = client_config(IDENTITY.as_bytes(), PSK);
+        let config = ClientConfig { resume, session_ticket, ..config };
+        let mut ours = ClientEnd::connect(socket(), addr, config).expect("a session");
+        assert_eq!(ours.client().is_resumed(), resumes && is_second);
+        ours.send(b"from lowgate\n");
+        assert_eq!(ours.receive(), b"from lowgate\n");
+        assert_eq!(negotiated_suite(&ours.heard), Some(PSK_WITH_AES_128_CCM_8));
+        assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+        resume = ours.client().saved_session().cloned();
+        if resumes {
+            let saved = resume.as_ref().expect("it can be resumed");
+            assert_eq!(saved.lifetime().is_some(), session_ticket, "an id has no lifetime");
+        }
+        ours.close();
+    }
+}
+
+#[test]
+fn our_client_and_gnutls_serv() {
+    visit_gnutls_serv(&["--nodb", "--noticket"], false, false);
+}
+
+#[test]
+fn our_client_resumes_by_session_id() {
+    visit_gnutls_serv(&["--noticket"], false, true);
+}
+
+#[test]
+fn our_client_resumes_by_ticket() {
+    visit_gnutls_serv(&["--nodb"], true, true);
+}
+
 #[test]
 fn our_client_and_gnutls_serv_with_raw_keys() {
     let keys = KeyFiles::of(&SERVER_SCALAR);
-    // It says at which port only when it is told, so a free one is looked for.
-    let addr = socket().local_addr().expect("it is bound");
-    let mut theirs = Program::start(
-        "gnutls-serv",
-        &[
-            "--udp",
-            "--echo",
-            "--require-client-cert",
-            &format!("--port={}", addr.port()),
-            &format!("--priority={RAW_KEYS}"),
-            &format!("--rawpkkeyfile={}", keys.private()),
-            &format!("--rawpkfile={}", keys.public()),
-        ],
-    );
-    theirs.expect("UDP");
+    let (private, public) =
+        (format!("--rawpkkeyfile={}", keys.private()), format!("--rawpkfile={}", keys.public()));
+    let (_theirs, addr) = gnutls_serv(RAW_KEYS, &["--require-client-cert", &private, &public]);
     let mut ours = ClientEnd::connect(socket(), addr, raw_key_config()).expect("a session");
     ours.send(b"from lowgate\n");
     assert_eq!(ours.receive(), b"from lowgate\n");

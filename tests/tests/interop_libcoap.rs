@@ -1,38 +1,20 @@
-//! Purpose: our server, with our CoAP endpoint above it, answers libcoap's `coap-client`, which
-//! comes in two builds: over OpenSSL and over GnuTLS.
+//! Purpose: our server with libcoap's `coap-client`, our client with its `coap-server`, each with our CoAP endpoint above
+//! DTLS. Libcoap comes in two builds: over OpenSSL and over GnuTLS.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
-//! Criteria: `TLS_PSK_WITH_AES_128_CCM_8` or nothing, and the client prints what we answered.
+//! Criteria: `TLS_PSK_WITH_AES_128_CCM_8` or nothing, and who asks is told what the other end answered.
 
-use lowgate_coap::{Addressed, Code, Config, Endpoint, Input, Method, Output, Response};
+use lowgate_dtls::RecordDrop;
+use lowgate_tests::light::{answer, get};
 use lowgate_tests::loopback::{
-    OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, negotiated_suite, socket,
+    ClientEnd, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, client_config, negotiated_suite,
+    socket,
 };
 use lowgate_tests::program::Program;
-use lowgate_units::{Instant, Prng};
 
 const IDENTITY: &str = "device-1";
 const PSK: &str = "0123456789abcdef";
 
-/// Answers the one request in `octets`: GET /light is on.
-fn answer(octets: &[u8]) -> Vec<u8> {
-    let now = Instant::ZERO;
-    let mut endpoint = Endpoint::new(Config::default(), Prng::new(31));
-    endpoint.handle(now, Input::Datagram { peer: 0_u8, addressed: Addressed::ToUs, octets });
-    loop {
-        match endpoint.poll(now) {
-            Output::Requested { exchange, request, .. } => {
-                assert_eq!(request.method, Method::Get);
-                assert!(request.path.is("/light"), "{:?}", request.path);
-                let response = Response { payload: b"on".to_vec(), ..Response::new(Code::CONTENT) };
-                endpoint.respond(now, exchange, &response).expect("it was just asked");
-            }
-            Output::Transmit { octets, .. } => return octets,
-            other => panic!("{other:?} instead of a request"),
-        }
-    }
-}
-
-fn check(program: &str) {
+fn check_client(program: &str) {
     let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
     let mut ours = ServerEnd::new(socket(), device);
     let uri = format!("coaps://{}/light", ours.addr());
@@ -48,10 +30,37 @@ fn check(program: &str) {
 
 #[test]
 fn coap_client_over_openssl() {
-    check("coap-client-openssl");
+    check_client("coap-client-openssl");
 }
 
 #[test]
 fn coap_client_over_gnutls() {
-    check("coap-client-gnutls");
+    check_client("coap-client-gnutls");
+}
+
+fn check_server(program: &str) {
+    // It does not say at which port it is, so a free one is looked for; the one before it is that of coap.
+    let addr = socket().local_addr().expect("it is bound");
+    let port = (addr.port() - 1).to_string();
+    let _theirs = Program::start(program, &["-A", "127.0.0.1", "-p", &port, "-k", PSK]);
+    let config = client_config(IDENTITY.as_bytes(), PSK.as_bytes());
+    let mut ours = ClientEnd::connect(socket(), addr, config).expect("a session");
+    let payload = get("/", |request| {
+        ours.send(request);
+        ours.receive()
+    });
+    assert!(payload.starts_with(b"This is a test server made with libcoap"), "{payload:?}");
+    assert_eq!(negotiated_suite(&ours.heard), Some(PSK_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+    ours.close();
+}
+
+#[test]
+fn coap_server_over_openssl() {
+    check_server("coap-server-openssl");
+}
+
+#[test]
+fn coap_server_over_gnutls() {
+    check_server("coap-server-gnutls");
 }

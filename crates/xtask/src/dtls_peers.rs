@@ -4,10 +4,11 @@
 use crate::run::{Step, cargo, root};
 use crate::{notices, peers};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// tinydtls is in no Debian package; PyPI's `DTLSSocket` brings its source.
 const DTLS_SOCKET: &str = "DTLSSocket==0.2.3";
+const AIOCOAP: &str = "aiocoap==0.4.17";
 /// Of tinydtls, what is needed.
 const TINYDTLS_SOURCES: [&str; 14] = [
     "ccm.c",
@@ -93,37 +94,47 @@ const WOLFSSL_FLAGS: [&str; 25] = [
     "-DSINGLE_THREADED",
 ];
 
-/// Builds all that can be built, and gives the folder of the programs.
-pub(crate) fn build() -> Result<String, String> {
-    let (programs, faults) = tried()?;
-    faults.iter().for_each(|fault| println!("xtask: without {fault}"));
-    Ok(programs)
+/// Who was built, or why not.
+type Outcomes = Vec<(&'static str, Result<(), String>)>;
+
+/// Builds the benchmark's peers as far as they can be built, and gives the folder of the programs.
+pub(crate) fn for_bench() -> Result<String, String> {
+    let (work, programs) = folders()?;
+    for (name, outcome) in benchmarked(&work, &programs) {
+        if let Err(why) = outcome {
+            println!("xtask: without {name}: {why}");
+        }
+    }
+    Ok(programs.display().to_string())
 }
 
 /// Builds all, and gives the folder of the programs.
-pub(crate) fn build_all() -> Result<String, String> {
-    let (programs, faults) = tried()?;
-    if faults.is_empty() { Ok(programs) } else { Err(faults.join("; ")) }
+pub(crate) fn for_tests() -> Result<String, String> {
+    let (work, programs) = folders()?;
+    let mut outcomes = benchmarked(&work, &programs);
+    outcomes.push(("wolfSSL", wolfssl(&work, &programs)));
+    outcomes.push(("aiocoap", aiocoap(&work)));
+    let failed = outcomes.into_iter().filter_map(|(name, outcome)| Some((name, outcome.err()?)));
+    let faults: Vec<String> = failed.map(|(name, why)| format!("{name}: {why}")).collect();
+    if faults.is_empty() { Ok(programs.display().to_string()) } else { Err(faults.join("; ")) }
 }
 
-/// The folder, and who is not in it, with the reason.
-fn tried() -> Result<(String, Vec<String>), String> {
+/// Where everything is, and in it the programs, which are gone.
+fn folders() -> Result<(PathBuf, PathBuf), String> {
     let work = root().join("target/dtls-peers");
     let programs = work.join("bin");
     let _ = fs::remove_dir_all(&programs); // the first time there is none
     fs::create_dir_all(&programs).map_err(|fault| format!("{}: {fault}", programs.display()))?;
-    let wish = [
-        ("OpenSSL", openssl(&programs)),
-        ("Mbed TLS", mbedtls(&programs)),
-        ("tinydtls", tinydtls(&work, &programs)),
-        ("wolfSSL", wolfssl(&work, &programs)),
-        ("dimpl and webrtc-dtls", crates(&work, &programs)),
-    ];
-    let faults = wish
-        .into_iter()
-        .filter_map(|(name, outcome)| outcome.err().map(|why| format!("{name}: {why}")))
-        .collect();
-    Ok((programs.display().to_string(), faults))
+    Ok((work, programs))
+}
+
+fn benchmarked(work: &Path, programs: &Path) -> Outcomes {
+    vec![
+        ("OpenSSL", openssl(programs)),
+        ("Mbed TLS", mbedtls(programs)),
+        ("tinydtls", tinydtls(work, programs)),
+        ("dimpl and webrtc-dtls", crates(work, programs)),
+    ]
 }
 
 fn openssl(programs: &Path) -> Result<(), String> {
@@ -175,6 +186,16 @@ fn wolfssl(work: &Path, programs: &Path) -> Result<(), String> {
     let arguments = WOLFSSL_FLAGS.into_iter().map(String::from).chain(include).chain(sources);
     let arguments: Vec<String> = arguments.collect();
     compile(programs, "wolfssl", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Its programs are in an environment of their own, beside the others. DTLSSocket is compiled for it.
+fn aiocoap(work: &Path) -> Result<(), String> {
+    peers::provide(peers::DTLS_AIOCOAP)?;
+    let environment = work.join("aiocoap").display().to_string();
+    // Debian's, for which the headers are.
+    Step::new("/usr/bin/python3", &["-m", "venv", &environment]).run()?;
+    let pip = format!("{environment}/bin/pip");
+    Step::new(&pip, &["install", "-q", AIOCOAP, DTLS_SOCKET]).run()
 }
 
 /// Our program over somebody's library.

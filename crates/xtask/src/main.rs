@@ -150,7 +150,7 @@ fn no_std_packages() -> Result<Vec<String>, String> {
 
 fn interop() -> Result<(), String> {
     peers::provide(peers::TESTS)?;
-    let programs = dtls_peers::build_all()?;
+    let programs = dtls_peers::for_tests()?;
     cargo(&["build", "--release"]).run()?;
     cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"])
         .env("LOWGATE_BIN", release_binary())
@@ -227,7 +227,7 @@ fn bench_sim(file: &str) -> Result<(), String> {
 
 /// The programs over others' libraries are built from our sources, where what they are made of can be had.
 fn bench_dtls(file: &str) -> Result<(), String> {
-    let programs = dtls_peers::build()?;
+    let programs = dtls_peers::for_bench()?;
     bench("dtls", &["--peers", &programs], file)
 }
 

@@ -10,9 +10,12 @@ type Peer = (&'static str, &'static str);
 pub(crate) const TESTS: &[Peer] = &[
     ("openssl", "openssl"),
     ("gnutls-cli", "gnutls-bin"),
+    ("gnutls-serv", "gnutls-bin"),
     ("coap-client-openssl", "libcoap3-bin"),
     ("coap-client-gnutls", "libcoap3-bin"),
     ("coap-client-notls", "libcoap3-bin"),
+    ("coap-server-openssl", "libcoap3-bin"),
+    ("coap-server-gnutls", "libcoap3-bin"),
     ("tshark", "tshark"),
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
@@ -41,6 +44,14 @@ pub(crate) const DTLS_MBEDTLS: &[Peer] =
     &[("cc", "gcc"), ("/usr/include/mbedtls/ssl.h", "libmbedtls-dev")];
 pub(crate) const DTLS_TINYDTLS: &[Peer] = &[("cc", "gcc"), ("pip3", "python3-pip"), ("tar", "tar")];
 
+/// Its DTLSSocket is compiled.
+pub(crate) const DTLS_AIOCOAP: &[Peer] = &[
+    ("cc", "gcc"),
+    ("autoreconf", "autoconf"),
+    ("aclocal", "automake"),
+    ("/usr/include/python3.11/Python.h", "python3-dev"),
+    ("/usr/lib/python3.11/ensurepip/__init__.py", "python3-venv"),
+];
 pub(crate) const DTLS_WOLFSSL: &[Peer] = &[("cc", "gcc")];
 
 /// Of the simulator's.

@@ -1,0 +1,73 @@
+//! Purpose: our server and client with those of Mbed TLS.
+//! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
+//! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a session goes on by its id and by a ticket;
+//! records are as long as was agreed; a wrong key gets no session.
+
+use lowgate_dtls::ServerConfig;
+use lowgate_tests::dtls_peers::{
+    come_back, config, receive, receive_short, refuse, resume, server, visit, visit_short,
+};
+use lowgate_tests::loopback::{CCM, PSK_WITH_AES_128_CCM_8};
+
+const PEER: &str = "mbedtls";
+const SUITE: u16 = PSK_WITH_AES_128_CCM_8;
+
+fn with(edit: fn(&mut ServerConfig)) -> ServerConfig {
+    let mut config = ServerConfig::new(&CCM);
+    edit(&mut config);
+    config
+}
+
+#[test]
+fn our_server_and_their_client() {
+    receive(PEER, &[], ServerConfig::new(&CCM), SUITE);
+}
+
+#[test]
+fn their_client_has_another_key() {
+    let mut theirs = refuse(PEER, &[]);
+    theirs.expect("no session: -0x7780"); // MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE
+    assert!(!theirs.finish().success());
+}
+
+#[test]
+fn our_client_and_their_server() {
+    let (_theirs, addr) = server(PEER, &["psk"]);
+    assert!(visit(addr, config(), SUITE).is_none(), "it resumes nothing");
+}
+
+#[test]
+fn their_client_resumes_by_session_id() {
+    resume(PEER, &[], with(|config| config.resumable_max = 1));
+}
+
+#[test]
+fn their_client_resumes_by_ticket() {
+    resume(PEER, &[], with(|config| config.tickets = true));
+}
+
+#[test]
+fn our_client_resumes_by_session_id() {
+    let (_theirs, addr) = server(PEER, &["resume"]);
+    come_back(addr, false, SUITE);
+}
+
+#[test]
+fn our_client_resumes_by_ticket() {
+    let (_theirs, addr) = server(PEER, &["resume"]);
+    come_back(addr, true, SUITE);
+}
+
+#[test]
+fn their_client_wants_short_records() {
+    let mut theirs = receive_short(PEER, &["512"]);
+    theirs.tell(&"x".repeat(512));
+    theirs.expect("cannot be sent");
+    assert!(theirs.finish().success());
+}
+
+#[test]
+fn our_client_wants_short_records() {
+    let (_theirs, addr) = server(PEER, &["psk"]);
+    visit_short(addr);
+}
