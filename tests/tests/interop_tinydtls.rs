@@ -3,34 +3,16 @@
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8` with pre-shared keys and `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` with raw public
 //! keys, data both ways, an orderly end; a wrong key gets no session.
 
-use lowgate_crypto::PrivateKey;
-use lowgate_dtls::{CloseReason, ServerConfig};
-use lowgate_tests::dtls_peers::{client, config, device, receive, refuse, server, visit};
+use lowgate_dtls::ServerConfig;
+use lowgate_tests::dtls_peers::{
+    config, raw_key_server, raw_keys, receive, refuse, refuse_raw_key, server, visit,
+};
 use lowgate_tests::loopback::{
     CCM, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, PSK_WITH_AES_128_CCM_8, SERVER_SCALAR,
-    ServerEnd, device_key, raw_key_config, server_key, socket,
+    device_key, raw_key_config, server_key,
 };
 
 const PEER: &str = "tinydtls";
-
-/// What it is told of keys: its own scalar, x and y of its public key, and of the other end's.
-fn keys(scalar: &[u8; 32], own: &PrivateKey, other: &PrivateKey) -> Vec<String> {
-    // RFC 5480 section 2.2: 4, x, y.
-    let [own, other] = [own, other].map(|key| key.public().point());
-    [&scalar[..], &own[1..33], &own[33..], &other[1..33], &other[33..]]
-        .map(|octets| octets.iter().map(|octet| format!("{octet:02x}")).collect())
-        .to_vec()
-}
-
-fn with_keys(keys: &[String]) -> Vec<&str> {
-    ["raw"].into_iter().chain(keys.iter().map(String::as_str)).collect()
-}
-
-fn raw_key_server() -> ServerConfig {
-    let mut config = ServerConfig::new(&CCM);
-    config.raw_key = Some(server_key());
-    config
-}
 
 #[test]
 fn our_server_and_their_client() {
@@ -52,24 +34,21 @@ fn our_client_and_their_server() {
 
 #[test]
 fn our_server_and_their_client_with_raw_keys() {
-    let keys = keys(&DEVICE_SCALAR, &device_key(), &server_key());
-    receive(PEER, &with_keys(&keys), raw_key_server(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
+    let keys = raw_keys(&DEVICE_SCALAR, &server_key().public());
+    let keys = keys.each_ref().map(String::as_str);
+    receive(PEER, &keys, raw_key_server(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
 }
 
-/// Its own key is the server's: nobody knows a device by that.
 #[test]
 fn their_client_has_an_unknown_raw_key() {
-    let keys = keys(&SERVER_SCALAR, &server_key(), &server_key());
-    let mut ours = ServerEnd::with(socket(), device(), raw_key_server());
-    let mut theirs = client(PEER, ours.addr(), &with_keys(&keys));
-    assert_eq!(ours.accept(), Err(CloseReason::KeyMismatch));
+    let mut theirs = refuse_raw_key(PEER);
     theirs.expect("a fatal alert");
     assert!(!theirs.finish().success());
 }
 
 #[test]
 fn our_client_and_their_server_with_raw_keys() {
-    let keys = keys(&SERVER_SCALAR, &server_key(), &device_key());
-    let (_theirs, addr) = server(PEER, &with_keys(&keys));
+    let keys = raw_keys(&SERVER_SCALAR, &device_key().public());
+    let (_theirs, addr) = server(PEER, &keys.each_ref().map(String::as_str));
     visit(addr, raw_key_config(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
 }

@@ -1,14 +1,18 @@
 //! Purpose: our server and client with those of wolfSSL.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a session goes on by its id and by a ticket;
-//! records are as long as was agreed, and have a connection ID where one was; a wrong key gets no session.
+//! records are as long as was agreed, and have a connection ID where one was; a wrong key gets no session. The same with
+//! raw public keys under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`.
 
 use lowgate_dtls::{ClientConfig, CloseReason, RecordDrop, ServerConfig};
 use lowgate_tests::dtls_peers::{
-    client, come_back, config, device, receive, receive_short, refuse, resume, server, talk, visit,
-    visit_short,
+    client, come_back, config, device, raw_key_server, raw_keys, receive, receive_short, refuse,
+    refuse_raw_key, resume, server, talk, visit, visit_short,
 };
-use lowgate_tests::loopback::{CCM, ClientEnd, PSK_WITH_AES_128_CCM_8, ServerEnd, socket};
+use lowgate_tests::loopback::{
+    CCM, ClientEnd, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, PSK_WITH_AES_128_CCM_8,
+    SERVER_SCALAR, ServerEnd, device_key, raw_key_config, server_key, socket,
+};
 
 const PEER: &str = "wolfssl";
 const SUITE: u16 = PSK_WITH_AES_128_CCM_8;
@@ -106,4 +110,25 @@ fn our_client_and_their_server_with_a_connection_id() {
     assert_eq!(last_id(&ours.heard), None);
     assert_eq!(ours.drops, [] as [RecordDrop; 0]);
     ours.close();
+}
+
+#[test]
+fn our_server_and_their_client_with_raw_keys() {
+    let keys = raw_keys(&DEVICE_SCALAR, &server_key().public());
+    let keys = keys.each_ref().map(String::as_str);
+    receive(PEER, &keys, raw_key_server(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
+}
+
+#[test]
+fn their_client_has_an_unknown_raw_key() {
+    let mut theirs = refuse_raw_key(PEER);
+    theirs.expect("no session: -313");
+    assert!(!theirs.finish().success());
+}
+
+#[test]
+fn our_client_and_their_server_with_raw_keys() {
+    let keys = raw_keys(&SERVER_SCALAR, &device_key().public());
+    let (_theirs, addr) = server(PEER, &keys.each_ref().map(String::as_str));
+    visit(addr, raw_key_config(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
 }

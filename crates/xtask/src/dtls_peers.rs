@@ -66,7 +66,7 @@ const WOLFCRYPT_SOURCES: [&str; 20] = [
     "wolfmath",
 ];
 /// All that its server and client can do of what ours can.
-const WOLFSSL_FLAGS: [&str; 25] = [
+const WOLFSSL_FLAGS: [&str; 26] = [
     "-w",
     "-DWOLFSSL_USER_SETTINGS",
     "-DWOLFSSL_DTLS",
@@ -79,6 +79,7 @@ const WOLFSSL_FLAGS: [&str; 25] = [
     "-DHAVE_EXTENDED_MASTER",
     "-DHAVE_HASHDRBG",
     "-DHAVE_MAX_FRAGMENT",
+    "-DHAVE_RPK",
     "-DHAVE_SESSION_TICKET",
     "-DHAVE_SUPPORTED_CURVES",
     "-DHAVE_TLS_EXTENSIONS",

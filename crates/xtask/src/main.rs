@@ -152,7 +152,8 @@ fn interop() -> Result<(), String> {
     peers::provide(peers::TESTS)?;
     let programs = dtls_peers::for_tests()?;
     cargo(&["build", "--release"]).run()?;
-    cargo(&["test", "-p", "lowgate-tests", "--features", "interop", "--test", "interop_*"])
+    let tests = ["--test", "interop_*", "--test", "webrtc_dtls"];
+    cargo(&[&["test", "-p", "lowgate-tests", "--features", "interop"], &tests[..]].concat())
         .env("LOWGATE_BIN", release_binary())
         .env("LOWGATE_DTLS_PEERS", programs)
         .run()

@@ -13,6 +13,16 @@ static struct sockaddr_in server;
 static char line[DATAGRAM];
 static int line_len;
 
+/* Of an argument. */
+static void number(const char *text, unsigned char out[32]) {
+    must(strlen(text) == 64, "a number has 64 digits");
+    for (int i = 0; i < 32; i++) {
+        unsigned int octet;
+        must(sscanf(text + 2 * i, "%2x", &octet) == 1, "no number");
+        out[i] = octet;
+    }
+}
+
 /* A port of its own each time. */
 static void connect_to(const char *port) {
     server.sin_family = AF_INET;

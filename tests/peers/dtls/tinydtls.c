@@ -52,15 +52,6 @@ static int is_the_other(struct dtls_context_t *ctx, const session_t *who, const 
     return same ? 0 : dtls_alert_fatal_create(DTLS_ALERT_CERTIFICATE_UNKNOWN);
 }
 
-static void number(const char *text, unsigned char out[32]) {
-    must(strlen(text) == 64, "a number has 64 digits");
-    for (int i = 0; i < 32; i++) {
-        unsigned int octet;
-        must(sscanf(text + 2 * i, "%2x", &octet) == 1, "no number");
-        out[i] = octet;
-    }
-}
-
 static int deliver_to_client(struct dtls_context_t *ctx, session_t *who, uint8 *payload, size_t len) {
     (void)ctx;
     (void)who;

@@ -1,7 +1,8 @@
 /* A DTLS 1.2 server and client over wolfSSL: a peer of `cargo xtask interop`. Arguments of the server: psk (sessions are
- * kept, and tickets given), or cid (it has a connection ID too); it serves one client after the other, who are told apart
- * by their cookies' addresses. Of the client: client, a port, and any of 512 (max_fragment_length), cid and ticket; at
- * the line "again" it says goodbye and comes back with what it knows of its session. Or: version. */
+ * kept, and tickets given), cid (it has a connection ID too), or raw and then as hexadecimal numbers its scalar, its
+ * public x and y, and the only client's public x and y; it serves one client after the other. Of the client: client, a
+ * port, and any of 512 (max_fragment_length), cid and ticket, or raw and numbers, its own first; at the line "again" it
+ * says goodbye and comes back with what it knows of its session. Or: version. */
 #include "connect.h"
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/sha256.h>
@@ -56,6 +57,42 @@ static unsigned int find_key(WOLFSSL *ssl, const char *name, unsigned char *key,
     return sizeof psk;
 }
 
+/* RFC 5480: the SubjectPublicKeyInfo of a point of P-256. */
+static void info(const char *x, const char *y, unsigned char out[91]) {
+    static const unsigned char head[27] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+                                           0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                                           0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
+    memcpy(out, head, sizeof head);
+    number(x, out + 27);
+    number(y, out + 59);
+}
+
+/* RFC 5915: an ECPrivateKey of P-256. */
+static void private_key(const char *scalar, unsigned char out[51]) {
+    static const unsigned char head[7] = {0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20};
+    static const unsigned char tail[12] = {0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+    memcpy(out, head, sizeof head);
+    number(scalar, out + 7);
+    memcpy(out + 39, tail, sizeof tail);
+}
+
+static void use_raw_keys(char **numbers) {
+    static const char raw[] = {WOLFSSL_CERT_TYPE_RPK};
+    unsigned char secret[51], own[91], other[91];
+    private_key(numbers[0], secret);
+    info(numbers[1], numbers[2], own);
+    info(numbers[3], numbers[4], other);
+    must(wolfSSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-CCM-8") == WOLFSSL_SUCCESS, "no suite");
+    must(wolfSSL_CTX_set_client_cert_type(ctx, raw, 1) == WOLFSSL_SUCCESS &&
+             wolfSSL_CTX_set_server_cert_type(ctx, raw, 1) == WOLFSSL_SUCCESS,
+         "no raw public keys");
+    must(wolfSSL_CTX_use_PrivateKey_buffer(ctx, secret, sizeof secret, WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS &&
+             wolfSSL_CTX_use_certificate_buffer(ctx, own, sizeof own, WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS,
+         "no key");
+    must(wolfSSL_CTX_set_expected_rpk(ctx, other, sizeof other) == WOLFSSL_SUCCESS, "nobody is expected");
+    wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+}
+
 static void prepare(WOLFSSL_METHOD *method) {
     ctx = wolfSSL_CTX_new(method);
     must(ctx && wolfSSL_CTX_set_cipher_list(ctx, "PSK-AES128-CCM-8") == WOLFSSL_SUCCESS, "no PSK-AES128-CCM-8");
@@ -96,11 +133,14 @@ static void serve(int with_id) {
     wolfSSL_free(ssl);
 }
 
-static int run_server(int with_id) {
+static int run_server(int with_id, char **raw) {
     WC_RNG rng;
     prepare(wolfDTLSv1_2_server_method());
     must(!wc_InitRng(&rng) && !wc_RNG_GenerateBlock(&rng, cookie_key, sizeof cookie_key), "no chance");
-    wolfSSL_CTX_set_psk_server_callback(ctx, find_key);
+    if (raw)
+        use_raw_keys(raw);
+    else
+        wolfSSL_CTX_set_psk_server_callback(ctx, find_key);
     wolfSSL_CTX_SetGenCookie(ctx, bake);
     listen_on_loopback();
     for (;;)
@@ -146,7 +186,10 @@ static void receive(WOLFSSL *ssl) {
 
 static int run_client(const char *port, char **options) {
     prepare(wolfDTLSv1_2_client_method());
-    wolfSSL_CTX_set_psk_client_callback(ctx, own_key);
+    if (*options && !strcmp(*options, "raw"))
+        use_raw_keys(options + 1);
+    else
+        wolfSSL_CTX_set_psk_client_callback(ctx, own_key);
     WOLFSSL *ssl = handshake(port, options, NULL);
     for (;;) {
         enum happened now = wait_for(1);
@@ -169,11 +212,15 @@ static int run_client(const char *port, char **options) {
 
 int main(int argc, char **argv) {
     wolfSSL_Init();
-    if (argc >= 3 && !strcmp(argv[1], "client"))
-        return run_client(argv[2], argv + 3);
-    if (argc != 2)
-        return 2;
-    if (!strcmp(argv[1], "version"))
+    if (argc == 2 && !strcmp(argv[1], "version"))
         return puts(LIBWOLFSSL_VERSION_STRING) < 0;
-    return run_server(!strcmp(argv[1], "cid"));
+    int is_client = argc >= 3 && !strcmp(argv[1], "client");
+    char **options = argv + (is_client ? 3 : 1);
+    int count = argc - (options - argv);
+    int raw = count > 0 && !strcmp(options[0], "raw");
+    if (raw ? count != 6 : !is_client && count != 1)
+        return 2;
+    if (is_client)
+        return run_client(argv[2], options);
+    return run_server(!strcmp(options[0], "cid"), raw ? options + 1 : NULL);
 }
