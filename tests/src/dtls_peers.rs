@@ -5,8 +5,8 @@
 //! All of it when a program is not there, or one of both ends does not do what it should.
 
 use crate::loopback::{
-    CCM, ClientEnd, OneDevice, SERVER_SCALAR, ServerEnd, client_config, negotiated_suite, server_key,
-    socket,
+    CCM, ClientEnd, OneDevice, SERVER_SCALAR, ServerEnd, client_config, negotiated_suite,
+    server_key, socket,
 };
 use crate::program::Program;
 use lowgate_crypto::{PrivateKey, PublicKey, Secret};
@@ -203,6 +203,6 @@ pub fn refuse(name: &str, arguments: &[&str]) -> Program {
     let mut theirs = client(name, ours.addr(), arguments);
     assert_eq!(ours.accept(), Err(CloseReason::KeyMismatch));
     theirs.listen();
-    assert!(!theirs.said.iter().any(|line| line == "new session")), "{:?}", theirs.said);
+    assert!(!theirs.said.iter().any(|line| line == "new session"), "{:?}", theirs.said);
     theirs
 }
