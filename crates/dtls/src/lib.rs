@@ -89,6 +89,11 @@ const RECORDS_PER_DATAGRAM_MAX: usize = 32;
 #[doc = include_str!("requirements.md")]
 pub mod requirements {}
 
+/// Implementations of others, and what of it was seen to work with ours.
+#[cfg(doc)]
+#[doc = include_str!("interop.md")]
+pub mod interop {}
+
 /// Weaknesses of others, and the tests that show that they are not ours.
 #[cfg(doc)]
 #[doc = include_str!("weaknesses.md")]
