@@ -34,7 +34,10 @@ pub(crate) struct ClientHelloHead<'a> {
     pub(crate) cookie: &'a [u8],
     suites: &'a [u8],
     compression: &'a [u8],
-    /// What a cookie covers: everything but itself and the extensions.
+    // RFC 6347 section 4.2.1: the client MUST NOT change any of these, nor its session id, and a cookie SHOULD
+    // cover that too. But Mbed TLS (2.28) draws another id for each hello that has a ticket, and would be asked for
+    // another cookie for ever. An id says nothing about where its sender is.
+    /// What a cookie covers: everything but itself, the session id and the extensions.
     pub(crate) parameters: [&'a [u8]; 2],
     extensions: &'a [u8],
 }
@@ -49,7 +52,7 @@ impl<'a> ClientHelloHead<'a> {
         if session_id.len() > SESSION_ID_OCTETS_MAX {
             return Err(CloseReason::MalformedHello);
         }
-        let before = &start[..FIXED_OCTETS + 1 + session_id.len()];
+        let before = &start[..FIXED_OCTETS];
         let cookie = reader.vec8()?;
         let after = reader.0;
         let suites = reader.vec16()?;

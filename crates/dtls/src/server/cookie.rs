@@ -1,7 +1,7 @@
 //! Stateless cookies, RFC 6347 section 4.2.1.
 //!
 //! **Invariant:** nothing is remembered of whom a cookie was given to. The cookie binds the peer
-//! (address, port, relay header) and the ClientHello's parameters; its secret changes every minute.
+//! (address, port, relay header) and the ClientHello's parameters but its session id; its secret changes every minute.
 
 use super::{Peer, draw_secret};
 use crate::hello::ClientHelloHead;
