@@ -42,16 +42,26 @@ pub fn raw_key_server() -> ServerConfig {
     config
 }
 
-/// Their client, of a raw public key that our server knows nobody by. Gives it, not yet ended.
-#[must_use]
-pub fn refuse_raw_key(name: &str) -> Program {
+/// Their client, of a raw public key that our server knows nobody by, is refused and says so.
+pub fn refuse_raw_key(name: &str, says: &str) {
     let keys = raw_keys(&SERVER_SCALAR, &server_key().public());
-    let mut ours = ServerEnd::with(socket(), device(), raw_key_server());
-    let mut theirs = client(name, ours.addr(), &keys.each_ref().map(String::as_str));
+    let ours = ServerEnd::with(socket(), device(), raw_key_server());
+    refused(ours, name, &keys.each_ref().map(String::as_str), says);
+}
+
+/// Their client comes to a server of ours that knows another key of it, is refused and says so.
+pub fn refuse(name: &str, arguments: &[&str], says: &str) {
+    let other = OneDevice { psk: b"0123456789abcdeF".into(), ..device() };
+    let ours = ServerEnd::with(socket(), other, ServerConfig::new(&CCM));
+    refused(ours, name, arguments, says);
+}
+
+fn refused(mut ours: ServerEnd, name: &str, arguments: &[&str], says: &str) {
+    let mut theirs = client(name, ours.addr(), arguments);
     assert_eq!(ours.accept(), Err(CloseReason::KeyMismatch));
-    theirs.listen();
+    assert!(!theirs.finish().success());
+    assert!(theirs.said.iter().any(|line| line.contains(says)), "{:?}", theirs.said);
     assert!(!theirs.said.iter().any(|line| line == "new session"), "{:?}", theirs.said);
-    theirs
 }
 
 const LINE: &[u8] = b"from lowgate\n";
@@ -193,16 +203,4 @@ pub fn talk(ours: &mut ServerEnd, session: SessionId, theirs: &mut Program) {
     assert_eq!(ours.receive(), b"from the peer\n");
     ours.send(session, LINE);
     theirs.expect("from lowgate");
-}
-
-/// Their client comes to a server of ours that knows another key of it. Gives it, not yet ended.
-#[must_use]
-pub fn refuse(name: &str, arguments: &[&str]) -> Program {
-    let other = OneDevice { psk: b"0123456789abcdeF".into(), ..device() };
-    let mut ours = ServerEnd::with(socket(), other, ServerConfig::new(&CCM));
-    let mut theirs = client(name, ours.addr(), arguments);
-    assert_eq!(ours.accept(), Err(CloseReason::KeyMismatch));
-    theirs.listen();
-    assert!(!theirs.said.iter().any(|line| line == "new session"), "{:?}", theirs.said);
-    theirs
 }
