@@ -38,7 +38,7 @@ const TINYDTLS_FLAGS: [&str; 8] = [
     "stdint.h",
 ];
 
-/// Debian's wolfSSL has no pre-shared keys; this crate brings the source of 5.9.4, and is not built itself.
+/// Debian's wolfSSL refuses the suite of pre-shared keys; this crate brings the source of 5.9.4, and is not built itself.
 const WOLFSSL_CRATE: &str = "wolfssl-sys v5.3.0";
 /// Of its `src`, what is needed.
 const WOLFSSL_SOURCES: [&str; 6] = ["dtls", "internal", "keys", "ssl", "tls", "wolfio"];
