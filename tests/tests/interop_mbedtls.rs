@@ -5,7 +5,7 @@
 
 use lowgate_dtls::ServerConfig;
 use lowgate_tests::dtls_peers::{
-    come_back, config, receive, receive_short, refuse, resume, server, visit, visit_short,
+    come_back, config, receive, receive_short, refuse, resume, server, visit, visit_short, with,
 };
 use lowgate_tests::loopback::{CCM, PSK_WITH_AES_128_CCM_8};
 
@@ -13,12 +13,6 @@ const PEER: &str = "mbedtls";
 /// How it says that an alert came: MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE.
 const ALERT: &str = "no session: -0x7780";
 const SUITE: u16 = PSK_WITH_AES_128_CCM_8;
-
-fn with(edit: fn(&mut ServerConfig)) -> ServerConfig {
-    let mut config = ServerConfig::new(&CCM);
-    edit(&mut config);
-    config
-}
 
 #[test]
 fn our_server_and_their_client() {

@@ -3,7 +3,8 @@
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; to our server a wrong key
 //! is told and gets no session. (Their server drops what it cannot open and says nothing, for ever.)
 
-use lowgate_dtls::{ClientConfig, CloseReason, FragmentLen, RecordDrop, SendRefused, ServerConfig};
+use lowgate_dtls::{ClientConfig, CloseReason, FragmentLen, RecordDrop, ServerConfig};
+use lowgate_tests::dtls_peers::{LONG, talk_short};
 use lowgate_tests::loopback::{
     CCM, ClientEnd, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, client_config, negotiated_suite,
     socket,
@@ -125,9 +126,6 @@ fn our_client_resumes_by_ticket() {
 }
 
 const LABEL: &str = "EXPORTER-lowgate";
-/// What fits a record of 512 octets with the end of the line. (OpenSSL's programs do not cut longer lines:
-/// its DTLS fails inside.)
-const LONG: [u8; 511] = [b'x'; 511];
 
 /// The lines with exported keying material that the other program says.
 fn keying_material(theirs: &Program) -> Option<&str> {
@@ -151,12 +149,7 @@ fn s_client_with_extensions() {
     let more = ["-maxfraglen", "512", "-keymatexport", LABEL, "-keymatexportlen", "32"];
     let mut theirs = Program::start("openssl", &[&to[..], &with, &more].concat());
     let session = ours.accept().expect("a session");
-    let long = String::from_utf8(LONG.to_vec()).expect("letters");
-    theirs.tell(&long);
-    assert_eq!(ours.receive(), [&LONG[..], b"\n"].concat());
-    assert_eq!(ours.try_send(session, &[b'x'; 513]), Err(SendRefused::TooLong));
-    ours.send(session, &[&LONG[..], b"\n"].concat());
-    theirs.expect(&long);
+    talk_short(&mut ours, session, &mut theirs);
     let mut exported = [0; 32];
     ours.server().export(session, LABEL.as_bytes(), None, &mut exported).expect("it is kept");
     assert_eq!(keying_material(&theirs), Some(&*hex_of(&exported)));

@@ -5,12 +5,9 @@
 
 use lowgate_dtls::ServerConfig;
 use lowgate_tests::dtls_peers::{
-    config, raw_key_server, raw_keys, receive, refuse, refuse_raw_key, server, visit,
+    config, receive, receive_raw_key, refuse, refuse_raw_key, server, visit, visit_raw_key,
 };
-use lowgate_tests::loopback::{
-    CCM, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, PSK_WITH_AES_128_CCM_8, SERVER_SCALAR,
-    device_key, raw_key_config, server_key,
-};
+use lowgate_tests::loopback::{CCM, PSK_WITH_AES_128_CCM_8};
 
 const PEER: &str = "tinydtls";
 /// How it says that an alert came.
@@ -34,9 +31,7 @@ fn our_client_and_their_server() {
 
 #[test]
 fn our_server_and_their_client_with_raw_keys() {
-    let keys = raw_keys(&DEVICE_SCALAR, &server_key().public());
-    let keys = keys.each_ref().map(String::as_str);
-    receive(PEER, &keys, raw_key_server(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
+    receive_raw_key(PEER);
 }
 
 #[test]
@@ -46,7 +41,5 @@ fn their_client_has_an_unknown_raw_key() {
 
 #[test]
 fn our_client_and_their_server_with_raw_keys() {
-    let keys = raw_keys(&SERVER_SCALAR, &device_key().public());
-    let (_theirs, addr) = server(PEER, &keys.each_ref().map(String::as_str));
-    visit(addr, raw_key_config(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
+    visit_raw_key(PEER);
 }

@@ -6,13 +6,10 @@
 
 use lowgate_dtls::{ClientConfig, CloseReason, RecordDrop, ServerConfig};
 use lowgate_tests::dtls_peers::{
-    client, come_back, config, device, raw_key_server, raw_keys, receive, receive_short, refuse,
-    refuse_raw_key, resume, server, talk, visit, visit_short,
+    client, come_back, config, device, receive, receive_raw_key, receive_short, refuse,
+    refuse_raw_key, resume, server, talk, visit, visit_raw_key, visit_short, with,
 };
-use lowgate_tests::loopback::{
-    CCM, ClientEnd, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, PSK_WITH_AES_128_CCM_8,
-    SERVER_SCALAR, ServerEnd, device_key, raw_key_config, server_key, socket,
-};
+use lowgate_tests::loopback::{CCM, ClientEnd, PSK_WITH_AES_128_CCM_8, ServerEnd, socket};
 
 const PEER: &str = "wolfssl";
 /// How it says that an alert came: FATAL_ERROR.
@@ -22,12 +19,6 @@ const SUITE: u16 = PSK_WITH_AES_128_CCM_8;
 const TLS12_CID: u8 = 25;
 /// The connection ID of their ends.
 const THEIR_ID: &[u8] = b"wolf";
-
-fn with(edit: fn(&mut ServerConfig)) -> ServerConfig {
-    let mut config = ServerConfig::new(&CCM);
-    edit(&mut config);
-    config
-}
 
 #[test]
 fn our_server_and_their_client() {
@@ -114,9 +105,7 @@ fn our_client_and_their_server_with_a_connection_id() {
 
 #[test]
 fn our_server_and_their_client_with_raw_keys() {
-    let keys = raw_keys(&DEVICE_SCALAR, &server_key().public());
-    let keys = keys.each_ref().map(String::as_str);
-    receive(PEER, &keys, raw_key_server(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
+    receive_raw_key(PEER);
 }
 
 #[test]
@@ -126,7 +115,5 @@ fn their_client_has_an_unknown_raw_key() {
 
 #[test]
 fn our_client_and_their_server_with_raw_keys() {
-    let keys = raw_keys(&SERVER_SCALAR, &device_key().public());
-    let (_theirs, addr) = server(PEER, &keys.each_ref().map(String::as_str));
-    visit(addr, raw_key_config(), ECDHE_ECDSA_WITH_AES_128_CCM_8);
+    visit_raw_key(PEER);
 }

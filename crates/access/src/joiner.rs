@@ -192,7 +192,7 @@ pub enum JoinerEvent {
 pub enum Failure {
     /// The handshake or the session ended.
     Closed(CloseReason),
-    /// Nothing came back through this relay.
+    /// Nothing came back through this relay, or nothing more.
     Silence,
     /// The handshake took too long.
     HandshakeTimeout,
@@ -328,11 +328,7 @@ impl Joiner {
             JoinerInput::StartDirect => {
                 self.end_session();
                 self.direct = true;
-                self.handshake(
-                    now,
-                    Path::Direct,
-                    self.config.retransmission.over(Some(HOPS_ASSUMED)),
-                );
+                self.handshake_directly(now);
             }
             JoinerInput::BeaconHeard(candidate) => {
                 if matches!(self.state, State::Scanning { .. }) && candidate.beacon.join_open {
@@ -403,6 +399,11 @@ impl Joiner {
         self.state = State::Scanning { until: now + SCAN };
         self.event(JoinerEvent::Scanning);
         self.push(JoinerOutput::RequestBeacons);
+    }
+
+    fn handshake_directly(&mut self, now: Instant) {
+        let retransmission = self.config.retransmission.over(Some(HOPS_ASSUMED));
+        self.handshake(now, Path::Direct, retransmission);
     }
 
     fn handshake(&mut self, now: Instant, path: Path, retransmission: Retransmission) {
@@ -584,11 +585,7 @@ impl Joiner {
                 self.fail(now, path, Failure::KeysTimeout);
             }
             State::MemberAlone { retry_at } if now >= retry_at && self.direct => {
-                self.handshake(
-                    now,
-                    Path::Direct,
-                    self.config.retransmission.over(Some(HOPS_ASSUMED)),
-                );
+                self.handshake_directly(now);
             }
             State::Member { path: Path::Direct } if now >= self.greet_at => {
                 self.greet_later(now);

@@ -324,9 +324,10 @@ impl Cfg {
     }
 }
 
-/// A bit of its own for each label we know.
+/// A bit of its own for all that we know, whichever of its labels names it.
 const fn bit_of(label: i64) -> Option<u32> {
     match label {
+        PAN_ID => bit_of(NETWORK_IDENTIFIER),
         KEY_SET | SHORT_IDENTIFIER | JRC_ADDRESS | NETWORK_IDENTIFIER | JOIN_RATE => {
             Some(1 << label)
         }

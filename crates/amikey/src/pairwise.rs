@@ -343,6 +343,15 @@ mod tests {
         }
 
         #[test]
+        fn a_share_of_any_octets_is_whole_or_refused(octets: Vec<u8>, peer: [u8; 8]) {
+            if let Ok(share) = Share::new(NAME, A, &octets) {
+                prop_assert!(octets.len() >= 32 && octets.len().is_multiple_of(16));
+                let refused = Eui64(peer) == A || peer == [0; 8];
+                prop_assert_eq!(share.psk(Eui64(peer), NAME).is_err(), refused);
+            }
+        }
+
+        #[test]
         fn both_of_a_pair_have_the_same_key_and_a_third_another(
             seed: [u8; 32],
             degree in 1..9u16,

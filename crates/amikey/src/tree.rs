@@ -429,3 +429,110 @@ pub fn emit(
     tag_at.copy_from_slice(&tag);
     Ok(written)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use lowgate_crypto::SoftCcm;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn path() -> Path {
+        let keys = core::array::from_fn(|_| Key128::new([7; 16]));
+        Path { tree: TreeName::Network, epoch: 1, leaf: Leaf::new(5).expect("in it"), keys }
+    }
+
+    /// Signed, whoever sent it.
+    fn follow(octets: &[u8]) -> Result<(Path, usize), TreeFault> {
+        let tree = Received::new(octets)?.verified(|_, _| true)?;
+        path().follow(&tree, &SoftCcm, &mut [0; PAYLOAD_OCTETS_MAX])
+    }
+
+    /// A message for the leaf's half of the tree and the octets that tell it.
+    fn message(payload: &[u8], children: &[u16]) -> Vec<u8> {
+        let place = |node| Place { tree: TreeName::Network, epoch: 1, node };
+        let seed = Seed(Key128::new([9; 16]));
+        let entries: Vec<Entry> = children
+            .iter()
+            .map(|child| Node::new(*child).expect("in the tree"))
+            .map(|child| Entry {
+                child,
+                wrapped: seed.wrapped(&Key128::new([7; 16]), place(child)),
+            })
+            .collect();
+        let root = seed.key(place(Node::ROOT));
+        let mut out = [0; TREE_OCTETS_MAX];
+        let head = (TreeName::Network, 1);
+        let len = emit(head, &entries, (&root, payload), &SoftCcm, &mut out).expect("room");
+        out[..len].to_vec()
+    }
+
+    #[test]
+    fn names_end_where_the_tree_does() {
+        assert_eq!((Node::new(0), Node::new(2 * LEAVES), Leaf::new(LEAVES)), (None, None, None));
+        let last = Leaf::new(LEAVES - 1).expect("in it").node();
+        assert_eq!((last.children(), Node::ROOT.parent()), (None, None));
+        assert_eq!(last.way_up().count(), DEPTH + 1);
+    }
+
+    #[test]
+    fn more_than_one_message_holds_is_refused() {
+        let root = Key128::new([1; 16]);
+        let entry = |child| {
+            let child = Node::new(child).expect("in the tree");
+            Entry { child, wrapped: Seed(root.clone()) }
+        };
+        let entries: Vec<Entry> = (2..3 + ENTRIES_MAX as u16).map(entry).collect();
+        let mut out = [0; 2 * TREE_OCTETS_MAX];
+        let mut emitted = |entries: &[Entry], len| {
+            let payload = [0; PAYLOAD_OCTETS_MAX + 1];
+            emit((TreeName::Network, 1), entries, (&root, &payload[..len]), &SoftCcm, &mut out)
+        };
+        let longest = TREE_OCTETS_MAX - SIGNATURE_OCTETS_MAX;
+        assert_eq!(emitted(&entries[1..], PAYLOAD_OCTETS_MAX), Ok(longest));
+        assert_eq!(emitted(&entries, 0), Err(NoRoom));
+        assert_eq!(emitted(&[], PAYLOAD_OCTETS_MAX + 1), Err(NoRoom));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_emitted_is_followed(
+            payload in proptest::collection::vec(any::<u8>(), 0..PAYLOAD_OCTETS_MAX),
+            signature in proptest::collection::vec(any::<u8>(), 0..SIGNATURE_OCTETS_MAX),
+        ) {
+            let mut octets = message(&payload, &[2]);
+            let signed = octets.clone();
+            octets.extend(&signature);
+            let received = Received::new(&octets).expect("well formed");
+            let tree = received.verified(|all, by| (all, by) == (&signed[..], &signature[..]));
+            let mut told = [0; PAYLOAD_OCTETS_MAX];
+            let (after, len) =
+                path().follow(&tree.expect("signed"), &SoftCcm, &mut told).expect("stays");
+            prop_assert_eq!((after.epoch, &told[..len]), (2, &payload[..]));
+            prop_assert!(after.keys.iter().all(|key| *key != Key128::new([7; 16])));
+        }
+
+        /// Signed or not, octets of any kind: they are read or refused.
+        #[test]
+        fn no_octets_panic(
+            head in prop_oneof![Just(None), (0..3u8, 0..60u8).prop_map(Some)],
+            tail in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
+            let head = head.map_or(Vec::new(), |(kind, count)| {
+                [&[TAG_TREE, kind][..], &[0; 5], &[1, count]].concat()
+            });
+            prop_assert!(follow(&[head, tail].concat()).is_err());
+        }
+
+        /// One octet before the signature is wrong: nothing of it is used.
+        #[test]
+        fn no_damage_is_followed(at: prop::sample::Index, change in 1..=255u8) {
+            let mut octets = message(b"what is told", &[2, 3]);
+            let at = at.index(octets.len());
+            octets[at] ^= change;
+            // The other half's seed is not this member's, but the tag covers it.
+            prop_assert!(follow(&octets).is_err());
+        }
+    }
+}

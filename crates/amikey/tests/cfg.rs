@@ -191,6 +191,7 @@ fn faults() {
     check_fault("a1 6161 00", CfgDrop::Malformed);
     check_fault("a0 00", CfgDrop::Trailing);
     check_fault("a2 07 01 07 01", CfgDrop::Repeated(7));
+    check_fault("a2 05 42 abcd 3a00010001 42 abcd", CfgDrop::Repeated(-65538));
     check_fault("a1 07 20", CfgDrop::Value(7));
     check_fault("a1 07 1b 0000000100000000", CfgDrop::Value(7));
     check_fault("a1 3a00010000 1b 0000000100000000", CfgDrop::Value(-65537));

@@ -1,5 +1,6 @@
 //! The compact messages, octet by octet: one case per message, flag, TLV and fault.
 
+use std::net::Ipv6Addr;
 use std::num::NonZeroU16;
 
 use lowgate_amikey::{
@@ -232,6 +233,26 @@ fn spd_with_every_parameter() {
     );
 }
 
+/// A group's address of ours in ten octets; whichever way it is written, once.
+#[test]
+fn spd_with_a_short_address() {
+    let address = "ff35:40:fd00:1:2:3:8000:7".parse().expect("an address");
+    let parameters = SpdParameters { address: Some(address), ..SpdParameters::default() };
+    let short = "0d 0a fd00000100020003 0007";
+    check(
+        &spd_text("05", "05", &format!("000c {short}")),
+        &[spd(OldEpoch::GRACE_DEFAULT, parameters)],
+    );
+    let long = "04 10 ff350040fd000001000200038000 0007";
+    for (twice, kind) in [([short, long], 4), ([long, short], 13), ([short, short], 13)] {
+        let tlvs = hex(&twice.concat());
+        let octets =
+            [&hex(&spd_text("05", "05", &format!("{:04x}", tlvs.len())))[..], &tlvs].concat();
+        let bad = Messages::new(&octets).next().expect("a message").expect_err("twice");
+        assert_eq!(bad.why, MessageDrop::Tlv(TlvDrop::Repeated(kind)));
+    }
+}
+
 /// What the fixed part says may be repeated if it agrees; types with bit 7 may be skipped.
 #[test]
 fn spd_parameters_that_say_nothing_new() {
@@ -337,14 +358,34 @@ fn any_message() -> impl Strategy<Value = Message> {
     ]
 }
 
+/// Of a group of ours, one octet beside it, and any other.
+fn any_address() -> impl Strategy<Value = Option<Ipv6Addr>> {
+    let ours = any::<([u8; 8], u16)>().prop_map(|(prefix, group)| {
+        let group = group.to_be_bytes();
+        let octets = [&[0xff, 0x35, 0, 64][..], &prefix, &[0x80, 0], &group].concat();
+        <[u8; 16]>::try_from(octets).expect("16 octets")
+    });
+    let beside = (ours.clone(), 1..16usize, any::<u8>()).prop_map(|(mut octets, at, octet)| {
+        octets[at] = octet;
+        octets
+    });
+    let any_other = any::<[u8; 16]>().prop_map(|mut octets| {
+        octets[0] = 0xff;
+        octets
+    });
+    proptest::option::of(prop_oneof![ours, beside, any_other].prop_map(Ipv6Addr::from))
+}
+
 fn any_spd() -> impl Strategy<Value = Message> {
     let fixed = any::<(u8, u32, u16, u8, [u8; 16], u16)>();
     let parameters = any::<(Option<u16>, Option<u32>, u16, u64, Vec<u8>)>();
-    (fixed, parameters).prop_map(|((id, csb, tek, sender, rand, grace), parameters)| {
+    (fixed, parameters, any_address()).prop_map(|(fixed, parameters, address)| {
+        let (id, csb, tek, sender, rand, grace) = fixed;
         let (port, lifetime_secs, activation_delay_tenths, floor, senders) = parameters;
         let senders: SenderSet = senders.into_iter().filter_map(SenderId::new).collect();
         let parameters = SpdParameters {
             port,
+            address,
             lifetime_secs,
             activation_delay_tenths,
             senders,

@@ -394,7 +394,7 @@ fn router(channel: Channel, entropy: &mut SeededEntropy) -> Router {
         groups: [].into_iter().collect(),
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
-        retransmission: Retransmission::Adaptive { hops: 4 },
+        retransmission: Retransmission::USUAL,
         key_log: false,
     };
     let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);

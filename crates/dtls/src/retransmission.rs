@@ -23,6 +23,9 @@ pub enum Retransmission {
 }
 
 impl Retransmission {
+    /// What domains use unless told otherwise.
+    pub const USUAL: Self = Self::Adaptive { hops: 4 };
+
     /// The same policy where the number of hops is known.
     #[must_use]
     pub const fn over(self, hops: Option<u8>) -> Self {

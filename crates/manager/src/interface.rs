@@ -36,7 +36,7 @@ impl ManagerConfig {
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
-            retransmission: Retransmission::Adaptive { hops: 4 },
+            retransmission: Retransmission::USUAL,
             cookie: true,
             rollover_deadline: Duration::from_secs(60),
             join_rate: 1024,

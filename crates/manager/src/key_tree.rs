@@ -10,8 +10,11 @@ use lowgate_crypto::Key128;
 use lowgate_units::Eui64;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Epochs over which a key is stepped when it is used; older ones are stepped for good when an epoch is planned.
+const STEPS_MAX: u32 = 64;
+
 /// A key, and the epoch that it was for when it was made: it is stepped to the one in question when it is used,
-/// so that an epoch changes no more than it renews.
+/// so that an epoch changes little more than it renews.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Held {
     key: Key128,
@@ -143,6 +146,7 @@ impl KeyTree {
             after.taken.remove(leaf);
             after.keys.remove(&leaf.node());
         }
+        after.bring_up(self);
         let mut entries = Vec::new();
         let mut seeds: BTreeMap<Node, Seed> = BTreeMap::new();
         // From the bottom up: a higher number is never nearer to the root.
@@ -159,6 +163,17 @@ impl KeyTree {
         let kept = self.key(Node::ROOT).filter(|_| !after.leaves.is_empty());
         let root = renewed.or(kept).unwrap_or_else(draw);
         Ok(Plan { epoch: self.epoch, entries, root, after })
+    }
+
+    /// Keys that were made long ago are as they will be in the epoch to come.
+    fn bring_up(&mut self, before: &Self) {
+        for (node, held) in &mut self.keys {
+            if self.epoch - held.since > STEPS_MAX {
+                let key = before.key(*node).expect("nobody is in it who was not before");
+                let place = before.place(before.epoch, *node);
+                *held = Held { key: step(&key, place), since: self.epoch };
+            }
+        }
     }
 
     /// A node above somebody who goes gets a new key, unless nobody stays below it.
@@ -290,6 +305,18 @@ mod tests {
         let mut two = Domain::of(2, 1);
         assert_eq!(two.advance(&[eui64(0)].into(), b"key"), 1);
         assert_eq!(two.advance(&[eui64(1)].into(), b"key"), 0, "nobody is left");
+    }
+
+    #[test]
+    fn no_key_is_stepped_over_many_epochs() {
+        let mut domain = Domain::of(5, 1);
+        for epoch in 0..3 * STEPS_MAX {
+            let gone: &[Eui64] = if epoch == 100 { &[eui64(2)] } else { &[] };
+            domain.advance(&gone.iter().copied().collect(), b"key");
+            let tree = &domain.tree;
+            assert!(tree.keys.values().all(|held| tree.epoch - held.since <= STEPS_MAX));
+        }
+        assert_eq!(domain.paths.len(), 4);
     }
 
     #[test]

@@ -95,7 +95,7 @@ mod tests {
             groups: heapless::Vec::new(),
             channels: Channel::new(15).into_iter().collect(),
             ccm: &SoftCcm,
-            retransmission: Retransmission::Adaptive { hops: 4 },
+            retransmission: Retransmission::USUAL,
             key_log: false,
         };
         Node::new(NOW, config, [], &mut SeededEntropy::new(1), Prng::new(1))

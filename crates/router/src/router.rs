@@ -341,7 +341,7 @@ mod tests {
             groups: heapless::Vec::new(),
             channels: Channel::new(15).into_iter().collect(),
             ccm: &SoftCcm,
-            retransmission: Retransmission::Adaptive { hops: 4 },
+            retransmission: Retransmission::USUAL,
             key_log: false,
         };
         let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);

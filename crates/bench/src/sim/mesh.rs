@@ -41,7 +41,7 @@ impl Station {
             groups: [].into_iter().collect(),
             channels: channel().into_iter().collect(),
             ccm: &SoftCcm,
-            retransmission: Retransmission::Adaptive { hops: 4 },
+            retransmission: Retransmission::USUAL,
             key_log: false,
         };
         let network = std::iter::once(network(station));

@@ -64,16 +64,15 @@ impl Server {
         let tight = matches!(self.config.packing, Packing::Tight { .. });
         let session = self.table.get_mut(id).ok_or(SendRefused::NotEstablished)?;
         let accompanied = tight && session.group_agreed && !session.has_last_flight;
-        session.check_all(payloads, len_max)?;
+        // Of the flight the Finished has a number of this epoch: one, for it is never cut.
+        session.check_all(payloads, len_max, u64::from(accompanied))?;
         let peer = session.place.peer();
         let mut flight = match accompanied {
             true => session.repeat_last_flight(ccm, len_max),
             false => Vec::new(),
         };
-        let sealed = session.seal_all(ccm, payloads, len_max);
+        let payloads = session.seal_all(ccm, payloads, len_max)?;
         self.held.remove(&id);
-        // The check left room for one number more: two flights at the end of an epoch fail here.
-        let payloads = sealed?;
         match flight.last_mut() {
             Some(last) if last.len() + payloads.len() <= len_max => {
                 last.extend_from_slice(&payloads);

@@ -160,7 +160,7 @@ impl ServerConfig {
             datagram_len_max: 1024,
             server_name: None,
             heartbeat: false,
-            retransmission: Retransmission::Adaptive { hops: 4 },
+            retransmission: Retransmission::USUAL,
             packing: Packing::Plain,
             resumable_max: 0,
             tickets: false,

@@ -80,6 +80,10 @@ impl Extras {
     }
 }
 
+fn client_cid(extras: Option<&Extras>) -> &[u8] {
+    extras.map_or(&[], |extras| &extras.client_cid)
+}
+
 /// What RFC 5705 derives from. There only when it is asked for and safe.
 pub(super) struct ForExporters {
     pub(super) master: Master,
@@ -93,15 +97,15 @@ const LAST_FLIGHT_OCTETS_MAX: usize = 12 + 6 + OWN_TICKET_OCTETS_MAX + FINISHED_
 impl Session {
     /// Empty for none.
     pub(super) fn client_cid(&self) -> &[u8] {
-        self.extras.as_deref().map_or(&[], |extras| &extras.client_cid)
+        client_cid(self.extras.as_deref())
     }
 
     /// What seals records, and the connection ID that they bear.
     pub(super) fn writer(&mut self) -> (&mut WriteKeys, &[u8]) {
-        (&mut self.write, self.extras.as_deref().map_or(&[], |extras| &extras.client_cid))
+        (&mut self.write, client_cid(self.extras.as_deref()))
     }
 
-    /// Octets of one datagram with one record for each payload.
+    /// Octets of one datagram with one record for each payload, to be sealed behind `ahead` records more.
     ///
     /// # Errors
     /// Why there can be no such datagram.
@@ -109,6 +113,7 @@ impl Session {
         &self,
         payloads: &[(ContentType, &[u8])],
         len_max: usize,
+        ahead: u64,
     ) -> Result<usize, SendRefused> {
         if payloads.iter().any(|(kind, _)| kind.needs_negotiation()) && !self.group_agreed {
             return Err(SendRefused::NotNegotiated);
@@ -120,7 +125,7 @@ impl Session {
             return Err(SendRefused::TooLong);
         }
         // The last number is kept for close_notify.
-        if !self.write.has_left(payloads.len() as u64 + 1) {
+        if !self.write.has_left(payloads.len() as u64 + ahead + 1) {
             return Err(SendRefused::SequenceExhausted);
         }
         Ok(total)
@@ -134,7 +139,7 @@ impl Session {
         payloads: &[(ContentType, &[u8])],
         len_max: usize,
     ) -> Result<Vec<u8>, SendRefused> {
-        let mut octets = vec![0; self.check_all(payloads, len_max)?];
+        let mut octets = vec![0; self.check_all(payloads, len_max, 0)?];
         let mut rest = &mut octets[..];
         for (kind, payload) in payloads {
             let kind = RecordType::Payload(*kind);
@@ -185,10 +190,7 @@ impl Session {
         let writer = RecordWriter {
             ccm,
             plain_seq: &mut self.plain_seq,
-            keys: Some((
-                &mut self.write,
-                self.extras.as_deref().map_or(&[], |extras| &extras.client_cid),
-            )),
+            keys: Some((&mut self.write, client_cid(self.extras.as_deref()))),
         };
         write_out(&mut flight, writer, len_max)
     }

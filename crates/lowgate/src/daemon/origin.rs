@@ -228,7 +228,7 @@ fn router(
         groups: [].into_iter().collect(),
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
-        retransmission: Retransmission::Adaptive { hops: 4 },
+        retransmission: Retransmission::USUAL,
         key_log: false,
     };
     let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr, inward };

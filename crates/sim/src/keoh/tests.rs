@@ -3,10 +3,8 @@
 use super::others;
 use super::*;
 
-const ADAPTIVE: Retransmission = Retransmission::Adaptive { hops: 4 };
-
 fn without_loss(cookie: bool) -> Access {
-    access(Setting { cookie, loss: 0.0, retransmission: ADAPTIVE, seed: 1 })
+    access(Setting { cookie, loss: 0.0, retransmission: Retransmission::USUAL, seed: 1 })
 }
 
 /// Purpose: one group's keys and the configuration at what the draft's prototype took for less.
@@ -27,15 +25,16 @@ fn without_loss_it_takes_at_most() {
 #[test]
 fn half_of_the_datagrams_lost() {
     for cookie in [false, true] {
-        let point = point(cookie, 0.5, ADAPTIVE, 200);
+        let point = point(cookie, 0.5, Retransmission::USUAL, 200);
         assert!(point.success_15s >= 0.95 && point.messages_p50 <= 20, "{cookie}: {point:?}");
     }
 }
 
 #[test]
 fn what_is_lost_is_whole_datagrams_and_nothing_is_repeated_below() {
-    let runs = (0..20)
-        .map(|seed| access(Setting { cookie: true, loss: 0.3, retransmission: ADAPTIVE, seed }));
+    let runs = (0..20).map(|seed| {
+        access(Setting { cookie: true, loss: 0.3, retransmission: Retransmission::USUAL, seed })
+    });
     let least = without_loss(true).datagrams.len();
     let mut more = 0;
     for run in runs {
@@ -74,7 +73,7 @@ fn what_others_take_follows_from_their_examples() {
 /// A building of thirty, four hops deep, where everybody gets power at once, on the whole radio model.
 #[test]
 fn the_same_policy_brings_a_crowd_in() {
-    let crowd = crowd::crowd(30, ADAPTIVE, 1);
+    let crowd = crowd::crowd(30, Retransmission::USUAL, 1);
     assert!(crowd.holds() && crowd.hops_max >= 4, "{crowd:?}");
     assert!(crowd.airtime > Duration::ZERO && crowd.datagrams >= 7 * 30, "{crowd:?}");
 }

@@ -119,7 +119,7 @@ impl WorldConfig {
         let (capture, key_log, commit_delay) = (false, false, COMMIT_DELAY);
         let (ccm, root) = (&SoftCcm, Root::Router);
         let further_channels = ChannelSet::NONE;
-        let retransmission = Retransmission::Adaptive { hops: 4 };
+        let retransmission = Retransmission::USUAL;
         let (cookie, datagram_loss) = (true, None);
         Self {
             seed,

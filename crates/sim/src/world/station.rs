@@ -222,7 +222,7 @@ impl Station {
                     groups: [].into_iter().collect(),
                     channels: world.channels(),
                     ccm: world.ccm,
-                    retransmission: Retransmission::Adaptive { hops: 4 },
+                    retransmission: Retransmission::USUAL,
                     key_log: false,
                 };
                 let kind = StationKind::Device(Kind::Light);

@@ -11,10 +11,8 @@ use lowgate_units::Duration;
 use serde::Serialize;
 use std::fmt;
 
-/// What domains use unless told otherwise.
-const ADAPTIVE: Retransmission = Retransmission::Adaptive { hops: 4 };
 const POLICIES: [(&str, Retransmission); 3] = [
-    ("adaptive", ADAPTIVE),
+    ("adaptive", Retransmission::USUAL),
     ("1 s, doubling (RFC 6347)", Retransmission::Rfc6347),
     ("9 s, doubling (RFC 7925)", Retransmission::Rfc7925),
 ];
@@ -156,8 +154,9 @@ impl Keoh {
 
 impl Course {
     fn measure(cookie: bool, runs: usize) -> Self {
-        let access = access(Setting { cookie, loss: 0.0, retransmission: ADAPTIVE, seed: 1 });
-        let losses = LOSSES.iter().map(|loss| point(cookie, *loss, ADAPTIVE, runs));
+        let access =
+            access(Setting { cookie, loss: 0.0, retransmission: Retransmission::USUAL, seed: 1 });
+        let losses = LOSSES.iter().map(|loss| point(cookie, *loss, Retransmission::USUAL, runs));
         Self {
             messages: access.datagrams.len(),
             round_trips: access.round_trips(),
