@@ -74,7 +74,7 @@ pub enum NetEvent {
         /// Its parent.
         parent: ShortAddr,
     },
-    /// Root: a device's way is not known any more.
+    /// Root: a device's way is not known any more, or takes nothing.
     RouteLost {
         /// The device.
         device: ShortAddr,

@@ -23,6 +23,8 @@ const ROUTE_ERRORS_MAX: u8 = 3;
 const ROUTE_ERROR_MEMORY: Duration = Duration::from_secs(5);
 /// A doubted hop of which nobody told anything for so long is dead.
 const ROUTE_SILENCE: Duration = Duration::from_secs(20);
+/// A packet tries a dead hop so often.
+const DEAD_TRIED: Duration = Duration::from_secs(2);
 /// Everybody is asked for its route at most so often, and because of one node half as often each time it did not
 /// help: the answers of a large mesh fill the air, and who meets a full air tells of broken hops.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
@@ -52,6 +54,9 @@ struct Route {
     errors: u8,
     error_at: Instant,
     doubted_at: Option<Instant>,
+    /// Its last hop is dead, as far as was told, and a packet last tried it then: where no packet goes, none
+    /// arrives, and a hop that is merely bad takes some.
+    dead: Option<Instant>,
 }
 
 /// Everybody was asked for its route because the one to a node was missing.
@@ -261,7 +266,7 @@ impl Root {
         if held.is_some_and(|held| !fresh(dao.path_sequence, held.path_sequence)) {
             return DaoVerdict::Stale;
         }
-        let changed = held.is_none_or(|held| held.parent != parent);
+        let changed = held.is_none_or(|held| held.dead.is_some() || held.parent != parent);
         if dao.path_lifetime == 0 {
             self.routes.remove(&target);
             return DaoVerdict::Withdrawn;
@@ -272,8 +277,8 @@ impl Root {
             _ => now + Duration::from_secs(lifetime),
         };
         let path_sequence = dao.path_sequence;
-        let (errors, error_at, doubted_at) = (0, now, None);
-        let route = Route { parent, path_sequence, until, errors, error_at, doubted_at };
+        let (errors, error_at, doubted_at, dead) = (0, now, None, None);
+        let route = Route { parent, path_sequence, until, errors, error_at, doubted_at, dead };
         self.routes.insert(target, route);
         self.refreshes.retain(|refresh| refresh.missing != target);
         DaoVerdict::Accepted { changed }
@@ -291,13 +296,25 @@ impl Root {
         (!path.is_empty()).then_some(path)
     }
 
-    /// The node at which the way to `dst` ends, because nobody told its own. Where parents go round, one of them
-    /// has not been heard yet, and is telling.
+    /// The node at which the way to `dst` ends, because it did not tell its own, or that one is dead. Where parents
+    /// go round, one of them has not been heard yet, and is telling.
     pub(crate) fn gap(&self, now: Instant, dst: Ipv6Addr) -> Option<ShortAddr> {
-        let known = |short: &ShortAddr| self.routes.get(short).filter(|route| now < route.until);
+        let live = |route: &&Route| now < route.until && route.dead.is_none();
+        let known = |short: &ShortAddr| self.routes.get(short).filter(live);
         let way = core::iter::successors(self.short_of(dst), |short| Some(known(short)?.parent));
         let last = way.take(self.routes.len() + 1).last();
         last.filter(|last| *last != self.short && known(last).is_none())
+    }
+
+    /// Whether a packet may go the way to `dst`: a dead hop takes one now and then.
+    pub(crate) fn may_try(&mut self, now: Instant, dst: Ipv6Addr) -> bool {
+        let dead = self.gap(now, dst).and_then(|gap| self.routes.get_mut(&gap)?.dead.as_mut());
+        let Some(tried_at) = dead else { return true };
+        let may = now >= *tried_at + DEAD_TRIED;
+        if may {
+            *tried_at = now;
+        }
+        may
     }
 
     /// The way to `dst` as its own announcement tells it, kept or not.
@@ -322,7 +339,8 @@ impl Root {
         else {
             return HopReport::Noted;
         };
-        let route = self.routes.get_mut(&failed).filter(|route| route.parent == reporter);
+        let route = self.routes.get_mut(&failed);
+        let route = route.filter(|route| route.parent == reporter && route.dead.is_none());
         let Some(route) = route else { return HopReport::Noted };
         if now - route.error_at > ROUTE_ERROR_MEMORY {
             route.errors = 0;
@@ -336,7 +354,7 @@ impl Root {
         if now - *route.doubted_at.get_or_insert(now) < ROUTE_SILENCE {
             return HopReport::Noted;
         }
-        self.routes.remove(&failed);
+        route.dead = Some(now);
         HopReport::Dead(failed)
     }
 
@@ -358,9 +376,10 @@ impl Root {
         lost
     }
 
-    /// Every device with a route, its parent, and until when.
+    /// Every device with a route that is not dead, its parent, and until when.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (ShortAddr, ShortAddr, Instant)> + '_ {
-        self.routes.iter().map(|(device, route)| (*device, route.parent, route.until))
+        let live = self.routes.iter().filter(|(_, route)| route.dead.is_none());
+        live.map(|(device, route)| (*device, route.parent, route.until))
     }
 }
 
@@ -476,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_reported_dead_is_doubted_then_taken_out() {
+    fn a_hop_reported_dead_is_doubted_then_asked_for() {
         let mut root = root();
         root.dao(NOW, addr(1), &dao(1, 0, 240), 60);
         root.dao(NOW, addr(2), &dao(2, 1, 240), 60);
@@ -489,9 +508,19 @@ mod tests {
         );
         assert!(root.path(NOW, addr(2)).is_some());
         let later = NOW + ROUTE_SILENCE;
+        assert_eq!(root.gap(later, addr(2)), None);
         assert_eq!(reports(&mut root, later)[2], HopReport::Dead(short(2)));
-        assert_eq!(root.path(later, addr(2)), None);
-        root.dao(later, addr(2), &dao(2, 1, 241), 60);
+        assert_eq!(root.gap(later, addr(2)), Some(short(2)));
+        assert!(root.routes().all(|(device, ..)| device != short(2)));
+        assert!(root.path(later, addr(2)).is_some(), "nobody told of another");
+        assert!(!root.may_try(later, addr(2)));
+        let tried = [2, 2, 3, 4].map(|at| root.may_try(later + Duration::from_secs(at), addr(2)));
+        assert_eq!(tried, [true, false, false, true]);
+        assert_eq!(reports(&mut root, later + ROUTE_SILENCE), [HopReport::Noted; 3], "once");
+        let verdict = root.dao(later, addr(2), &dao(2, 1, 241), 60);
+        assert_eq!(verdict, DaoVerdict::Accepted { changed: true }, "the same, but alive");
+        assert!(root.may_try(later, addr(2)));
+        assert_eq!(root.gap(later, addr(2)), None);
         assert_eq!(reports(&mut root, later)[2], HopReport::Noted, "it told its route since");
     }
 

@@ -35,6 +35,10 @@ impl Root {
         match *self {}
     }
 
+    pub(crate) fn may_try(&mut self, _now: Instant, _dst: Ipv6Addr) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn overtake(&mut self, _version: u8) {
         match *self {}
     }

@@ -13,7 +13,7 @@ pub(crate) type Path = Vec<Ipv6Addr, { HOPS_MAX + 1 }>;
 pub(crate) enum HopReport {
     /// Most reports are of frames that collided.
     Noted,
-    /// There were many for long, and nobody told another route: the hop is taken out.
+    /// There were many for long, and nobody told another route.
     Dead(ShortAddr),
 }
 

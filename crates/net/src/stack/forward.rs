@@ -126,20 +126,15 @@ impl Stack {
     /// Root: a foreign packet for the mesh.
     fn downward_or_tell(&mut self, now: Instant, packet: Packet, precedence: Precedence) {
         let about = packet.clone();
-        match self.downward(now, packet, precedence) {
-            Ok(()) => {}
-            Err(why) => {
-                self.out.dropped(why);
-                match why {
-                    NetDrop::NoRoute => {
-                        if let Some(view) = Ipv6::parse(&about) {
-                            self.refresh_routes(now, view.dst);
-                        }
-                        self.problem(now, &NO_ROUTE, &about);
-                    }
-                    NetDrop::TooLarge => self.problem(now, &TOO_BIG, &about),
-                    _ => {}
-                }
+        if let Some(view) = Ipv6::parse(&about) {
+            self.refresh_routes(now, view.dst);
+        }
+        if let Err(why) = self.downward(now, packet, precedence) {
+            self.out.dropped(why);
+            match why {
+                NetDrop::NoRoute => self.problem(now, &NO_ROUTE, &about),
+                NetDrop::TooLarge => self.problem(now, &TOO_BIG, &about),
+                _ => {}
             }
         }
     }
@@ -151,8 +146,11 @@ impl Stack {
         packet: Packet,
         precedence: Precedence,
     ) -> Result<(), NetDrop> {
-        let Role::Root(root) = &self.role else { return Err(NetDrop::NoRoute) };
+        let Role::Root(root) = &mut self.role else { return Err(NetDrop::NoRoute) };
         let view = Ipv6::parse(&packet).ok_or(NetDrop::MalformedIpv6)?;
+        if !root.may_try(now, view.dst) {
+            return Err(NetDrop::NoRoute);
+        }
         let path = root.path(now, view.dst).ok_or(NetDrop::NoRoute)?;
         self.send_along(packet, &path, precedence)
     }

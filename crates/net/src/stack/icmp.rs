@@ -120,7 +120,7 @@ impl Stack {
         }
     }
 
-    /// Root: the way to a registered node is not known.
+    /// Root: if the way to a registered node is not known, or dead, everybody is asked for his.
     pub(super) fn refresh_routes(&mut self, now: Instant, node: Ipv6Addr) {
         if let Role::Root(root) = &mut self.role
             && root.holds(now, node)

@@ -126,7 +126,9 @@ impl Stack {
             Role::Detached => {}
             Role::Root(root) if root.addr() == dio.dodag_id => {
                 match lollipop::compare(dio.version, root.version()) {
-                    Some(Ordering::Equal) if dio.rank != INFINITE_RANK => self.dio.hear(),
+                    // RFC 6550 section 8.3: who is farther from the root than we silences nobody. All around
+                    // wait for the root's word, not for each other's.
+                    Some(Ordering::Equal) if dio.rank != INFINITE_RANK => {}
                     Some(Ordering::Equal | Ordering::Less) => {
                         self.dio.reset(now, &mut self.prng);
                     }
