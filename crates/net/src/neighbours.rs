@@ -25,10 +25,13 @@ const TRUST_AGAIN: Duration = Duration::from_secs(60);
 const RSSI_GOOD: i16 = -80;
 /// Each dB below costs so much.
 const METRIC_PER_DB: u16 = 16;
-/// From here on long frames fail where short ones, by which links are measured, still arrive.
+/// From here on long frames fail where short ones, by which links are measured, still arrive: whatever was
+/// measured, such a link costs no less than [`weak_metric`] says.
 const RSSI_WEAK: i16 = -88;
-/// Each dB below costs so much more: any other way is better.
+/// Each dB below costs so much more before anything was measured: any other way is better.
 const METRIC_PER_WEAK_DB: u16 = ETX_ONE;
+/// And afterwards that much, times the dB: from a link on which nothing is lost to one on which most is, it is 4 dB.
+const METRIC_PER_WEAK_DB_SQUARED: u16 = ETX_ONE / 2;
 const METRIC_GOOD: u16 = ETX_ONE + ETX_ONE / 4;
 
 /// What a neighbour's last DIO said.
@@ -62,7 +65,8 @@ pub(crate) struct Neighbour {
 impl Neighbour {
     /// Expected transmissions, in 1/128.
     pub(crate) fn link_metric(&self) -> u16 {
-        self.measured.unwrap_or_else(|| metric_of(self.rssi)).min(LINK_METRIC_MAX)
+        let metric = self.measured.unwrap_or_else(|| metric_of(self.rssi));
+        metric.max(weak_metric(self.rssi)).min(LINK_METRIC_MAX)
     }
 
     pub(crate) fn rssi(&self) -> Rssi {
@@ -80,6 +84,12 @@ fn metric_of(rssi: i16) -> u16 {
         METRIC_GOOD + below(RSSI_GOOD) * METRIC_PER_DB + below(RSSI_WEAK) * METRIC_PER_WEAK_DB;
     // A link nobody tried may still be the only one: never past the bound.
     metric.min(LINK_METRIC_MAX)
+}
+
+/// What a link of this strength costs at least, because of the long frames.
+fn weak_metric(rssi: i16) -> u16 {
+    let below = u16::try_from(RSSI_WEAK - rssi).unwrap_or(0);
+    ETX_ONE.saturating_add(METRIC_PER_WEAK_DB_SQUARED.saturating_mul(below.saturating_mul(below)))
 }
 
 /// What a transmission told about a neighbour.
@@ -270,7 +280,7 @@ mod tests {
     fn measurements_replace_the_guess_and_silence_ends_it() {
         let mut table = Neighbours::default();
         let now = Instant::ZERO;
-        assert!(table.dio(now, eui64(1), Rssi(-90), heard(128), None));
+        assert!(table.dio(now, eui64(1), Rssi(-88), heard(128), None));
         let dst = LinkAddr::Extended(eui64(1));
         for _ in 0..60 {
             assert_eq!(table.sent(now, dst, true, 1), LinkNews::Moved(eui64(1)));
@@ -290,6 +300,21 @@ mod tests {
         assert_eq!(table.find(eui64(1)).expect("known").link_metric(), LINK_METRIC_MAX);
         assert!(table.dio(later + TRUST_AGAIN, eui64(1), Rssi(-60), heard(128), None));
         assert!(table.find(eui64(1)).expect("known").link_metric() < LINK_METRIC_MAX);
+    }
+
+    #[test]
+    fn a_weak_link_stays_dear_however_well_short_frames_do() {
+        let metric = |rssi| {
+            let (mut table, now) = (Neighbours::default(), Instant::ZERO);
+            assert!(table.dio(now, eui64(1), Rssi(rssi), heard(128), None));
+            for _ in 0..100 {
+                table.sent(now, LinkAddr::Extended(eui64(1)), true, 1);
+            }
+            table.find(eui64(1)).expect("known").link_metric()
+        };
+        assert!(metric(-88) <= ETX_ONE + 8, "{}", metric(-88));
+        let weak = [-89, -90, -91, -92, -128].map(metric);
+        assert_eq!(weak, [192, 384, 704, LINK_METRIC_MAX, LINK_METRIC_MAX]);
     }
 
     #[test]
