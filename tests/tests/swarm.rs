@@ -118,6 +118,15 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
     ),
     (5014, "the same"),
     (3312, "the same: nobody was asked, because another's way had been asked for in vain"),
+    (
+        2819,
+        "after one bad minute of a weak hop nothing went down it until its device told its way again",
+    ),
+    (4580, "the same"),
+    (7792, "the same"),
+    (7873, "the same"),
+    (3507, "a device hung on a hop that took its short frames and brought it no long one"),
+    (3040, "the same"),
 ];
 
 fn run(scenario: &Scenario, seed: u64) -> Outcome {
