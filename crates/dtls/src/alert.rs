@@ -60,6 +60,8 @@ pub enum CloseReason {
     Superseded,
     /// The table was full and this one was heard least recently, or crowded out its neighbours.
     Evicted,
+    /// Nothing was heard of it for as long as the owner configured.
+    Idle,
 }
 
 /// How grave an alert is.
@@ -70,12 +72,20 @@ pub(crate) enum AlertLevel {
 }
 
 impl CloseReason {
+    /// Whether the peer did what leads to no session.
+    #[cfg(feature = "server")]
+    pub(crate) const fn is_fatal(self) -> bool {
+        matches!(self.alert(), Some([level, _]) if level == AlertLevel::Fatal as u8)
+    }
+
     /// The two octets of the alert that tells the peer, `None` where telling is useless.
     pub(crate) const fn alert(self) -> Option<[u8; 2]> {
         use AlertDescription as D;
         use AlertLevel::{Fatal, Warning};
         let (level, description) = match self {
-            Self::Requested | Self::PeerClosed | Self::Evicted => (Warning, D::CLOSE_NOTIFY),
+            Self::Requested | Self::PeerClosed | Self::Evicted | Self::Idle => {
+                (Warning, D::CLOSE_NOTIFY)
+            }
             // RFC 7925 section 4.2 wants decrypt_error for unknown identities as well.
             Self::KeyMismatch => (Fatal, D::DECRYPT_ERROR),
             Self::NoCommonVersion => (Fatal, D::PROTOCOL_VERSION),
@@ -117,6 +127,7 @@ mod tests {
             R::UnrecognizedName,
             R::Superseded,
             R::Evicted,
+            R::Idle,
         ] {
             let description = reason.alert().map(|[_, description]| description);
             assert!(description.is_none_or(|alert| !FOREIGN.contains(&alert)), "{reason:?}");

@@ -43,6 +43,8 @@ const SESSION_TICKET: u16 = 35;
 /// The one type of server name.
 const HOST_NAME: u8 = 0;
 const CONNECTION_ID: u16 = 54;
+/// RFC 9853: whether an end answers where it is.
+const RETURN_ROUTABILITY: u16 = 61;
 const GROUP_REQUEST: u16 = 0xff40;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
@@ -140,6 +142,7 @@ pub(crate) struct ServerHello<'a> {
     pub(crate) heartbeat: Option<HeartbeatMode>,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
+    pub(crate) return_routability: bool,
     /// Which forms of points the server reads: ours among them.
     #[cfg(feature = "ecc")]
     point_formats: bool,
@@ -165,6 +168,7 @@ pub(crate) struct Offered {
     pub(crate) server_name: bool,
     pub(crate) heartbeat: bool,
     pub(crate) session_ticket: bool,
+    pub(crate) return_routability: bool,
 }
 
 impl<'a> ServerHello<'a> {
@@ -195,6 +199,7 @@ impl<'a> ServerHello<'a> {
             fragment_len: None,
             heartbeat: None,
             session_ticket: false,
+            return_routability: false,
             #[cfg(feature = "ecc")]
             point_formats: false,
             #[cfg(feature = "ecc")]
@@ -216,11 +221,8 @@ impl<'a> ServerHello<'a> {
             MAX_FRAGMENT_LENGTH if offered.fragment_len.is_some() => {
                 set(&mut hello.fragment_len, FragmentLen::parse(data)?)?;
                 // RFC 6066 section 4: another answer than the request MUST abort.
-                if hello.fragment_len == offered.fragment_len {
-                    Ok(())
-                } else {
-                    Err(CloseReason::IllegalHello)
-                }
+                let same = hello.fragment_len == offered.fragment_len;
+                same.then_some(()).ok_or(CloseReason::IllegalHello)
             }
             // RFC 6066 section 3: the answer is empty.
             SERVER_NAME if offered.server_name => set_flag(&mut named, data),
@@ -228,6 +230,9 @@ impl<'a> ServerHello<'a> {
                 set(&mut hello.heartbeat, HeartbeatMode::parse(data)?)
             }
             SESSION_TICKET if offered.session_ticket => set_flag(&mut hello.session_ticket, data),
+            RETURN_ROUTABILITY if offered.return_routability => {
+                set_flag(&mut hello.return_routability, data)
+            }
             #[cfg(feature = "ecc")]
             EC_POINT_FORMATS | SERVER_CERTIFICATE_TYPE | CLIENT_CERTIFICATE_TYPE => {
                 hello.curve_extension(kind, data, offered)
@@ -372,6 +377,9 @@ impl ClientHello<'_> {
         }
         if self.offered.session_ticket {
             put_extension(out, SESSION_TICKET, self.ticket);
+        }
+        if self.offered.return_routability {
+            put_extension(out, RETURN_ROUTABILITY, &[]);
         }
         #[cfg(feature = "ecc")]
         self.curve_extensions(out);

@@ -2,8 +2,8 @@
 //! DTLS 1.2 (RFC 6347) for the IoT profile (RFC 7925): the suite `TLS_PSK_WITH_AES_128_CCM_8`
 //! (RFC 6655), cookies, extended master secret (RFC 7627), connection ID (RFC 9146), resumption by
 //! session id and by ticket (RFC 5077), max_fragment_length and server names (RFC 6066), exporters
-//! (RFC 5705), heartbeats (RFC 6520), and the group request extension 0xFF40 with content types 30
-//! and 31.
+//! (RFC 5705), heartbeats (RFC 6520), return routability checks (RFC 9853), and the group request extension
+//! 0xFF40 with content types 30 and 31.
 //!
 //! With the cargo feature `ecc` also `TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256` (RFC 8442, forward secrecy) and
 //! raw public keys (RFC 7250) under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` (RFC 7251), both on P-256 alone.
@@ -42,6 +42,7 @@ mod reassembly;
 mod record;
 mod replay;
 mod retransmission;
+mod routability;
 mod schedule;
 #[cfg(feature = "server")]
 mod server;
@@ -62,8 +63,8 @@ pub use psk::{Identity, Psk};
 pub use retransmission::{Retransmission, RetransmissionTimer};
 #[cfg(feature = "server")]
 pub use server::{
-    Packing, Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig, ServerInput,
-    ServerOutput, SessionId,
+    BAR_USUAL, Packing, Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig,
+    ServerInput, ServerOutput, SessionId,
 };
 pub use suite::CipherSuite;
 

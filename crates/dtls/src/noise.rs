@@ -35,6 +35,8 @@ pub enum RecordDrop {
     UnauthenticAlert,
     /// A hello that cannot lead to a session, for this reason.
     HelloRefused(crate::CloseReason),
+    /// A handshake that failed as three did before it: who is barred is not told of one by one.
+    Barred,
     /// The peer wants to renegotiate.
     Renegotiation,
     /// A HelloRequest in the clear: the server, or somebody in its place, knows of no session.

@@ -27,6 +27,7 @@ pub(crate) enum RecordType {
     Alert,
     Handshake,
     Heartbeat,
+    ReturnRoutability,
     Payload(ContentType),
 }
 
@@ -38,6 +39,7 @@ impl RecordType {
             22 => Self::Handshake,
             23 => Self::Payload(ContentType::ApplicationData),
             24 => Self::Heartbeat,
+            27 => Self::ReturnRoutability,
             30 => Self::Payload(ContentType::KeyData),
             31 => Self::Payload(ContentType::KeyParameters),
             _ => return None,
@@ -50,6 +52,7 @@ impl RecordType {
             Self::Alert => 21,
             Self::Handshake => 22,
             Self::Heartbeat => 24,
+            Self::ReturnRoutability => 27,
             Self::Payload(ContentType::ApplicationData) => 23,
             Self::Payload(ContentType::KeyData) => 30,
             Self::Payload(ContentType::KeyParameters) => 31,

@@ -27,12 +27,15 @@ pub struct ManagerConfig {
     pub rollover_deadline: Duration,
     /// Octets of join traffic per second that a relay may pass.
     pub join_rate: u32,
+    /// For how long an identity behind a relay, or a relay's stranger, is barred once it failed three times. Who has
+    /// the key gets in all the same; the others hear nothing more.
+    pub bar_for: Option<Duration>,
     /// Report [`ManagerOutput::KeyLog`].
     pub key_log: bool,
 }
 
 impl ManagerConfig {
-    /// The defaults: adaptive retransmission, cookies, 60 s for laggards, no key log.
+    /// The defaults: adaptive retransmission, cookies, 60 s for laggards, no bars, no key log.
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
@@ -40,6 +43,7 @@ impl ManagerConfig {
             cookie: true,
             rollover_deadline: Duration::from_secs(60),
             join_rate: 1024,
+            bar_for: None,
             key_log: false,
         }
     }

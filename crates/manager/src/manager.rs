@@ -160,6 +160,7 @@ impl Manager {
             datagram_len_max: lowgate_access::JOIN_DATAGRAM_OCTETS_MAX,
             packing: Packing::Tight { linger: LAST_FLIGHT_LINGER },
             sessions_max: DEVICES_MAX,
+            bar_for: config.bar_for,
             ..ServerConfig::new(config.ccm)
         };
         Self {

@@ -76,6 +76,8 @@ pub struct ClientConfig<'a> {
     pub server_name: Option<&'a str>,
     /// Offer RFC 6520: either end may ask whether the other is there.
     pub heartbeat: bool,
+    /// Offer RFC 9853, beside a connection ID: the server may ask whether the client is where its records come from.
+    pub return_routability: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
     /// Go on from this session if the server still knows it.
@@ -99,6 +101,7 @@ impl<'a> ClientConfig<'a> {
             fragment_len: None,
             server_name: None,
             heartbeat: false,
+            return_routability: false,
             retransmission: Retransmission::Adaptive { hops: 1 },
             resume: None,
             session_ticket: false,
@@ -224,6 +227,8 @@ impl Settings {
             fragment_len: config.fragment_len,
             server_name: config.server_name.is_some(),
             heartbeat: config.heartbeat,
+            // RFC 9853 section 3: MUST NOT be offered without.
+            return_routability: config.return_routability && config.connection_id,
             session_ticket: config.session_ticket
                 || saved.as_ref().is_some_and(|saved| !saved.ticket().is_empty()),
         };

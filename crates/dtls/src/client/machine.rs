@@ -244,7 +244,9 @@ impl Client {
             },
             RecordType::Alert => self.plain_alert(record.body),
             // RFC 6347 section 4.2.4; wolfSSL once delivered these (CVE-2020-24585).
-            RecordType::Heartbeat | RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::ReturnRoutability | RecordType::Payload(_) => {
+                Err(RecordDrop::WrongEpoch)
+            }
         }
     }
 
@@ -292,6 +294,8 @@ impl Client {
             // RFC 6520 section 3: not during a handshake.
             RecordType::Heartbeat if !established => Err(RecordDrop::WrongEpoch),
             RecordType::Heartbeat => self.heartbeat_came(opened.plaintext),
+            RecordType::ReturnRoutability if !established => Err(RecordDrop::WrongEpoch),
+            RecordType::ReturnRoutability => self.routability_came(opened.plaintext),
             // RFC 6347 section 4.2.4: MUST discard or buffer until Finished came.
             RecordType::Payload(_) if !established => Err(RecordDrop::WrongEpoch),
             RecordType::Payload(kind) => {
@@ -529,6 +533,7 @@ impl Client {
             ticket_promised: hello.session_ticket,
             fragment_len: hello.fragment_len,
             heartbeat: hello.heartbeat,
+            return_routability: hello.return_routability && hello.connection_id.is_some(),
             #[cfg(feature = "ecc")]
             client_raw_key: hello.client_raw_key,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,

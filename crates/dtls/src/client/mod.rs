@@ -7,6 +7,7 @@ mod heartbeat;
 mod inbound;
 mod machine;
 mod resume;
+mod routability;
 
 use crate::exporter::export;
 use crate::flight::{Flight, RecordWriter, plain_alert};
@@ -86,11 +87,11 @@ pub enum ClientOutput {
 /// Events kept until they are polled; more than one datagram full of noise is not worth telling.
 const EVENTS_MAX: usize = 8;
 /// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
-/// extensions 2 + 5 + 4 + 5 + 196 + 5 + 5, a name with 9; a session to resume adds its id and a ticket. Key
+/// extensions 2 + 5 + 4 + 5 + 196 + 5 + 5 + 4, a name with 9; a session to resume adds its id and a ticket. Key
 /// exchange and Finished are shorter.
 const FLIGHT_OCTETS_MAX: usize = 12
     + (34 + 1 + 256 + 4 + 2)
-    + (2 + 5 + 4 + 5 + 196 + 5 + 5)
+    + (2 + 5 + 4 + 5 + 196 + 5 + 5 + 4)
     + (9 + SERVER_NAME_OCTETS_MAX)
     + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX)
     + CURVE_OFFER_OCTETS;
@@ -191,6 +192,8 @@ struct Negotiated {
     fragment_len: Option<FragmentLen>,
     /// Whether heartbeats were agreed on, and whether the server answers ours.
     heartbeat: Option<HeartbeatMode>,
+    /// Whether the server may ask where we are.
+    return_routability: bool,
     /// Whether a raw key of ours may be asked for.
     #[cfg(feature = "ecc")]
     client_raw_key: bool,
@@ -336,7 +339,7 @@ impl Client {
         ClientOutput::Wait { until: self.wake_at() }
     }
 
-    /// What came first of what waits: a payload goes to the owner, a heartbeat back to the server.
+    /// What came first of what waits: a payload goes to the owner, a heartbeat or a cookie back to the server.
     fn next_inbound(&mut self, buf: &mut [u8]) -> Option<ClientOutput> {
         let (kind, octets) = self.inbound.front()?;
         let len = octets.len();
@@ -353,6 +356,7 @@ impl Client {
                 | RecordType::Heartbeat,
                 _,
             ) => self.answer_heartbeat(buf),
+            (RecordType::ReturnRoutability, _) => self.answer_challenge(buf),
         };
         self.inbound.pop();
         Some(output)

@@ -7,8 +7,9 @@ use super::{
 };
 use super::{
     CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HEARTBEAT, HOST_NAME, Length,
-    MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO, Reader, SERVER_NAME, SESSION_ID_OCTETS_MAX,
-    SESSION_TICKET, Sink, each_extension, exact_vec8, once, put_extension, put_vec8, set, set_flag,
+    MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO, RETURN_ROUTABILITY, Reader, SERVER_NAME,
+    SESSION_ID_OCTETS_MAX, SESSION_TICKET, Sink, each_extension, exact_vec8, once, put_extension,
+    put_vec8, set, set_flag,
 };
 use crate::CloseReason;
 #[cfg(feature = "ecc")]
@@ -99,6 +100,7 @@ impl<'a> ClientHelloHead<'a> {
             SERVER_NAME => set(&mut offer.server_name, host_name(data)?),
             HEARTBEAT => set(&mut offer.heartbeat, HeartbeatMode::parse(data)?),
             SESSION_TICKET => set(&mut offer.ticket, data),
+            RETURN_ROUTABILITY => set_flag(&mut offer.return_routability, data),
             #[cfg(feature = "ecc")]
             SUPPORTED_GROUPS => set(&mut offer.curve.groups, list16(data)),
             #[cfg(feature = "ecc")]
@@ -135,6 +137,8 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) heartbeat: Option<HeartbeatMode>,
     /// RFC 5077: empty asks for one.
     pub(crate) ticket: Option<&'a [u8]>,
+    /// RFC 9853: the client answers where it is.
+    pub(crate) return_routability: bool,
     #[cfg(feature = "ecc")]
     pub(crate) curve: CurveOffer<'a>,
 }
@@ -235,6 +239,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) heartbeat: bool,
     /// A NewSessionTicket follows.
     pub(crate) session_ticket: bool,
+    /// Either end may ask where the other is.
+    pub(crate) return_routability: bool,
     /// RFC 8422 section 5.2: the client said which point formats it reads.
     #[cfg(feature = "ecc")]
     pub(crate) point_formats: bool,
@@ -285,6 +291,9 @@ impl Answer<'_> {
         }
         if self.session_ticket {
             put_extension(out, SESSION_TICKET, &[]);
+        }
+        if self.return_routability {
+            put_extension(out, RETURN_ROUTABILITY, &[]);
         }
         #[cfg(feature = "ecc")]
         if self.point_formats {

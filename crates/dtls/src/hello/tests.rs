@@ -25,6 +25,7 @@ const ALL: Offered = Offered {
     server_name: true,
     heartbeat: true,
     session_ticket: true,
+    return_routability: true,
 };
 
 fn check_client(rest: &str, expected: Result<ClientOffer<'_>, CloseReason>) {
@@ -51,9 +52,9 @@ fn client_hellos_of_strangers() {
     // A session id, a cookie, many suites with the SCSV, an unknown extension.
     let scsv = ClientOffer { renegotiation_info: true, ..plain };
     check_client("02aabb 03aabbcc 0006c0a900ffc0a8 020100 00060a0a0002001d", Ok(scsv));
-    let all = "00 00 0002c0a8 0100 0034 ff01000100 00170000 0036000302aabb ff40000401020304
+    let all = "00 00 0002c0a8 0100 0038 ff01000100 00170000 0036000302aabb ff40000401020304
         0001000101 00000008 0006 00 0003 612e62 000f000101
-        00230002beef";
+        00230002beef 003d0000";
     let request = [1, 2, 3, 4];
     let offer = ClientOffer {
         extended_master_secret: true,
@@ -64,6 +65,7 @@ fn client_hellos_of_strangers() {
         server_name: Some(b"a.b"),
         heartbeat: Some(HeartbeatMode::PeerAllowedToSend),
         ticket: Some(&[0xbe, 0xef]),
+        return_routability: true,
         #[cfg(feature = "ecc")]
         curve: plain.curve,
     };
@@ -219,14 +221,15 @@ proptest! {
         random in any::<[u8; 32]>(),
         cookie in prop::collection::vec(any::<u8>(), 0..=255),
         request in prop::collection::vec(any::<u8>(), 0..=192),
-        flags in any::<[bool; 5]>(),
+        flags in any::<[bool; 6]>(),
         fragment_len in prop::option::of(prop::sample::select(&LENGTHS)),
         name in "[a-z]{0,128}",
         cid in prop::collection::vec(any::<u8>(), 0..=255),
         session_id in prop::collection::vec(any::<u8>(), 0..=32),
         ticket in prop::collection::vec(any::<u8>(), 0..=TICKET_OCTETS_MAX),
     ) {
-        let [extended_master_secret, connection_id, group_request, session_ticket, heartbeat] = flags;
+        let [extended_master_secret, connection_id, group_request, session_ticket, ..] = flags;
+        let [.., heartbeat, return_routability] = flags;
         let offered = Offered {
             suites: Suites::default(),
             #[cfg(feature = "ecc")]
@@ -238,6 +241,7 @@ proptest! {
             server_name: !name.is_empty(),
             heartbeat,
             session_ticket,
+            return_routability,
         };
         let mut octets = Vec::new();
         let hello = ClientHello {
@@ -263,6 +267,7 @@ proptest! {
         prop_assert_eq!(offer.fragment_len, fragment_len);
         prop_assert_eq!(offer.server_name.unwrap_or_default(), name.as_bytes());
         prop_assert_eq!(offer.ticket, session_ticket.then_some(&ticket[..]));
+        prop_assert_eq!(offer.return_routability, return_routability);
         let answer = Answer {
             suite: CipherSuite::Psk,
             random: &random,
@@ -275,6 +280,7 @@ proptest! {
             named: !name.is_empty(),
             heartbeat,
             session_ticket,
+            return_routability,
             #[cfg(feature = "ecc")]
             point_formats: false,
             #[cfg(feature = "ecc")]
@@ -289,6 +295,7 @@ proptest! {
         prop_assert_eq!(hello.heartbeat, mode);
         prop_assert_eq!(hello.fragment_len, answer.fragment_len);
         prop_assert_eq!(hello.session_ticket, session_ticket);
+        prop_assert_eq!(hello.return_routability, return_routability);
         prop_assert_eq!(hello.session_id, &session_id);
     }
 }

@@ -7,7 +7,7 @@
 use super::curve::{Exchange, Spent};
 use super::resumption::{KeyCheck, SessionName};
 use super::session::write_out;
-use super::{Peer, Server, ServerOutput, SessionId};
+use super::{Peer, Server, ServerOutput};
 #[cfg(feature = "ecc")]
 use crate::curve::{CERTIFICATE_REQUEST, PARAMS_OCTETS, RAW_CERTIFICATE_OCTETS, SIGNED_OCTETS_MAX};
 use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter, plain_alert};
@@ -19,20 +19,18 @@ use crate::reassembly::{Message, Reassembler};
 use crate::schedule::Master;
 use crate::{CipherSuite, CloseReason, RecordDrop, RetransmissionTimer};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec;
-use alloc::vec::Vec;
 #[cfg(feature = "ecc")]
 use lowgate_crypto::PublicKey;
 use lowgate_crypto::{Digest, Sha256};
-use lowgate_units::{Duration, Instant, Ipv6Addr};
+use lowgate_units::{Duration, Instant};
 
 /// Longest ClientHello: strangers bring some hundred octets of suites and extensions.
 pub(super) const CLIENT_HELLO_OCTETS_MAX: usize = 2048;
-/// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4) and then
+/// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + 4) and then
 /// ServerHelloDone, or Finished when a session is resumed.
 const FLIGHT_OCTETS_MAX: usize =
-    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + FINISHED_OCTETS + CURVE_FLIGHT_OCTETS;
+    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + 4 + FINISHED_OCTETS + CURVE_FLIGHT_OCTETS;
 /// Three more extensions, Certificate, ServerKeyExchange and CertificateRequest.
 #[cfg(feature = "ecc")]
 const CURVE_FLIGHT_OCTETS: usize = 6
@@ -93,6 +91,7 @@ pub(super) struct Terms {
     pub(super) extended_master_secret: bool,
     pub(super) fragment_len: Option<FragmentLen>,
     pub(super) heartbeat: Option<HeartbeatMode>,
+    pub(super) return_routability: bool,
     pub(super) own_cid: Option<u32>,
     pub(super) client_cid: Box<[u8]>,
     pub(super) group_request: Option<Box<[u8]>>,
@@ -144,15 +143,23 @@ pub(super) enum Course {
 
 impl HalfOpen {
     /// When something is to be done about it.
-    fn due(&self) -> Instant {
+    pub(super) fn due(&self) -> Instant {
         let doomed = self.doomed_at.unwrap_or(Instant::FAR_FUTURE);
         self.timer.due().min(self.timer.gives_up()).min(doomed)
     }
 
-    fn identity(&self) -> Option<Box<[u8]>> {
+    pub(super) fn identity(&self) -> Option<Box<[u8]>> {
         match &self.stage {
             Stage::Answered { expected: Some(expected), .. } => Some(expected.identity.clone()),
             Stage::Answered { expected: None, .. } | Stage::Hello { .. } => None,
+        }
+    }
+
+    /// Finished records that did not open.
+    const fn unreadable(&self) -> u8 {
+        match &self.stage {
+            Stage::Answered { expected: Some(expected), .. } => expected.unreadable,
+            Stage::Answered { expected: None, .. } | Stage::Hello { .. } => 0,
         }
     }
 }
@@ -160,30 +167,42 @@ impl HalfOpen {
 impl Server {
     /// Earliest timer.
     pub(super) fn wake_at(&self) -> Instant {
-        let half_open = self.half_open.values().map(|half| half.due());
-        let held = self.held.values().copied();
-        half_open.chain(self.heartbeats_due()).chain(held).min().unwrap_or(Instant::FAR_FUTURE)
+        let (probes, checks) = (self.probes_due.first(), self.checks_due.first());
+        let agendas = [self.half_open.wake_at(), probes, checks, self.held.first()];
+        let first = agendas.into_iter().flatten().min();
+        first.unwrap_or(Instant::FAR_FUTURE).min(self.stale.idle_at(self.config.idle_close))
     }
 
     /// Repeats flights, gives up.
     pub(super) fn tick(&mut self, now: Instant) {
+        self.now = now;
         self.tick_heartbeats(now);
         self.tick_last_flights(now);
-        let due: Vec<Peer> = self
-            .half_open
-            .iter()
-            .filter(|(_, half)| half.due() <= now)
-            .map(|(peer, _)| peer.clone())
-            .collect();
-        for peer in due {
+        self.tick_checks(now);
+        self.close_idle(now);
+        for peer in self.half_open.due(now) {
             let Some(half) = self.half_open.get(&peer) else { continue };
             if half.doomed_at.is_some_and(|at| now >= at) {
                 self.give_up(&peer, CloseReason::KeyMismatch);
             } else if now >= half.timer.gives_up() {
                 self.give_up(&peer, CloseReason::TimedOut);
+            } else if self.is_barred(&peer) {
+                // It asks if it wants to hear the flight again.
+                self.half_open.get_mut(&peer).into_iter().for_each(|half| half.timer.restarted());
             } else {
                 self.send_flight(now, &peer);
             }
+            self.half_open.settled(&peer);
+        }
+    }
+
+    /// All that a datagram did to the handshake of who sent it is done.
+    pub(super) fn settle_half_open(&mut self, peer: &Peer) {
+        self.half_open.settled(peer);
+        while self.half_open.count_of(peer.addr) > self.config.half_open_per_source_max
+            && let Some(oldest) = self.half_open.oldest_of(peer.addr)
+        {
+            self.give_up(&oldest, CloseReason::Evicted);
         }
     }
 
@@ -216,14 +235,32 @@ impl Server {
 
     /// Ends a handshake without a word to the peer.
     pub(super) fn give_up(&mut self, peer: &Peer, reason: CloseReason) {
+        let barred = self.is_barred(peer);
         let Some(half) = self.half_open.remove(peer) else { return };
         let identity = half.identity();
+        self.count_failure(peer, identity.as_deref(), (half.unreadable(), reason));
+        self.tell_failure(peer, identity, reason, barred);
+    }
+
+    pub(super) fn tell_failure(
+        &mut self,
+        peer: &Peer,
+        identity: Option<Box<[u8]>>,
+        reason: CloseReason,
+        barred: bool,
+    ) {
+        if barred {
+            return self.event(peer, RecordDrop::Barred);
+        }
         let failed = ServerOutput::HandshakeFailed { peer: peer.clone(), identity, reason };
         self.outputs.push_back(failed);
     }
 
     /// An alert of epoch 0. Anyone could have sent it, so it is a hint to the client, no more.
     pub(super) fn send_plain_alert(&mut self, peer: &Peer, alert: [u8; 2], seq: u64) {
+        if self.is_barred(peer) || !self.alerts.take(self.now, peer) {
+            return;
+        }
         let mut octets = vec![0; 32];
         let len = plain_alert(alert, seq, &mut octets);
         octets.truncate(len);
@@ -234,18 +271,8 @@ impl Server {
     /// that who floods from one place crowds out himself.
     pub(super) fn make_room(&mut self) {
         while self.half_open.len() >= self.config.half_open_max {
-            let mut crowd = BTreeMap::<Ipv6Addr, usize>::new();
-            for peer in self.half_open.keys() {
-                *crowd.entry(peer.addr).or_default() += 1;
-            }
-            let most = crowd.iter().max_by_key(|(_, count)| **count).map(|(addr, _)| *addr);
-            let victim = self
-                .half_open
-                .iter()
-                .filter(|(peer, _)| Some(peer.addr) == most)
-                .min_by_key(|(_, half)| half.started)
-                .map(|(peer, _)| peer.clone());
-            match victim {
+            let most = self.half_open.fullest();
+            match most.and_then(|source| self.half_open.oldest_of(source)) {
                 Some(peer) => self.give_up(&peer, CloseReason::Evicted),
                 None => return,
             }
@@ -254,11 +281,7 @@ impl Server {
 
     /// Whether `cid` names nobody yet.
     pub(super) fn is_free(&self, cid: u32) -> bool {
-        self.table.by_cid(cid).is_none()
-            && !self.half_open.values().any(|half| match &half.stage {
-                Stage::Answered { terms, .. } => terms.own_cid == Some(cid),
-                Stage::Hello { .. } => false,
-            })
+        self.table.by_cid(cid).is_none() && !self.half_open.has_cid(cid)
     }
 
     /// Both Finished verified: the session that this peer had before makes way for the new one.
@@ -273,9 +296,14 @@ impl Server {
         if let Some(old) = old {
             self.end_session(old, CloseReason::Superseded);
         }
-        while self.table.len() >= self.config.sessions_max {
-            let stalest: Option<SessionId> = self.table.stalest();
-            let Some(stalest) = stalest else { break };
+        while self.table.count_of(identity) >= self.config.sessions_per_peer_max
+            && let Some(stalest) = self.table.stalest_of(identity)
+        {
+            self.end_session(stalest, CloseReason::Evicted);
+        }
+        while self.table.len() >= self.config.sessions_max
+            && let Some(stalest) = self.stale.take(&self.table)
+        {
             self.end_session(stalest, CloseReason::Evicted);
         }
     }

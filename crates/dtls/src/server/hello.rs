@@ -232,6 +232,7 @@ impl Server {
                 && self.config.server_name.is_some()
                 && offer.server_name.is_some(),
             heartbeat: terms.heartbeat.is_some(),
+            return_routability: terms.return_routability,
             session_ticket: terms.gives_ticket,
             #[cfg(feature = "ecc")]
             point_formats: terms.suite != CipherSuite::Psk && offer.curve.names_formats(),
@@ -289,8 +290,9 @@ impl Server {
         if let Some(alert) = reason.alert() {
             self.send_plain_alert(visit.peer, alert, place.record_seq);
         }
-        let peer = visit.peer.clone();
-        self.outputs.push_back(ServerOutput::HandshakeFailed { peer, identity: None, reason });
+        let barred = self.is_barred(visit.peer);
+        self.count_failure(visit.peer, None, (0, reason));
+        self.tell_failure(visit.peer, None, reason, barred);
     }
 
     /// The suite of a full handshake: of those that both ends can do the one that the client likes best.
@@ -362,6 +364,10 @@ impl Server {
                 let cid_len = client_cid.map_or(0, <[u8]>::len);
                 self.config.heartbeat && WriteKeys::overhead(cid_len) + OWN_OCTETS <= longest
             }),
+            // RFC 9853 section 3: MUST NOT be answered without a connection ID.
+            return_routability: self.config.return_routability
+                && offer.return_routability
+                && own_cid.is_some(),
             own_cid,
             client_cid: client_cid.unwrap_or_default().into(),
             group_request: group_answer.as_ref().and(group_request).map(Into::into),

@@ -159,7 +159,9 @@ impl Server {
             }
             RecordType::ChangeCipherSpec => return Err(RecordDrop::Unexpected),
             // RFC 6347 section 4.2.4: nothing is delivered before Finished.
-            RecordType::Heartbeat | RecordType::Payload(_) => return Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::ReturnRoutability | RecordType::Payload(_) => {
+                return Err(RecordDrop::WrongEpoch);
+            }
         }
         let (fragment, _) = Fragment::split(opened.plaintext)?;
         let seq = expected.finished_seq;
@@ -228,6 +230,7 @@ impl Server {
         let mut half = *half;
         half.timer.answered(visit.now);
         let Stage::Answered { terms, expected: Some(expected) } = half.stage else { return };
+        self.lift_bars(visit.peer, &expected.identity);
         self.make_way(visit.peer, &expected.identity);
         let mut random_start = [0; 8];
         random_start.copy_from_slice(&half.client_random[..8]);
@@ -248,6 +251,7 @@ impl Server {
             own_cid: terms.own_cid,
             group_agreed: terms.group_request.is_some(),
             heartbeat: terms.heartbeat,
+            return_routability: terms.return_routability,
             resumed: matches!(expected.course, Course::Abbreviated),
             plain_seq: half.plain_seq,
             finished_seq: expected.finished_seq,

@@ -17,7 +17,7 @@ impl Server {
         let Some(session) = self.table.get(id) else { return };
         match self.config.packing {
             Packing::Tight { linger } if session.group_agreed && !session.has_last_flight => {
-                self.held.insert(id, now + linger);
+                self.held.put(&id, now + linger);
             }
             Packing::Tight { .. } | Packing::Plain => {
                 let peer = session.place.peer();
@@ -38,7 +38,7 @@ impl Server {
 
     /// Sends the flight if it still waits.
     pub(super) fn release_last_flight(&mut self, id: SessionId) {
-        if self.held.remove(&id).is_none() {
+        if !self.held.remove(&id) {
             return;
         }
         let Some(peer) = self.table.get(id).map(|session| session.place.peer()) else { return };
@@ -47,8 +47,7 @@ impl Server {
 
     /// Flights that have waited long enough.
     pub(super) fn tick_last_flights(&mut self, now: Instant) {
-        let due = self.held.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id);
-        for id in due.collect::<Vec<_>>() {
+        for id in self.held.due(now) {
             self.release_last_flight(id);
         }
     }

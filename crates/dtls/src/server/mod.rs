@@ -1,6 +1,10 @@
 //! The server: thousands of sessions, keyed by peer and by connection ID.
 
+mod agenda;
+mod alerts;
+mod bars;
 mod cookie;
+mod crowd;
 #[cfg(feature = "ecc")]
 mod curve;
 mod half_open;
@@ -10,30 +14,37 @@ mod key_exchange;
 mod last_flight;
 mod records;
 mod resumption;
+mod routability;
 mod session;
+mod stale;
 mod whereabouts;
 
 #[cfg(feature = "ecc")]
 use crate::Identity;
 use crate::exporter::export;
 use crate::flight::hello_request;
+use crate::heartbeat::Asked;
 use crate::schedule::Randoms;
 use crate::{
     CipherSuite, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog,
     Psk, RecordDrop, Retransmission, SendRefused,
 };
+use agenda::Agenda;
+use alerts::AlertQuota;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use bars::Bars;
 use cookie::CookieJar;
-use half_open::HalfOpen;
-use heartbeat::Probe;
+use crowd::Crowd;
 use lowgate_crypto::{Ccm, Secret};
 #[cfg(feature = "ecc")]
 use lowgate_crypto::{PrivateKey, PublicKey};
 use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng};
 use resumption::{Memory, TicketKeys};
+use routability::Check;
 use session::SessionTable;
+use stale::Stale;
 use zeroize::Zeroizing;
 
 /// Where a client is heard: its own address, or a relay's together with the relay's header.
@@ -95,6 +106,13 @@ pub trait PskDirectory {
 /// RFC 5246 appendix F.1.4: an upper limit of 24 hours is suggested for the life of a session.
 pub const RESUMPTION_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Seed 000: for so long a server should ignore who failed three times.
+pub const BAR_USUAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Seed 000: sessions that a constrained device has at most.
+const CONSTRAINED_SESSIONS_MAX: usize = 15;
+/// Handshakes under way there. Each has 1 to 2 KB.
+const CONSTRAINED_HALF_OPEN_MAX: usize = 8;
+
 /// What a server is like.
 #[derive(Clone)]
 pub struct ServerConfig {
@@ -114,16 +132,26 @@ pub struct ServerConfig {
     pub connection_id: bool,
     /// Established sessions; beyond it the one heard least recently is evicted.
     pub sessions_max: usize,
+    /// Sessions of one identity; beyond it its own that was heard least recently is evicted.
+    pub sessions_per_peer_max: usize,
+    /// Say goodbye to sessions that were silent for so long. `None`: no session has a timer.
+    pub idle_close: Option<Duration>,
     /// Handshakes under way; beyond it the oldest of the address that has most of them is evicted.
     pub half_open_max: usize,
+    /// Handshakes under way of one address, a relay's say; beyond it its oldest is evicted.
+    pub half_open_per_source_max: usize,
+    /// For how long an identity behind a relay, or a relay's stranger, is barred once it failed three times. Who has
+    /// the key gets in all the same; the others hear nothing more. `None`: nobody is barred.
+    pub bar_for: Option<Duration>,
     /// The longest datagram we send, at least [`crate::DATAGRAM_LEN_MIN`] (raised to it).
     pub datagram_len_max: usize,
     /// The DNS name that the server is looked for by (RFC 6066 section 3). Who looks for another one is
     /// refused; `None`: names are ignored.
     pub server_name: Option<Box<str>>,
-    /// Agree to RFC 6520: either end may ask whether the other is there. A client that agreed is asked at a
-    /// new address before answers go there.
+    /// Agree to RFC 6520: either end may ask whether the other is there.
     pub heartbeat: bool,
+    /// Agree to RFC 9853, beside a connection ID: a client is asked at a new address before anything else goes there.
+    pub return_routability: bool,
     /// When to repeat a flight.
     pub retransmission: Retransmission,
     /// How handshake messages share records and datagrams.
@@ -143,9 +171,9 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions, 256 handshakes,
-    /// datagrams of 1024 octets, adaptive retransmission, any name, no heartbeats, no resumption, no exporters, no key
-    /// log.
+    /// The defaults around `ccm`: cookie and connection ID on, 4096 sessions of whoever, which stay, 256 handshakes,
+    /// half of them of one address, bars of a day, datagrams of 1024 octets, adaptive retransmission, any name, no
+    /// heartbeats, no resumption, no exporters, no key log.
     pub const fn new(ccm: &'static dyn Ccm) -> Self {
         Self {
             ccm,
@@ -156,10 +184,15 @@ impl ServerConfig {
             cookie: true,
             connection_id: true,
             sessions_max: 4096,
+            sessions_per_peer_max: usize::MAX,
+            idle_close: None,
             half_open_max: 256,
+            half_open_per_source_max: 128,
+            bar_for: Some(BAR_USUAL),
             datagram_len_max: 1024,
             server_name: None,
             heartbeat: false,
+            return_routability: false,
             retransmission: Retransmission::USUAL,
             packing: Packing::Plain,
             resumable_max: 0,
@@ -167,6 +200,19 @@ impl ServerConfig {
             resumption_lifetime: RESUMPTION_LIFETIME_MAX,
             exporters: false,
             key_log: false,
+        }
+    }
+
+    /// The defaults of a server that is a small device itself: 15 sessions (seed 000), 8 handshakes, and tickets, so
+    /// that nothing is kept of who left (RFC 7925 section 7).
+    pub fn constrained(ccm: &'static dyn Ccm) -> Self {
+        Self {
+            sessions_max: CONSTRAINED_SESSIONS_MAX,
+            sessions_per_peer_max: CONSTRAINED_SESSIONS_MAX,
+            half_open_max: CONSTRAINED_HALF_OPEN_MAX,
+            half_open_per_source_max: CONSTRAINED_HALF_OPEN_MAX / 2,
+            tickets: true,
+            ..Self::new(ccm)
         }
     }
 }
@@ -242,7 +288,7 @@ pub enum ServerOutput {
         octets: Vec<u8>,
     },
     /// An authentic record, newer than all before, came from another address; answers go there now. With
-    /// heartbeats the client was asked there and answered. Without them nobody vouches that it is heard
+    /// `return_routability` the client was asked there and answered. Without it nobody vouches that it is heard
     /// there: the owner should have it answer before it trusts the address with much (RFC 9146 section 6).
     PeerMoved {
         /// Whose.
@@ -290,11 +336,22 @@ pub struct Server {
     dummy_secret: Secret<32>,
     table: SessionTable,
     /// One handshake a peer, beside whatever session it has.
-    half_open: BTreeMap<Peer, Box<HalfOpen>>,
+    half_open: Crowd,
+    bars: Bars,
+    alerts: AlertQuota,
     /// Sessions whose last flight waits for company, and until when.
-    held: BTreeMap<SessionId, Instant>,
-    /// Heartbeats that are not answered yet, one a session.
-    probes: BTreeMap<SessionId, Probe>,
+    held: Agenda<SessionId>,
+    /// Heartbeats that are not answered yet, one a session,
+    probes: BTreeMap<SessionId, Asked>,
+    /// and when to do something about them.
+    probes_due: Agenda<SessionId>,
+    /// Addresses in question, one a session,
+    checks: BTreeMap<SessionId, Check>,
+    /// and when to ask there again.
+    checks_due: Agenda<SessionId>,
+    stale: Stale,
+    /// When the input came that is being handled.
+    now: Instant,
     /// What can be resumed by session id,
     memory: Memory,
     /// and the keys of tickets, from the first that was given.
@@ -316,19 +373,32 @@ impl Server {
         let config = ServerConfig {
             sessions_max: config.sessions_max.max(1),
             half_open_max: config.half_open_max.max(1),
+            half_open_per_source_max: config.half_open_per_source_max.max(1),
+            sessions_per_peer_max: config.sessions_per_peer_max.max(1),
             datagram_len_max: config.datagram_len_max.max(DATAGRAM_LEN_MIN),
             resumption_lifetime: config.resumption_lifetime.min(RESUMPTION_LIFETIME_MAX),
             ..config
+        };
+        let table = match config.sessions_per_peer_max < config.sessions_max {
+            true => SessionTable::counting(),
+            false => SessionTable::default(),
         };
         Self {
             config,
             prng,
             cookies: CookieJar::new(entropy),
             dummy_secret: draw_secret(entropy),
-            table: SessionTable::default(),
-            half_open: BTreeMap::new(),
-            held: BTreeMap::new(),
+            table,
+            half_open: Crowd::default(),
+            bars: Bars::default(),
+            alerts: AlertQuota::default(),
+            held: Agenda::default(),
             probes: BTreeMap::new(),
+            probes_due: Agenda::default(),
+            checks: BTreeMap::new(),
+            checks_due: Agenda::default(),
+            stale: Stale::default(),
+            now: Instant::ZERO,
             memory: Memory::default(),
             tickets: None,
             outputs: VecDeque::new(),
@@ -399,6 +469,11 @@ impl Server {
         if self.outputs.len() < OUTPUTS_MAX {
             self.transmit(peer, hello_request().to_vec());
         }
+    }
+
+    /// The session with who is heard there: to be used by whoever has something to say, whichever end began it.
+    pub fn session_at(&self, peer: &Peer) -> Option<SessionId> {
+        self.table.by_peer(peer)
     }
 
     /// Where the session is heard.
@@ -483,6 +558,8 @@ impl Server {
         self.release_last_flight(id);
         let Some(mut session) = self.table.remove(id) else { return };
         self.probes.remove(&id);
+        self.probes_due.remove(&id);
+        self.forget_check(id);
         if let Some(alert) = reason.alert() {
             let octets = session.seal_alert(self.config.ccm, alert);
             self.transmit(&session.place.peer(), octets);

@@ -6,7 +6,7 @@ use super::half_open::Stage;
 use super::{Server, ServerOutput, SessionId, Visit};
 use crate::handshake::{Fragment, MessageType};
 use crate::protect::EPOCH;
-use crate::record::{Record, RecordType, TLS12_CID};
+use crate::record::{HEADER_OCTETS, Record, RecordType, TLS12_CID};
 use crate::{
     AlertDescription, CONNECTION_ID_OCTETS, CloseReason, RECORDS_PER_DATAGRAM_MAX, RecordDrop,
 };
@@ -14,6 +14,12 @@ use alloc::vec::Vec;
 
 impl Server {
     pub(super) fn datagram(&mut self, visit: &mut Visit<'_>, datagram: &mut [u8]) {
+        self.now = visit.now;
+        self.each_record(visit, datagram);
+        self.settle_half_open(visit.peer);
+    }
+
+    fn each_record(&mut self, visit: &mut Visit<'_>, datagram: &mut [u8]) {
         let cid_len = if self.config.connection_id { CONNECTION_ID_OCTETS } else { 0 };
         let mut rest = datagram;
         for _ in 0..RECORDS_PER_DATAGRAM_MAX {
@@ -80,7 +86,9 @@ impl Server {
             }
             // Anybody could have sent it; a client that gave up is forgotten in time.
             RecordType::Alert => Err(RecordDrop::UnauthenticAlert),
-            RecordType::Heartbeat | RecordType::Payload(_) => Err(RecordDrop::WrongEpoch),
+            RecordType::Heartbeat | RecordType::ReturnRoutability | RecordType::Payload(_) => {
+                Err(RecordDrop::WrongEpoch)
+            }
         }
     }
 
@@ -120,11 +128,16 @@ impl Server {
         record: Record<'_>,
     ) -> Result<(), RecordDrop> {
         let session = self.table.get_mut(id).ok_or(RecordDrop::UnknownPeer)?;
+        let octets = HEADER_OCTETS + record.cid.len() + record.body.len();
         let opened = session.read.open(self.config.ccm, record)?;
         session.last_heard = visit.now;
+        let at_home = session.place.is(visit.peer);
+        self.heard_at(visit, id, octets);
         // RFC 9146 section 6: verified, and newer than the newest.
-        if opened.newest && !session.place.is(visit.peer) {
-            self.heard_elsewhere(visit, id);
+        match (opened.newest, at_home) {
+            (true, true) => self.forget_check(id),
+            (true, false) => self.heard_elsewhere(visit, id, octets),
+            (false, _) => {}
         }
         match opened.kind {
             RecordType::Payload(content_type) => {
@@ -151,8 +164,11 @@ impl Server {
                 }
                 Ok(())
             }
-            RecordType::Handshake => self.late_handshake(visit, id, opened.plaintext),
-            RecordType::Heartbeat => self.heartbeat_came(visit, id, opened.plaintext),
+            RecordType::Handshake => self.late_handshake(id, opened.plaintext),
+            RecordType::Heartbeat => self.heartbeat_came(id, opened.plaintext),
+            RecordType::ReturnRoutability => {
+                self.routability_came(visit, id, (opened.plaintext, octets))
+            }
             RecordType::ChangeCipherSpec => Err(RecordDrop::Unexpected),
         }
     }
@@ -167,25 +183,24 @@ impl Server {
 
     /// Handshake messages inside a session: the client missed our last flight, or wants another
     /// handshake, which it cannot have.
-    fn late_handshake(
-        &mut self,
-        visit: &Visit<'_>,
-        id: SessionId,
-        payload: &[u8],
-    ) -> Result<(), RecordDrop> {
+    fn late_handshake(&mut self, id: SessionId, payload: &[u8]) -> Result<(), RecordDrop> {
         let (fragment, _) = Fragment::split(payload)?;
         let session = self.table.get_mut(id).ok_or(RecordDrop::UnknownPeer)?;
         match fragment.kind {
             // RFC 6347 section 4.2.4: a repeated last flight MUST be answered by ours.
             MessageType::Finished if fragment.seq == session.finished_seq => {
-                self.send_last_flight(id, visit.peer);
+                let peer = session.place.peer();
+                self.send_last_flight(id, &peer);
                 Err(RecordDrop::Repeated)
             }
             MessageType::ClientHello => {
                 // RFC 7925 section 17: renegotiation is disabled; the warning says so.
                 let alert = [1, AlertDescription::NO_RENEGOTIATION.0];
-                let octets = session.seal_alert(self.config.ccm, alert);
-                self.transmit(visit.peer, octets);
+                let peer = session.place.peer();
+                if self.alerts.take(self.now, &peer) {
+                    let octets = session.seal_alert(self.config.ccm, alert);
+                    self.transmit(&peer, octets);
+                }
                 Err(RecordDrop::Renegotiation)
             }
             MessageType::Finished

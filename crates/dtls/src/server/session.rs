@@ -17,7 +17,7 @@ use crate::record::RecordType;
 use crate::schedule::Master;
 use crate::{CipherSuite, ContentType, SendRefused};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use alloc::vec;
 use alloc::vec::Vec;
 use lowgate_crypto::{Ccm, Sha256};
@@ -36,6 +36,8 @@ pub(super) struct Session {
     pub(super) group_agreed: bool,
     /// Whether heartbeats were agreed on, and whether the client answers ours.
     pub(super) heartbeat: Option<HeartbeatMode>,
+    /// Whether either end may ask where the other is.
+    pub(super) return_routability: bool,
     /// Whether it goes on from an earlier one.
     pub(super) resumed: bool,
     /// Next record number of epoch 0: ChangeCipherSpec may have to be repeated.
@@ -223,10 +225,43 @@ pub(super) struct SessionTable {
     sessions: BTreeMap<SessionId, Box<Session>>,
     by_cid: BTreeMap<u32, SessionId>,
     whereabouts: Whereabouts,
+    /// Whose they are, if anybody has to know.
+    by_identity: Option<BTreeSet<(IdentityMark, SessionId)>>,
     names_given: u64,
 }
 
+/// Stands for an identity in an index. Two that have one in common are told apart by themselves.
+type IdentityMark = [u8; 8];
+
+fn identity_mark(identity: &[u8]) -> IdentityMark {
+    *Sha256::of(identity).first_chunk().expect("8 of 32 octets")
+}
+
 impl SessionTable {
+    /// A table that counts the sessions of each identity.
+    pub(super) fn counting() -> Self {
+        Self { by_identity: Some(BTreeSet::new()), ..Self::default() }
+    }
+
+    fn of_identity<'a>(&'a self, identity: &'a [u8]) -> impl Iterator<Item = SessionId> {
+        let mark = identity_mark(identity);
+        let all = (mark, SessionId(0))..=(mark, SessionId(u64::MAX));
+        let found = self.by_identity.iter().flat_map(move |index| index.range(all.clone()));
+        found
+            .map(|(_, id)| *id)
+            .filter(|id| self.get(*id).is_some_and(|session| *session.identity == *identity))
+    }
+
+    /// How many sessions an identity has; 0 if nobody counts them.
+    pub(super) fn count_of(&self, identity: &[u8]) -> usize {
+        self.of_identity(identity).count()
+    }
+
+    /// The one of an identity that was heard least recently.
+    pub(super) fn stalest_of(&self, identity: &[u8]) -> Option<SessionId> {
+        self.of_identity(identity).min_by_key(|id| self.get(*id).map(|it| (it.last_heard, *id)))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }
@@ -247,9 +282,18 @@ impl SessionTable {
         self.whereabouts.at(peer)
     }
 
-    /// The session that was heard least recently.
-    pub(super) fn stalest(&self) -> Option<SessionId> {
-        self.sessions.iter().min_by_key(|(_, session)| session.last_heard).map(|(id, _)| *id)
+    /// Those that were heard least recently, the first of them last. Looks at all.
+    pub(super) fn stalest(&self, count_max: usize) -> Vec<(Instant, SessionId)> {
+        let mut stalest = BinaryHeap::with_capacity(count_max + 1);
+        for (id, session) in &self.sessions {
+            stalest.push((session.last_heard, *id));
+            if stalest.len() > count_max {
+                stalest.pop();
+            }
+        }
+        let mut stalest = stalest.into_sorted_vec();
+        stalest.reverse();
+        stalest
     }
 
     /// Adds a session; it is the one that is found at its peer from now on.
@@ -258,6 +302,9 @@ impl SessionTable {
         self.names_given += 1;
         if let Some(cid) = session.own_cid {
             self.by_cid.insert(cid, id);
+        }
+        if let Some(index) = &mut self.by_identity {
+            index.insert((identity_mark(&session.identity), id));
         }
         self.whereabouts.put(&session.place.peer(), id);
         self.sessions.insert(id, Box::new(session));
@@ -268,6 +315,9 @@ impl SessionTable {
         let session = *self.sessions.remove(&id)?;
         if let Some(cid) = session.own_cid {
             self.by_cid.remove(&cid);
+        }
+        if let Some(index) = &mut self.by_identity {
+            index.remove(&(identity_mark(&session.identity), id));
         }
         self.whereabouts.remove(&session.place.peer(), id);
         Some(session)
@@ -303,6 +353,7 @@ mod tests {
             own_cid: None,
             group_agreed: true,
             heartbeat: None,
+            return_routability: false,
             resumed: true,
             plain_seq: 0,
             finished_seq: 3,

@@ -4,8 +4,8 @@
 use crate::ends::{Guest, Hall, IDENTITY, KEY, at};
 use crate::puppet::{
     APPLICATION_DATA, CHANGE_CIPHER_SPEC, CONNECTION_ID, EXTENDED_MASTER_SECRET, HANDSHAKE,
-    HEARTBEAT, HEARTBEAT_EXTENSION, Plays, Puppet, Verify, extension, extensions, fragment,
-    server_extensions,
+    HEARTBEAT, HEARTBEAT_EXTENSION, Plays, Puppet, RETURN_ROUTABILITY, Verify, extension,
+    extensions, fragment, server_extensions,
 };
 use lowgate_dtls::{ContentType, FragmentLen};
 
@@ -417,14 +417,14 @@ fn expect_echo(request: &[u8], answers: Vec<Option<(u8, Vec<u8>)>>) {
 /// any inner type and padding, towards the server.
 fn cid(octets: &[u8]) {
     let mut dice = Dice(octets);
-    let (mut own, beats) = (dice.chunk().to_vec(), dice.octet() & 1);
+    let (mut own, checked) = (dice.chunk().to_vec(), dice.octet() & 1);
     own.truncate(255);
     let offer = [&[own.len() as u8][..], &own].concat();
     let mut extra = extension(CONNECTION_ID, &offer);
-    if beats == 1 {
-        extra.extend(extension(HEARTBEAT_EXTENSION, &[1]));
+    if checked == 1 {
+        extra.extend(extension(RETURN_ROUTABILITY, &[]));
     }
-    let mut hall = Hall::new(|config| config.heartbeat = true);
+    let mut hall = Hall::new(|config| config.return_routability = true);
     let mut client = visit(&mut hall, Stage::Session, &extra);
     let session = hall.established[0];
     assert_eq!(client.cid.len(), 4);
@@ -470,7 +470,7 @@ fn cid(octets: &[u8]) {
         }
     }
     // Who can be asked is asked first: nobody answers here.
-    assert!(beats == 0 || hall.moved.is_empty());
+    assert!(checked == 0 || hall.moved.is_empty());
     assert_eq!(hall.received, payloads);
     if hall.closed.is_empty() {
         hall.server

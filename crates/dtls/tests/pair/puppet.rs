@@ -13,6 +13,9 @@ const TLS12_CID: u8 = 25;
 pub(crate) const EXTENDED_MASTER_SECRET: u16 = 23;
 pub(crate) const HEARTBEAT_EXTENSION: u16 = 15;
 pub(crate) const CONNECTION_ID: u16 = 54;
+/// RFC 9853 section 10, with the content type below.
+pub(crate) const RETURN_ROUTABILITY: u16 = 61;
+pub(crate) const RETURN_ROUTABILITY_CHECK: u8 = 27;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
 pub(crate) fn record(kind: u8, epoch: u16, seq: u64, body: &[u8]) -> Vec<u8> {

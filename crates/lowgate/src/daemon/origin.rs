@@ -6,7 +6,7 @@ use super::core::{BorderRouter, Core, ROUTER_ADDR};
 use super::fresh::{self, Fresh};
 use crate::claim::Claim;
 use lowgate_crypto::SoftCcm;
-use lowgate_dtls::{Psk, Retransmission};
+use lowgate_dtls::{BAR_USUAL, Psk, Retransmission};
 use lowgate_manager::{Manager, ManagerConfig, NewDomain, Request, Snapshot};
 use lowgate_node::NodeConfig;
 use lowgate_node::flash::{Record, RecordKey};
@@ -155,7 +155,7 @@ fn manager(
     snapshot: &Snapshot,
     chance: &mut Chance,
 ) -> Result<Manager, String> {
-    let manager = ManagerConfig::new(&SoftCcm);
+    let manager = ManagerConfig { bar_for: Some(BAR_USUAL), ..ManagerConfig::new(&SoftCcm) };
     if snapshot.changes.is_empty() {
         let channel = Channel::new(config.radio.channel).ok_or("a channel is 11 to 26")?;
         let manager_addr = config.manager.address.unwrap_or_else(|| drawn_addr(chance));
