@@ -16,8 +16,9 @@ use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
 
 /// RFC 5246 section 7.4.1.2.
 pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
-/// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, ours at most 222.
-pub(crate) const TICKET_OCTETS_MAX: usize = 256;
+/// Longest ticket that a client keeps. OpenSSL's have 208 octets with a short identity, GnuTLS's 338, ours at most 223.
+/// A client has room for two of them, and one fits into the longest message that it puts together.
+pub(crate) const TICKET_OCTETS_MAX: usize = 376;
 
 #[cfg(feature = "server")]
 #[cfg(feature = "ecc")]

@@ -3,6 +3,7 @@
 
 use crate::RecordDrop;
 use crate::handshake::Fragment;
+use crate::hello::TICKET_OCTETS_MAX;
 use crate::reassembly::{Message, Reassembler};
 use crate::record::RecordType;
 use zeroize::Zeroize;
@@ -13,8 +14,10 @@ const INBOX_OCTETS_MAX: usize = 1280;
 const HEADER_OCTETS: usize = 3;
 /// ServerHello, key exchange and done may arrive in any order; with keys to show there are two more.
 const REASSEMBLY_SLOTS: usize = if cfg!(feature = "ecc") { 5 } else { 3 };
-/// A ServerHello with a session id of 32 and a connection ID of 255 octets has 365.
+/// A ServerHello with a session id of 32 and a connection ID of 255 octets has 365; a ticket comes with its lifetime
+/// and its length.
 const REASSEMBLY_OCTETS_MAX: usize = 384;
+const _: () = assert!(4 + 2 + TICKET_OCTETS_MAX <= REASSEMBLY_OCTETS_MAX);
 
 #[cfg_attr(
     feature = "ecc",

@@ -462,13 +462,10 @@ impl Client {
             (State::AwaitDone { heard, .. }, MessageType::ServerHelloDone, 0)
                 if body.is_empty() && heard.is_enough() => {}
             (
-                State::AwaitFinished {
-                    outcome: outcome @ Outcome { ticket_promised: true, .. },
-                    ..
-                },
+                State::AwaitFinished { outcome: Outcome { ticket_promised: true, .. }, .. },
                 MessageType::NewSessionTicket,
                 0,
-            ) => outcome.new_session_ticket(body)?,
+            ) => self.new_session_ticket(body)?,
             (State::AwaitFinished { .. }, MessageType::Finished, EPOCH) => {
                 return self.finished(now, body);
             }

@@ -138,10 +138,6 @@ pub struct Client {
     news: News,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, without an allocator to put its larger variants elsewhere"
-)]
 enum State {
     Idle,
     /// A ClientHello is out.

@@ -46,7 +46,7 @@ impl SavedSession {
         self.mark == *mark
     }
 
-    /// For how long the server means to know it; `None`: it did not say.
+    /// For how long the server means to take its ticket; `None`: it did not say, or there is no ticket.
     pub fn lifetime(&self) -> Option<Duration> {
         let secs = u64::from(self.ticket.lifetime_secs);
         (secs > 0).then(|| Duration::from_secs(secs))
@@ -79,27 +79,31 @@ pub(super) struct Ticket {
     lifetime_secs: u32,
 }
 
+impl Ticket {
+    /// RFC 5077 section 3.3. A ticket that is longer than ours to keep is as good as none, and so is an empty one:
+    /// how long it would have lived says nothing about the session's name.
+    fn parse(body: &[u8]) -> Result<Self, RecordDrop> {
+        let (lifetime_secs, octets) = parse_new_session_ticket(body)?;
+        Ok(match heapless::Vec::from_slice(octets) {
+            Ok(octets) if !octets.is_empty() => Self { octets, lifetime_secs },
+            Ok(_) | Err(_) => Self::default(),
+        })
+    }
+}
+
 /// What the server's Finished is waited for with.
 pub(super) struct Outcome {
     /// Whether a NewSessionTicket comes first,
     pub(super) ticket_promised: bool,
-    /// and what it brought.
-    ticket: Ticket,
+    /// and whether it brought a ticket. That lies where the session is saved, though nobody vouches for it yet: nothing
+    /// is told of it before the server's Finished verified, and a handshake that fails takes it along.
+    has_ticket: bool,
 }
 
-impl Outcome {
-    /// RFC 5077 section 3.3. A ticket that is longer than ours to keep is as good as none.
-    pub(super) fn new_session_ticket(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
-        let (lifetime_secs, octets) = parse_new_session_ticket(body)?;
-        let octets = heapless::Vec::from_slice(octets).unwrap_or_default();
-        self.ticket = Ticket { octets, lifetime_secs };
-        self.ticket_promised = false;
-        Ok(())
-    }
-
-    /// The server's Finished verified: how to go on from here another time.
-    fn save(self, hello: &Negotiated, master: &Master, mark: Mark) -> Option<SavedSession> {
-        let ticket = self.ticket;
+impl SavedSession {
+    /// How to go on from a session another time.
+    fn of(session: &Session, ticket: Ticket, mark: Mark) -> Option<Self> {
+        let Session { hello, master, .. } = session;
         let name = match &ticket.octets[..] {
             [] => hello.name.clone(),
             octets => SessionName::from_slice(&Sha256::of(octets)).unwrap_or_default(),
@@ -107,7 +111,7 @@ impl Outcome {
         let savable = hello.extended_master_secret && !name.is_empty();
         let (master, fragment_len) = (master.clone(), hello.fragment_len);
         let suite = hello.suite;
-        savable.then_some(SavedSession { name, ticket, master, fragment_len, suite, mark })
+        savable.then_some(Self { name, ticket, master, fragment_len, suite, mark })
     }
 }
 
@@ -115,6 +119,20 @@ impl Client {
     /// Whether a ServerHello takes the session that we offered.
     pub(super) fn is_resumed_by(&self, hello: &ServerHello<'_>) -> bool {
         self.saved.as_ref().is_some_and(|saved| saved.name[..] == *hello.session_id)
+    }
+
+    /// The server gives a ticket.
+    pub(super) fn new_session_ticket(&mut self, body: &[u8]) -> Result<(), RecordDrop> {
+        let ticket = Ticket::parse(body)?;
+        let State::AwaitFinished { session, outcome, .. } = &mut self.state else {
+            return Err(RecordDrop::Unexpected);
+        };
+        outcome.ticket_promised = false;
+        outcome.has_ticket = !ticket.octets.is_empty();
+        if outcome.has_ticket {
+            self.saved = SavedSession::of(session, ticket, self.settings.own.mark());
+        }
+        Ok(())
     }
 
     /// The ServerHello resumes our session.
@@ -134,7 +152,7 @@ impl Client {
             let master_secret = master.0.clone();
             self.news.key_log = Some(KeyLog { client_random: self.random, master_secret });
         }
-        let outcome = Outcome { ticket_promised: hello.ticket_promised, ticket: Ticket::default() };
+        let outcome = Outcome { ticket_promised: hello.ticket_promised, has_ticket: false };
         let longest = FragmentLen::plaintext_octets_max(hello.fragment_len);
         self.state = State::AwaitFinished {
             session: Session {
@@ -168,9 +186,9 @@ impl Client {
             self.flight.message(kind, seq, &mut self.transcript, |out| out.put(&verify));
             self.flight.start();
         }
-        let keeps_ticket = session.hello.resumed && outcome.ticket.octets.is_empty();
-        if !keeps_ticket {
-            self.saved = outcome.save(&session.hello, &session.master, self.settings.own.mark());
+        // Who resumed and was given no other ticket keeps what it has.
+        if !outcome.has_ticket && !session.hello.resumed {
+            self.saved = SavedSession::of(&session, Ticket::default(), self.settings.own.mark());
         }
         self.state = State::Established(session);
     }
@@ -212,5 +230,30 @@ impl Client {
                 _,
             ) => RecordDrop::Unexpected,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec;
+
+    fn kept(len: usize) -> (usize, u32) {
+        let (lifetime, octets) = (3600u32.to_be_bytes(), vec![7; len]);
+        let body = [&lifetime[..], &(len as u16).to_be_bytes(), &octets].concat();
+        let ticket = Ticket::parse(&body).expect("well formed");
+        (ticket.octets.len(), ticket.lifetime_secs)
+    }
+
+    /// GnuTLS 3.7 sends 338 octets. Of a ticket that is not kept there is no lifetime either.
+    #[test]
+    fn tickets_of_all_lengths() {
+        for len in [1, 208, 256, 338, TICKET_OCTETS_MAX] {
+            assert_eq!(kept(len), (len, 3600));
+        }
+        for len in [0, TICKET_OCTETS_MAX + 1, 2000, 0xffff] {
+            assert_eq!(kept(len), (0, 0), "{len}");
+        }
     }
 }
