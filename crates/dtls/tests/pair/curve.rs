@@ -34,7 +34,7 @@ fn exchanging(identity: &[u8], without: WithoutExchange) -> Credential<'_> {
 }
 
 /// A client that gets its secret so.
-fn by(suite: CipherSuite, identity: &[u8]) -> ClientConfig<'_> {
+pub(crate) fn by(suite: CipherSuite, identity: &[u8]) -> ClientConfig<'_> {
     let name = *identity.last().expect("not empty");
     let credential = match suite {
         CipherSuite::Psk => Credential::Psk { identity, psk: psk(identity) },
@@ -49,7 +49,7 @@ fn by(suite: CipherSuite, identity: &[u8]) -> ClientConfig<'_> {
 }
 
 /// A server that takes all credentials.
-fn all(config: &mut ServerConfig) {
+pub(crate) fn all(config: &mut ServerConfig) {
     config.raw_key = Some(private_key(SERVER));
 }
 

@@ -7,6 +7,13 @@ use lowgate_dtls::{
 };
 use lowgate_units::{Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
 
+#[cfg(feature = "ecc")]
+use crate::world::private_key;
+#[cfg(feature = "ecc")]
+use lowgate_crypto::PublicKey;
+#[cfg(feature = "ecc")]
+use lowgate_dtls::Identity;
+
 pub(crate) const IDENTITY: &[u8] = b"d1";
 pub(crate) const KEY: &[u8] = &[7; 16];
 const START: Instant = Instant::from_secs(1000);
@@ -16,6 +23,12 @@ struct Known;
 impl PskDirectory for Known {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         (identity == IDENTITY).then(|| Psk::new(KEY)).flatten()
+    }
+
+    #[cfg(feature = "ecc")]
+    fn owner(&self, key: &PublicKey) -> Option<Identity> {
+        let known = *key == private_key(1).public();
+        known.then(|| Identity::from_slice(IDENTITY).expect("short"))
     }
 }
 

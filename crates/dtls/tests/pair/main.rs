@@ -10,6 +10,8 @@ mod duplicate;
 mod ends;
 mod extensions;
 mod fragment;
+#[cfg(feature = "ecc")]
+mod genuine;
 mod heartbeat;
 mod hostile;
 mod identity;

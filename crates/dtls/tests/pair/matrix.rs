@@ -7,7 +7,7 @@
 
 use crate::soak::{only_seed, rounds};
 use crate::world::*;
-use lowgate_dtls::{ClientConfig, CloseReason, FragmentLen, SavedSession, SessionId};
+use lowgate_dtls::{CipherSuite, ClientConfig, CloseReason, FragmentLen, SavedSession, SessionId};
 use lowgate_units::Prng;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -68,6 +68,7 @@ struct Run {
     course: Course,
     flight: Flight,
     fault: Fault,
+    suite: CipherSuite,
 }
 
 impl Course {
@@ -100,7 +101,7 @@ fn flight_of(course: Course, towards: Towards, octets: &[u8]) -> Flight {
         (Towards::Server, Some(1)) => Flight::SecondHello,
         (Towards::Server, _) => Flight::ClientLast,
         (Towards::Client, Some(3)) => Flight::VerifyRequest,
-        (Towards::Client, Some(2 | 14)) => Flight::Answer,
+        (Towards::Client, Some(2 | 11..=14)) => Flight::Answer,
         (Towards::Client, _) if course.resumes() => Flight::Answer,
         (Towards::Client, _) => Flight::ServerLast,
     }
@@ -146,6 +147,16 @@ fn spoiler(run: Run, hits: Rc<Cell<u64>>) -> Tap {
     })
 }
 
+#[cfg(feature = "ecc")]
+fn base(suite: CipherSuite) -> ClientConfig<'static> {
+    crate::curve::by(suite, b"d1")
+}
+
+#[cfg(not(feature = "ecc"))]
+fn base(_: CipherSuite) -> ClientConfig<'static> {
+    config(b"d1")
+}
+
 /// What is agreed on varies with the run.
 fn client_config(run: Run, resume: Option<SavedSession>) -> ClientConfig<'static> {
     let n = run.number;
@@ -158,7 +169,7 @@ fn client_config(run: Run, resume: Option<SavedSession>) -> ClientConfig<'static
         server_name: (n.is_multiple_of(7)).then_some("manager.example"),
         group_request: (n % 4 < 2).then_some(REQUEST),
         datagram_len_max: if n.is_multiple_of(6) { 96 + (n % 97) as usize } else { 1024 },
-        ..config(b"d1")
+        ..base(run.suite)
     }
 }
 
@@ -170,6 +181,8 @@ fn world_of(run: Run) -> World {
         (config.exporters, config.heartbeat) = (true, true);
         config.datagram_len_max = if run.number.is_multiple_of(9) { 96 } else { 1024 };
         config.server_name = Some("manager.example".into());
+        #[cfg(feature = "ecc")]
+        crate::curve::all(config);
     });
     world.add(peer(1), client_config(run, None));
     if run.course.resumes() {
@@ -264,15 +277,14 @@ fn expect_payloads(world: &mut World, run: Run, session: SessionId) {
     assert_eq!((up, down), (Some(&b"up"[..]), Some(&b"down"[..])));
 }
 
-#[test]
-fn matrix_of_flights_and_faults() {
-    let cells = cells();
+/// The runs of these numbers, each in the cell that its number says.
+fn matrix(cells: &[(CipherSuite, Course, Flight, Fault)], few: u64) {
     let (mut ends, mut hit) = (BTreeMap::new(), 0);
-    let runs = rounds(1100);
+    let runs = rounds(few);
     let numbers = only_seed().map_or(0..runs, |seed| seed..seed + 1);
     for number in numbers.clone() {
-        let (course, flight, fault) = cells[(number % cells.len() as u64) as usize];
-        let run = Run { number, course, flight, fault };
+        let (suite, course, flight, fault) = cells[(number % cells.len() as u64) as usize];
+        let run = Run { number, course, flight, fault, suite };
         let outcome = std::panic::catch_unwind(|| end_of(run));
         let Ok((end, hits)) = outcome else { panic!("LOWGATE_SEED={number}: {run:?}") };
         hit += u64::from(hits > 0);
@@ -287,4 +299,27 @@ fn matrix_of_flights_and_faults() {
         ends.iter().filter(|((fault, _), _)| *fault == Fault::BitFlips).map(|e| e.1).sum();
     let in_all_the_same = ends.get(&(Fault::BitFlips, None)).copied().unwrap_or_default();
     assert!(in_all_the_same * 100 >= flips * 95, "{in_all_the_same} of {flips} joined");
+}
+
+#[test]
+fn matrix_of_flights_and_faults() {
+    let all = cells().into_iter();
+    matrix(
+        &all.map(|(course, flight, fault)| (CipherSuite::Psk, course, flight, fault))
+            .collect::<Vec<_>>(),
+        1100,
+    );
+}
+
+/// The same on P-256, with pre-shared keys and with raw public keys: longer flights, that are cut into more
+/// datagrams.
+#[cfg(feature = "ecc")]
+#[test]
+fn matrix_on_p256() {
+    let suites = [CipherSuite::EcdhePsk, CipherSuite::EcdheEcdsa];
+    let cells: Vec<_> = cells()
+        .into_iter()
+        .flat_map(|(course, flight, fault)| suites.map(|suite| (suite, course, flight, fault)))
+        .collect();
+    matrix(&cells, 880);
 }
