@@ -7,13 +7,6 @@ use lowgate_dtls::{
 };
 use lowgate_units::{Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
 
-#[cfg(feature = "ecc")]
-use crate::world::private_key;
-#[cfg(feature = "ecc")]
-use lowgate_crypto::PublicKey;
-#[cfg(feature = "ecc")]
-use lowgate_dtls::Identity;
-
 pub(crate) const IDENTITY: &[u8] = b"d1";
 pub(crate) const KEY: &[u8] = &[7; 16];
 const START: Instant = Instant::from_secs(1000);
@@ -24,12 +17,6 @@ impl PskDirectory for Known {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         (identity == IDENTITY).then(|| Psk::new(KEY)).flatten()
     }
-
-    #[cfg(feature = "ecc")]
-    fn owner(&self, key: &PublicKey) -> Option<Identity> {
-        let known = *key == private_key(1).public();
-        known.then(|| Identity::from_slice(IDENTITY).expect("short"))
-    }
 }
 
 pub(crate) fn at(port: u16) -> Peer {
@@ -39,6 +26,7 @@ pub(crate) fn at(port: u16) -> Peer {
 /// A server, and all that it said.
 pub(crate) struct Hall {
     pub(crate) server: Server,
+    pub(crate) directory: Box<dyn PskDirectory>,
     entropy: SeededEntropy,
     pub(crate) now: Instant,
     pub(crate) sent: Vec<(Peer, Vec<u8>)>,
@@ -57,6 +45,7 @@ impl Hall {
         let server = Server::new(config, Prng::new(1), &mut entropy);
         Self {
             server,
+            directory: Box::new(Known),
             entropy,
             now: START,
             sent: Vec::new(),
@@ -71,7 +60,7 @@ impl Hall {
     /// What it sends in answer to a datagram.
     pub(crate) fn hear(&mut self, peer: &Peer, octets: &[u8]) -> Vec<Vec<u8>> {
         let input = ServerInput::Datagram { peer, octets: &mut octets.to_vec() };
-        self.server.handle(self.now, input, &Known, &mut self.entropy);
+        self.server.handle(self.now, input, &*self.directory, &mut self.entropy);
         let before = self.sent.len();
         self.drain();
         self.sent[before..].iter().map(|(_, octets)| octets.clone()).collect()

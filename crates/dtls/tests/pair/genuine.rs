@@ -6,13 +6,17 @@
 //! `cargo xtask soak dtls-orders` goes up to four words of all and five of those that the handshake is made of, or as
 //! far as it is told; every day there are two of all, of a resumption three, and three to five of its own.
 
-use crate::ends::{Guest, Hall, at};
+use crate::ends::{Guest, Hall, IDENTITY, KEY, at};
 use crate::soak::rounds;
-use crate::world::records;
-use lowgate_crypto::Secret;
+use crate::world::{private_key, records};
+use lowgate_crypto::{PublicKey, Secret};
 use lowgate_dtls::{
-    CipherSuite, ClientConfig, Credential, SavedSession, ServerConfig, WithoutExchange,
+    CipherSuite, ClientConfig, Credential, Identity, Psk, PskDirectory, SavedSession, ServerConfig,
+    WithoutExchange,
 };
+
+/// Whose key the server's is.
+const SERVER: u8 = 0x5e;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
@@ -60,12 +64,28 @@ fn plain(kind: u8, seq: u8, body: &[u8]) -> Vec<u8> {
 
 fn hall(course: Course) -> Hall {
     let edit = |config: &mut ServerConfig| {
-        config.raw_key = Some(crate::world::private_key(0x5e));
+        config.raw_key = Some(private_key(SERVER));
         config.connection_id = false;
         config.resumable_max = usize::from(course == Resumed(By::SessionId));
         config.tickets = course == Resumed(By::Ticket);
     };
-    Hall::new(edit)
+    let mut hall = Hall::new(edit);
+    hall.directory = Box::new(Known);
+    hall
+}
+
+/// One device, by both of its keys.
+struct Known;
+
+impl PskDirectory for Known {
+    fn psk(&self, identity: &[u8]) -> Option<Psk> {
+        (identity == IDENTITY).then(|| Psk::new(KEY)).flatten()
+    }
+
+    fn owner(&self, key: &PublicKey) -> Option<Identity> {
+        let known = *key == private_key(1).public();
+        known.then(|| Identity::from_slice(IDENTITY).expect("short"))
+    }
 }
 
 fn guest(course: Course, random: u8, resume: Option<SavedSession>) -> Guest {
@@ -78,7 +98,7 @@ fn guest(course: Course, random: u8, resume: Option<SavedSession>) -> Guest {
                 config.credential = Credential::EcdhePsk { identity, psk, seed, without };
             }
             Full(CipherSuite::EcdheEcdsa) => {
-                let (own, server) = (crate::world::private_key(1), crate::world::private_key(0x5e));
+                let (own, server) = (private_key(1), private_key(SERVER));
                 config.credential = Credential::RawKey { own, server: server.public(), seed };
             }
             Full(CipherSuite::Psk) | Resumed(_) => {}
