@@ -150,8 +150,8 @@ impl World {
         let root = Prng::new(seed);
         let mut entropy = SeededEntropy::new(seed);
         // What a joiner makes of an alert is looked at here: one that is barred would hear none.
-        let config = ServerConfig { bar_for: None, ..ServerConfig::new(&SoftCcm) };
-        let server = Server::new(config, root.fork(1), &mut entropy);
+        let told = ServerConfig { bar_for: None, ..ServerConfig::new(&SoftCcm) };
+        let server = Server::new(told, root.fork(1), &mut entropy);
         Self {
             now: Instant::from_secs(100),
             joiner: Joiner::new(config, Secret::new([seed as u8; 32]), root.fork(2)),
