@@ -1,9 +1,14 @@
 //! The fuzz targets. They are functions of octets in the pair tests of `lowgate-dtls`, where the committed corpora
 //! run every day; here libFuzzer looks for more.
 
+#[path = "../../crates/dtls/tests/pair/chains.rs"]
+#[expect(dead_code, reason = "the pair tests use the rest")]
+mod chains;
 #[path = "../../crates/dtls/tests/pair/ends.rs"]
 #[expect(dead_code, reason = "the pair tests use the rest")]
 mod ends;
+#[path = "../../crates/dtls/tests/pair/forged.rs"]
+mod forged;
 #[path = "../../crates/dtls/tests/pair/hostile.rs"]
 mod hostile;
 #[path = "../../crates/dtls/tests/pair/puppet.rs"]

@@ -2,6 +2,9 @@
 //!
 //! **Invariant:** the alert that is sent is a total function of the reason.
 
+#[cfg(feature = "x509")]
+use crate::CertificateRefused;
+
 /// What an alert says. The numbers are the protocol's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertDescription(pub u8);
@@ -11,8 +14,20 @@ impl AlertDescription {
     pub const CLOSE_NOTIFY: Self = Self(0);
     /// No common parameters.
     pub const HANDSHAKE_FAILURE: Self = Self(40);
+    /// A certificate is broken, or a signature in it.
+    pub const BAD_CERTIFICATE: Self = Self(42);
+    /// A certificate is of another kind, or for something else.
+    pub const UNSUPPORTED_CERTIFICATE: Self = Self(43);
+    /// A certificate is not valid now.
+    pub const CERTIFICATE_EXPIRED: Self = Self(45);
+    /// Something else is wrong with a certificate.
+    pub const CERTIFICATE_UNKNOWN: Self = Self(46);
     /// A field contradicts another or the standard.
     pub const ILLEGAL_PARAMETER: Self = Self(47);
+    /// A certificate comes from nobody whom the other end trusts.
+    pub const UNKNOWN_CA: Self = Self(48);
+    /// A certificate is good, and its owner not welcome.
+    pub const ACCESS_DENIED: Self = Self(49);
     /// A message could not be read.
     pub const DECODE_ERROR: Self = Self(50);
     /// Finished did not verify: other keys, or a message was changed on its way.
@@ -56,6 +71,9 @@ pub enum CloseReason {
     UnsolicitedExtension,
     /// The client looks for a server of another name.
     UnrecognizedName,
+    /// The peer's certificates are not taken.
+    #[cfg(feature = "x509")]
+    Certificate(CertificateRefused),
     /// The same peer made a new session.
     Superseded,
     /// The table was full and this one was heard least recently, or crowded out its neighbours.
@@ -97,6 +115,8 @@ impl CloseReason {
             Self::MalformedHello => (Fatal, D::DECODE_ERROR),
             Self::UnsolicitedExtension => (Fatal, D::UNSUPPORTED_EXTENSION),
             Self::UnrecognizedName => (Fatal, D::UNRECOGNIZED_NAME),
+            #[cfg(feature = "x509")]
+            Self::Certificate(refused) => (Fatal, refused.alert()),
             Self::PeerAlert(_) | Self::TimedOut | Self::Superseded => return None,
         };
         Some([level as u8, description.0])

@@ -18,7 +18,10 @@ pub(crate) const SECP256R1: u16 = 23;
 pub(crate) const UNCOMPRESSED: u8 = 0;
 /// RFC 8446 section 4.2.3 calls it so: ECDSA with SHA-256.
 pub(crate) const ECDSA_SECP256R1_SHA256: [u8; 2] = [4, 3];
-/// RFC 7250 section 3.
+/// RFC 7250 section 3: certificates, which is what goes without saying,
+#[cfg(feature = "server")]
+pub(crate) const X509: u8 = 0;
+/// and keys as they are.
 pub(crate) const RAW_PUBLIC_KEY: u8 = 2;
 /// RFC 8422 section 5.5: ecdsa_sign.
 const ECDSA_SIGN: u8 = 64;
@@ -30,6 +33,7 @@ pub(crate) const PARAMS_OCTETS: usize = PARAMS_HEAD.len() + POINT_OCTETS;
 /// DigitallySigned, RFC 5246 section 4.7.
 pub(crate) const SIGNED_OCTETS_MAX: usize = 4 + SIGNATURE_OCTETS_MAX;
 /// The Certificate message of a raw public key.
+#[cfg(not(feature = "x509"))]
 pub(crate) const RAW_CERTIFICATE_OCTETS: usize = 3 + SPKI_OCTETS;
 /// Our CertificateRequest.
 #[cfg(feature = "server")]

@@ -2,10 +2,12 @@
 //!
 //! **Invariant:** every transmission takes new record numbers; the messages stay what they were.
 
+use crate::fragment_len::{FragmentLen, PLAINTEXT_OCTETS_MAX};
 use crate::handshake::{HEADER_OCTETS, MessageType, VERIFY_DATA_OCTETS, emit_header};
 use crate::hello::Sink;
 use crate::protect::WriteKeys;
 use crate::record::{self, RecordType, SEQ_MAX, VERSION_1_2};
+use core::ops::DerefMut;
 use lowgate_crypto::{Ccm, Sha256};
 
 /// Octets of a ChangeCipherSpec record.
@@ -13,15 +15,22 @@ const CHANGE_CIPHER_SPEC_OCTETS: usize = record::HEADER_OCTETS + 1;
 /// The only message of epoch 1.
 pub(crate) const FINISHED_OCTETS: usize = HEADER_OCTETS + VERIFY_DATA_OCTETS;
 
-/// Messages in the order they are sent, with room for `N` octets of them.
-pub(crate) struct Flight<const N: usize> {
+/// Messages in the order they are sent, in a buffer that has room for them.
+pub(crate) struct Flight<B> {
     /// Each message with the header it has as a single fragment.
-    messages: heapless::Vec<u8, N>,
+    messages: B,
     /// Messages from here on are of epoch 1; ChangeCipherSpec goes before them.
     protected_from: Option<usize>,
     records: Records,
+    /// What both ends agreed that a record may hold (RFC 6066 section 4).
+    record_octets_max: usize,
     cursor: Option<Cursor>,
 }
+
+/// Where the octets of a flight are.
+pub(crate) trait Buffer: Sink + Default + DerefMut<Target = [u8]> {}
+
+impl<B: Sink + Default + DerefMut<Target = [u8]>> Buffer for B {}
 
 /// How messages of epoch 0 go into records.
 #[derive(Clone, Copy, Default)]
@@ -59,18 +68,27 @@ impl<const N: usize> Sink for heapless::Vec<u8, N> {
     }
 }
 
-impl<const N: usize> Default for Flight<N> {
+/// A server's flight is as long as its own messages are.
+#[cfg(feature = "server")]
+impl Sink for alloc::vec::Vec<u8> {
+    fn put(&mut self, octets: &[u8]) {
+        self.extend_from_slice(octets);
+    }
+}
+
+impl<B: Default> Default for Flight<B> {
     fn default() -> Self {
         Self {
-            messages: heapless::Vec::new(),
+            messages: B::default(),
             protected_from: None,
             records: Records::Own,
+            record_octets_max: usize::from(PLAINTEXT_OCTETS_MAX),
             cursor: None,
         }
     }
 }
 
-impl<const N: usize> Flight<N> {
+impl<B: Buffer> Flight<B> {
     /// Forgets the flight before.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
@@ -82,7 +100,7 @@ impl<const N: usize> Flight<N> {
         kind: MessageType,
         seq: u16,
         transcript: &mut Sha256,
-        body: impl FnOnce(&mut heapless::Vec<u8, N>),
+        body: impl FnOnce(&mut B),
     ) {
         let at = self.messages.len();
         self.messages.put(&[0; HEADER_OCTETS]);
@@ -101,6 +119,11 @@ impl<const N: usize> Flight<N> {
     /// Messages of epoch 0 share records from now on.
     pub(crate) const fn share_records(&mut self) {
         self.records = Records::Shared;
+    }
+
+    /// No record holds more than was agreed.
+    pub(crate) fn limit_records(&mut self, agreed: Option<FragmentLen>) {
+        self.record_octets_max = usize::from(FragmentLen::plaintext_octets_max(agreed));
     }
 
     /// Sends the flight, from its beginning.
@@ -160,9 +183,11 @@ impl<const N: usize> Flight<N> {
         };
         let message_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
         let left = &rest[cursor.offset..message_len];
-        let room = out.len().saturating_sub(writer.overhead(protected) + HEADER_OCTETS);
-        // A message is cut only when even a datagram of its own is too short for it.
-        if room < left.len() && (!first || room == 0) {
+        let left_in_datagram = out.len().saturating_sub(writer.overhead(protected) + HEADER_OCTETS);
+        let agreed = self.record_octets_max.saturating_sub(HEADER_OCTETS);
+        let room = left_in_datagram.min(agreed);
+        // A message is cut only when even a datagram of its own, or the longest record, is too short for it.
+        if room < left.len() && (!first || room == 0) && room < agreed {
             return Step::Full;
         }
         if let Some(end) = self.shares_until(cursor, protected, out.len()) {
@@ -206,7 +231,10 @@ impl<const N: usize> Flight<N> {
         if protected || cursor.offset > 0 || matches!(self.records, Records::Own) {
             return None;
         }
-        let room = out_len.saturating_sub(record::HEADER_OCTETS).min(SHARED_RECORD_OCTETS_MAX);
+        let room = out_len
+            .saturating_sub(record::HEADER_OCTETS)
+            .min(SHARED_RECORD_OCTETS_MAX)
+            .min(self.record_octets_max);
         let limit = self.protected_from.unwrap_or(self.messages.len()).min(cursor.at + room);
         let mut ends = (cursor.at, cursor.at);
         while let Some(header) = self.messages.get(ends.1..ends.1 + HEADER_OCTETS) {
@@ -328,7 +356,7 @@ mod tests {
             lens in prop::collection::vec(0usize..120, 1..4),
             max in 96usize..300,
         ) {
-            let mut flight = Flight::<512>::default();
+            let mut flight = Flight::<heapless::Vec<u8, 512>>::default();
             let mut transcript = Sha256::new();
             for (seq, len) in lens.iter().enumerate() {
                 let body = std::vec![seq as u8; *len];

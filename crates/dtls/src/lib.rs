@@ -7,7 +7,7 @@
 //!
 //! With the cargo feature `ecc` also `TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256` (RFC 8442, forward secrecy) and
 //! raw public keys (RFC 7250) under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` (RFC 7251), both on P-256 alone.
-//! Without it there is no curve.
+//! Without it there is no curve. With the cargo feature `x509` certificates as well (RFC 7925 section 4.4).
 //!
 //! [`Client`] has fixed buffers and no allocator; `Server` (cargo feature `server`) keeps thousands
 //! of sessions. Both are machines without clock and sockets: feed with `handle`, drain with `poll`
@@ -16,7 +16,7 @@
 //! **Invariants:** nothing that is not authentic changes a session; a bad record is an event, never
 //! an alert; no record number is used twice under one key; nothing is delivered before the peer's
 //! Finished verified; what the network can fill has a named bound.
-//! *Absent:* renegotiation, compression, certificates, versions below 1.2.
+//! *Absent:* renegotiation, compression, versions below 1.2.
 
 #[cfg(feature = "server")]
 extern crate alloc;
@@ -47,8 +47,12 @@ mod schedule;
 #[cfg(feature = "server")]
 mod server;
 mod suite;
+#[cfg(feature = "x509")]
+mod x509;
 
 pub use alert::{AlertDescription, CloseReason};
+#[cfg(feature = "x509")]
+pub use client::ServerIdentity;
 #[cfg(feature = "ecc")]
 pub use client::WithoutExchange;
 pub use client::{
@@ -61,12 +65,18 @@ pub use fragment_len::FragmentLen;
 pub use noise::RecordDrop;
 pub use psk::{Identity, Psk};
 pub use retransmission::{Retransmission, RetransmissionTimer};
+#[cfg(all(feature = "server", feature = "x509"))]
+pub use server::ServerCertificates;
 #[cfg(feature = "server")]
 pub use server::{
     BAR_USUAL, Packing, Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig,
     ServerInput, ServerOutput, SessionId,
 };
 pub use suite::CipherSuite;
+#[cfg(feature = "x509")]
+pub use x509::{
+    ANCHORS_MAX, CERTIFICATES_MAX, CHAIN_OCTETS_MAX, CertificateRefused, TrustAnchor, UnixTime,
+};
 
 /// RFC 4279 section 5.3: identities of 128 octets must be supported; longer ones are refused.
 pub const IDENTITY_OCTETS_MAX: usize = 128;

@@ -37,6 +37,9 @@ pub enum RecordDrop {
     HelloRefused(crate::CloseReason),
     /// A handshake that failed as three did before it: who is barred is not told of one by one.
     Barred,
+    /// Certificates that are not taken, for this reason.
+    #[cfg(feature = "x509")]
+    CertificateRefused(crate::CertificateRefused),
     /// The peer wants to renegotiate.
     Renegotiation,
     /// A HelloRequest in the clear: the server, or somebody in its place, knows of no session.

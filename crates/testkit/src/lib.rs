@@ -1,5 +1,7 @@
 //! Helpers for tests: octets written as hex text, shared by every crate.
 
+pub mod x509;
+
 /// The octets of `text`: pairs of hexadecimal digits, white space anywhere.
 ///
 /// # Panics

@@ -3,15 +3,25 @@
 use super::resume::SavedSession;
 use crate::fragment_len::FragmentLen;
 use crate::hello::Offered;
+#[cfg(feature = "x509")]
+use crate::hello::Sink;
 use crate::psk::Identity;
 #[cfg(feature = "ecc")]
 use crate::suite::CipherSuite;
 use crate::suite::Suites;
+#[cfg(feature = "x509")]
+use crate::x509::{Expected, Purpose, Verified, check_own, put_chain, verify_chain};
+#[cfg(feature = "x509")]
+use crate::{ANCHORS_MAX, CertificateRefused, TrustAnchor, UnixTime};
 use crate::{
     DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, Psk, Retransmission, SERVER_NAME_OCTETS_MAX,
 };
+#[cfg(feature = "x509")]
+use lowgate_crypto::Sha256;
 #[cfg(feature = "ecc")]
 use lowgate_crypto::{PrivateKey, PublicKey, Secret, hmac_sha256};
+#[cfg(feature = "x509")]
+use lowgate_units::Eui64;
 
 /// Who a client is, and how it knows its server.
 #[derive(Clone, Debug)]
@@ -45,6 +55,33 @@ pub enum Credential<'a> {
         /// Fresh from a generator fit for secrets, and used for nothing else.
         seed: Secret<32>,
     },
+    /// Certificates on both ends: `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` with RFC 7925 section 4.4.
+    #[cfg(feature = "x509")]
+    Certificate {
+        /// Our key.
+        own: PrivateKey,
+        /// Our certificates in DER: that of our key first, each of the others certifies the one before it, and
+        /// the anchor is left out. A device has them in its flash.
+        chain: &'static [&'static [u8]],
+        /// Whom we trust to certify the server, at most [`crate::ANCHORS_MAX`].
+        anchors: &'a [TrustAnchor],
+        /// Who the server must be.
+        server: ServerIdentity,
+        /// What time it is. `None`, of a device without a clock: no certificate is refused for its time.
+        now: Option<UnixTime>,
+        /// Fresh from a generator fit for secrets, and used for nothing else.
+        seed: Secret<32>,
+    },
+}
+
+/// What a server's certificate must say (RFC 7925 section 4.4.1).
+#[cfg(feature = "x509")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerIdentity {
+    /// [`ClientConfig::server_name`], as its one dNSName.
+    Host,
+    /// A device's EUI-64: a server that has no DNS name.
+    Device(Eui64),
 }
 
 /// What a client does with a server that has its key and exchanges none.
@@ -125,9 +162,31 @@ pub enum ConfigRefused {
     DatagramTooShort,
     /// RFC 6066 section 3: a name is ASCII, neither empty nor an address, without a dot at its end.
     BadServerName,
+    /// A server that is known by its name has none.
+    #[cfg(feature = "x509")]
+    ServerNameMissing,
+    /// More than [`crate::ANCHORS_MAX`] anchors.
+    #[cfg(feature = "x509")]
+    TooManyAnchors,
+    /// No certificate, more than [`crate::CERTIFICATES_MAX`], or more than [`crate::CHAIN_OCTETS_MAX`] octets of them.
+    #[cfg(feature = "x509")]
+    ChainTooLong,
+    /// The first certificate is of another key.
+    #[cfg(feature = "x509")]
+    KeyOfAnother,
+    /// A certificate of our own is not of the profile.
+    #[cfg(feature = "x509")]
+    BadCertificate(CertificateRefused),
 }
 
 /// What a client proves itself with.
+#[cfg_attr(
+    feature = "x509",
+    expect(
+        clippy::large_enum_variant,
+        reason = "there is one, without an allocator to put its larger variant elsewhere"
+    )
+)]
 pub(super) enum Own {
     Psk {
         identity: Identity,
@@ -138,6 +197,66 @@ pub(super) enum Own {
         own: PrivateKey,
         server: PublicKey,
     },
+    #[cfg(feature = "x509")]
+    Certificate(Certified),
+}
+
+/// What a client with certificates shows, and what it believes.
+#[cfg(feature = "x509")]
+pub(super) struct Certified {
+    own: PrivateKey,
+    chain: &'static [&'static [u8]],
+    message_len: usize,
+    anchors: heapless::Vec<TrustAnchor, ANCHORS_MAX>,
+    server: ServerIdentity,
+    now: Option<UnixTime>,
+}
+
+#[cfg(feature = "x509")]
+impl Certified {
+    /// Our Certificate message.
+    pub(super) fn put_chain(&self, out: &mut impl Sink) {
+        put_chain(self.chain.iter().copied(), self.message_len, out);
+    }
+
+    /// The server's, which is looked for as `host` if it has a name.
+    pub(super) fn verify(&self, host: &[u8], body: &[u8]) -> Result<Verified, CertificateRefused> {
+        let expected = match self.server {
+            ServerIdentity::Host => Expected::Host(host),
+            ServerIdentity::Device(eui64) => Expected::Device(eui64),
+        };
+        verify_chain(body, &self.anchors, (Purpose::Server, expected), self.now)
+    }
+
+    fn mark(&self, host: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(&self.own.public().point());
+        for anchor in &self.anchors {
+            anchor.hash_into(&mut hash);
+        }
+        match self.server {
+            ServerIdentity::Host => hash.update(host),
+            ServerIdentity::Device(eui64) => hash.update(&eui64.0),
+        }
+        hmac_sha256(b"certificate", &[&hash.digest()])
+    }
+}
+
+#[cfg(feature = "ecc")]
+impl Own {
+    pub(super) const fn is_raw_key(&self) -> bool {
+        matches!(self, Self::RawKey { .. })
+    }
+
+    /// Ours that is shown.
+    pub(super) fn key(&self) -> &PrivateKey {
+        match self {
+            Self::RawKey { own, .. } => own,
+            #[cfg(feature = "x509")]
+            Self::Certificate(certified) => &certified.own,
+            Self::Psk { .. } => unreachable!("no key is shown with a pre-shared key"),
+        }
+    }
 }
 
 /// The configuration, owned.
@@ -161,18 +280,22 @@ pub(super) struct Mark(#[cfg(feature = "ecc")] [u8; 8]);
 
 impl Own {
     #[cfg(not(feature = "ecc"))]
-    pub(super) const fn mark(&self) -> Mark {
+    pub(super) const fn mark(&self, _host: &[u8]) -> Mark {
         Mark()
     }
 
     /// Changes with everything that the session's ends know each other by.
     #[cfg(feature = "ecc")]
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn mark(&self, host: &[u8]) -> Mark {
+        #[cfg(not(feature = "x509"))]
+        let _ = host;
         let mac = match self {
             Self::Psk { identity, psk } => hmac_sha256(psk.expose(), &[b"psk", identity]),
             Self::RawKey { own, server } => {
                 hmac_sha256(b"raw key", &[&own.public().point(), &server.point()])
             }
+            #[cfg(feature = "x509")]
+            Self::Certificate(certified) => certified.mark(host),
         };
         Mark(*mac.first_chunk().expect("8 of 32 octets"))
     }
@@ -189,6 +312,8 @@ impl Settings {
             Own::Psk { psk, .. } => psk.expose(),
             #[cfg(feature = "ecc")]
             Own::RawKey { .. } => unreachable!("a raw key comes with a seed"),
+            #[cfg(feature = "x509")]
+            Own::Certificate(_) => unreachable!("a certificate comes with a seed"),
         }
     }
 
@@ -211,11 +336,17 @@ impl Settings {
             return Err(ConfigRefused::DatagramTooShort);
         }
         let held = Held::new(config.credential)?;
+        #[cfg(feature = "x509")]
+        if let Own::Certificate(Certified { server: ServerIdentity::Host, .. }) = held.own
+            && server_name.is_empty()
+        {
+            return Err(ConfigRefused::ServerNameMissing);
+        }
         // RFC 6066 section 4: a session keeps its length. Who wants another one makes another session.
         let saved = config.resume.filter(|saved| {
             saved.fits(config.fragment_len)
                 && held.suites.0.contains(&saved.suite())
-                && saved.is_of(&held.own.mark())
+                && saved.is_of(&held.own.mark(&server_name))
         });
         let offered = Offered {
             suites: held.suites,
@@ -283,6 +414,18 @@ impl Held {
                 suites: Suites(&[CipherSuite::EcdheEcdsa]),
                 seed: Some(seed),
             },
+            #[cfg(feature = "x509")]
+            Credential::Certificate { own, chain, anchors, server, now, seed } => {
+                let message_len = check_own(&own.public(), chain.iter().copied())?;
+                let anchors = heapless::Vec::from_slice(anchors)
+                    .map_err(|_| ConfigRefused::TooManyAnchors)?;
+                let certified = Certified { own, chain, message_len, anchors, server, now };
+                Self {
+                    own: Own::Certificate(certified),
+                    suites: Suites(&[CipherSuite::EcdheEcdsa]),
+                    seed: Some(seed),
+                }
+            }
         })
     }
 }

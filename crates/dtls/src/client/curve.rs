@@ -4,13 +4,16 @@
 //! signature over both randoms and the share verified before anything is computed from that. One signature
 //! is verified for each transmission of ours, so that a forger cannot make us work as fast as he talks.
 
+#[cfg(feature = "x509")]
+use super::config::Certified;
 use super::config::Own;
 use super::machine::put_identity;
 use super::{Client, Heard, Negotiated, State};
+#[cfg(not(feature = "x509"))]
+use crate::curve::RAW_CERTIFICATE_OCTETS;
 use crate::curve::{
-    PARAMS_OCTETS, RAW_CERTIFICATE_OCTETS, SIGNED_OCTETS_MAX, is_request_for_us, parse_psk_params,
-    parse_raw_certificate, parse_signed, put_client_share, put_raw_certificate, put_signed,
-    signed_params, split_params,
+    PARAMS_OCTETS, SIGNED_OCTETS_MAX, is_request_for_us, parse_psk_params, parse_raw_certificate,
+    parse_signed, put_client_share, put_raw_certificate, put_signed, signed_params, split_params,
 };
 use crate::flight::FINISHED_OCTETS;
 use crate::handshake::{HEADER_OCTETS, MessageType};
@@ -20,30 +23,23 @@ use lowgate_crypto::{EphemeralKey, POINT_OCTETS, PublicKey};
 
 /// What came of a server that shows its key.
 pub(super) struct Proof {
-    /// It showed the key that we know it by.
-    shown: bool,
-    share: Share,
+    /// The key that it showed, and that is the one we look for.
+    shown: Option<PublicKey>,
+    /// The share that it signed.
+    share: Option<PublicKey>,
+    /// Something came that nobody signed, after so many transmissions of ours.
+    refused_after: Option<u16>,
     /// It wants to see ours.
     pub(super) requested: bool,
 }
 
-/// The share that the server signed.
-enum Share {
-    Missing,
-    /// Something came that it did not sign, after so many transmissions of ours.
-    Refused {
-        transmissions: u16,
-    },
-    Signed(PublicKey),
-}
-
 impl Proof {
     pub(super) const fn nothing() -> Self {
-        Self { shown: false, share: Share::Missing, requested: false }
+        Self { shown: None, share: None, refused_after: None, requested: false }
     }
 
     pub(super) const fn is_enough(&self) -> bool {
-        matches!(self.share, Share::Signed(_))
+        self.share.is_some()
     }
 }
 
@@ -64,29 +60,38 @@ impl Client {
             ) => parse_psk_params(body).map(|point| *share = Some(point)),
             (
                 MessageType::Certificate,
-                Heard::EcdheEcdsa(proof @ Proof { shown: false, .. }),
+                Heard::EcdheEcdsa(proof @ Proof { shown: None, .. }),
                 Own::RawKey { server, .. },
             ) => match parse_raw_certificate(body) {
                 Some(key) if key == *server => {
-                    proof.shown = true;
+                    proof.shown = Some(key);
                     Ok(())
                 }
                 // RFC 7925 section 6: the alerts of certificates MUST NOT be used.
                 Some(_) | None => Err(CloseReason::KeyMismatch),
             },
+            #[cfg(feature = "x509")]
+            (
+                MessageType::Certificate,
+                Heard::EcdheEcdsa(proof @ Proof { shown: None, .. }),
+                Own::Certificate(certified),
+            ) if proof.may_verify(transmissions) => {
+                proof.server_chain(certified, &self.settings.server_name, body, transmissions)
+            }
             (
                 MessageType::ServerKeyExchange,
-                Heard::EcdheEcdsa(proof @ Proof { shown: true, .. }),
-                Own::RawKey { server, .. },
+                Heard::EcdheEcdsa(proof @ Proof { shown: Some(_), .. }),
+                _,
             ) if proof.may_verify(transmissions) => {
-                proof.server_share(server, randoms, body, transmissions)
+                proof.server_share(randoms, body, transmissions)
             }
             (
                 MessageType::CertificateRequest,
                 Heard::EcdheEcdsa(proof @ Proof { requested: false, .. }),
-                Own::RawKey { .. },
+                own,
             ) if proof.is_enough() => match is_request_for_us(body) {
-                Ok(true) if hello.client_raw_key => {
+                // RFC 7250 section 4.2: a raw key is shown to who said that it wants one.
+                Ok(true) if !own.is_raw_key() || hello.client_raw_key => {
                     proof.requested = true;
                     Ok(())
                 }
@@ -124,14 +129,21 @@ impl Client {
                 let premaster = Premaster::EcdhePsk(&shared, psk);
                 (Master::derive(&premaster, randoms, session_hash), seq + 1)
             }
-            (
-                Heard::EcdheEcdsa(Proof { share: Share::Signed(share), requested, .. }),
-                Own::RawKey { own, .. },
-            ) => {
+            (Heard::EcdheEcdsa(Proof { share: Some(share), requested, .. }), credential) => {
+                let own = credential.key();
                 if *requested {
-                    flight.message(MessageType::Certificate, seq, transcript, |out| {
-                        put_raw_certificate(&own.public(), out);
-                    });
+                    flight.message(
+                        MessageType::Certificate,
+                        seq,
+                        transcript,
+                        |out| match credential {
+                            #[cfg(feature = "x509")]
+                            Own::Certificate(certified) => certified.put_chain(out),
+                            Own::RawKey { .. } | Own::Psk { .. } => {
+                                put_raw_certificate(&own.public(), out);
+                            }
+                        },
+                    );
                     seq += 1;
                 }
                 flight.message(MessageType::ClientKeyExchange, seq, transcript, |out| {
@@ -157,37 +169,54 @@ impl Client {
 }
 
 impl Proof {
-    const fn may_verify(&self, now: u16) -> bool {
-        match self.share {
-            Share::Missing => true,
-            Share::Refused { transmissions } => now > transmissions,
-            Share::Signed(_) => false,
-        }
+    fn may_verify(&self, now: u16) -> bool {
+        self.share.is_none() && self.refused_after.is_none_or(|transmissions| now > transmissions)
+    }
+
+    /// A Certificate that is no raw key (RFC 5246 section 7.4.2).
+    #[cfg(feature = "x509")]
+    fn server_chain(
+        &mut self,
+        certified: &Certified,
+        host: &[u8],
+        body: &[u8],
+        transmissions: u16,
+    ) -> Result<(), CloseReason> {
+        let verified = certified.verify(host, body).map_err(|refused| {
+            self.refused_after = Some(transmissions);
+            CloseReason::Certificate(refused)
+        })?;
+        self.shown = Some(verified.key);
+        Ok(())
     }
 
     /// A ServerKeyExchange (RFC 8422 section 5.4).
     fn server_share(
         &mut self,
-        server: &PublicKey,
         randoms: Randoms<'_>,
         body: &[u8],
         transmissions: u16,
     ) -> Result<(), CloseReason> {
         let (share, rest) = split_params(body)?;
         let signature = parse_signed(rest).ok_or(CloseReason::IllegalHello)?;
-        if !server.verifies(&signed_params(randoms, &body[..PARAMS_OCTETS]), signature) {
-            self.share = Share::Refused { transmissions };
+        let digest = signed_params(randoms, &body[..PARAMS_OCTETS]);
+        if !self.shown.is_some_and(|server| server.verifies(&digest, signature)) {
+            self.refused_after = Some(transmissions);
             return Err(CloseReason::KeyMismatch);
         }
-        self.share = Share::Signed(share);
+        self.share = Some(share);
         Ok(())
     }
 }
 
+#[cfg(not(feature = "x509"))]
+const OWN_CERTIFICATE_OCTETS_MAX: usize = RAW_CERTIFICATE_OCTETS;
+#[cfg(feature = "x509")]
+const OWN_CERTIFICATE_OCTETS_MAX: usize = crate::CHAIN_OCTETS_MAX;
 /// Certificate, ClientKeyExchange, CertificateVerify, Finished; or an identity and no certificates.
-const LAST_FLIGHTS: [usize; 2] = [
+pub(super) const LAST_FLIGHTS: [usize; 2] = [
     3 * HEADER_OCTETS
-        + RAW_CERTIFICATE_OCTETS
+        + OWN_CERTIFICATE_OCTETS_MAX
         + 1
         + POINT_OCTETS
         + SIGNED_OCTETS_MAX

@@ -1,6 +1,8 @@
 //! What came and waits: fragments of the handshake, then payloads of the session. Never both, so they
 //! share their memory.
 
+#[cfg(feature = "x509")]
+use crate::CHAIN_OCTETS_MAX;
 use crate::RecordDrop;
 use crate::handshake::Fragment;
 use crate::hello::TICKET_OCTETS_MAX;
@@ -27,14 +29,54 @@ const _: () = assert!(4 + 2 + TICKET_OCTETS_MAX <= REASSEMBLY_OCTETS_MAX);
     )
 )]
 pub(super) enum Inbound {
-    Fragments(Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>),
+    Fragments(Fragments),
     Payloads(Inbox),
+}
+
+/// Messages that are not whole.
+#[derive(Default)]
+pub(super) struct Fragments {
+    short: Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>,
+    /// One that is longer than those: a Certificate, or a request with the names of many authorities.
+    #[cfg(feature = "x509")]
+    long: Reassembler<1, CHAIN_OCTETS_MAX>,
+    /// The message_seq of that.
+    #[cfg(feature = "x509")]
+    long_seq: Option<u16>,
+}
+
+#[cfg(feature = "x509")]
+impl Fragments {
+    /// The one with the lowest number is kept, for its turn comes first.
+    fn insert_long(
+        &mut self,
+        next: u16,
+        epoch: u16,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), RecordDrop> {
+        let ahead = fragment.seq.checked_sub(next).ok_or(RecordDrop::Repeated)?;
+        let waits = self.long_seq.is_some_and(|seq| (next..fragment.seq).contains(&seq));
+        if waits || usize::from(ahead) >= REASSEMBLY_SLOTS {
+            return Err(RecordDrop::BadFragment);
+        }
+        self.long_seq = Some(fragment.seq);
+        self.long.insert(fragment.seq, epoch, fragment)
+    }
 }
 
 impl Inbound {
     /// A handshake begins.
     pub(super) fn fragments() -> Self {
-        Self::Fragments(Reassembler::default())
+        Self::Fragments(Fragments::default())
+    }
+
+    /// The same as [`Self::take_message`], of one that is longer.
+    #[cfg(feature = "x509")]
+    pub(super) fn take_long(&mut self, next: u16) -> Option<Message<CHAIN_OCTETS_MAX>> {
+        match self {
+            Self::Fragments(fragments) => fragments.long.take(next),
+            Self::Payloads(_) => None,
+        }
     }
 
     /// A session begins.
@@ -50,7 +92,11 @@ impl Inbound {
         fragment: &Fragment<'_>,
     ) -> Result<(), RecordDrop> {
         match self {
-            Self::Fragments(fragments) => fragments.insert(next, epoch, fragment),
+            #[cfg(feature = "x509")]
+            Self::Fragments(fragments) if fragment.message_len > REASSEMBLY_OCTETS_MAX => {
+                fragments.insert_long(next, epoch, fragment)
+            }
+            Self::Fragments(fragments) => fragments.short.insert(next, epoch, fragment),
             Self::Payloads(_) => Err(RecordDrop::Repeated),
         }
     }
@@ -58,7 +104,7 @@ impl Inbound {
     /// Takes message `next` out, if all of it is there.
     pub(super) fn take_message(&mut self, next: u16) -> Option<Message<REASSEMBLY_OCTETS_MAX>> {
         match self {
-            Self::Fragments(fragments) => fragments.take(next),
+            Self::Fragments(fragments) => fragments.short.take(next),
             Self::Payloads(_) => None,
         }
     }

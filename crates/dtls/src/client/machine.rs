@@ -358,10 +358,18 @@ impl Client {
         } else {
             self.inbound.insert(self.next_receive, epoch, fragment)?;
         }
-        while let Some(message) = self.inbound.take_message(self.next_receive) {
-            self.message(now, (message.epoch, message.kind), message.body())?;
+        loop {
+            if let Some(message) = self.inbound.take_message(self.next_receive) {
+                self.message(now, (message.epoch, message.kind), message.body())?;
+                continue;
+            }
+            #[cfg(feature = "x509")]
+            if let Some(message) = self.inbound.take_long(self.next_receive) {
+                self.message(now, (message.epoch, message.kind), message.body())?;
+                continue;
+            }
+            return Ok(());
         }
-        Ok(())
     }
 
     /// A ServerHello with a lower number than expected. Only when it is accepted the count follows.
@@ -555,6 +563,7 @@ impl Client {
             unreachable!("the caller matched the state");
         };
         self.flight.clear();
+        self.flight.limit_records(hello.fragment_len);
         let (master, seq) = match (&heard, &self.settings.own) {
             (Heard::Psk { .. }, Own::Psk { identity, psk }) => {
                 let (kind, seq) = (MessageType::ClientKeyExchange, self.hello_seq + 1);

@@ -30,6 +30,8 @@ use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
 use resume::{Outcome, SessionName};
 
+#[cfg(feature = "x509")]
+pub use config::ServerIdentity;
 #[cfg(feature = "ecc")]
 pub use config::WithoutExchange;
 pub use config::{ClientConfig, ConfigRefused, Credential};
@@ -88,8 +90,15 @@ pub enum ClientOutput {
 const EVENTS_MAX: usize = 8;
 /// ClientHello: header 12, fixed part 34, session id 1, cookie 256, suites 4, compression 2,
 /// extensions 2 + 5 + 4 + 5 + 196 + 5 + 5 + 4, a name with 9; a session to resume adds its id and a ticket. Key
-/// exchange and Finished are shorter.
-const FLIGHT_OCTETS_MAX: usize = 12
+/// exchange and Finished are shorter, but for certificates.
+#[cfg(feature = "x509")]
+const FLIGHT_OCTETS_MAX: usize = match () {
+    () if curve::LAST_FLIGHTS[0] > HELLO_OCTETS_MAX => curve::LAST_FLIGHTS[0],
+    () => HELLO_OCTETS_MAX,
+};
+#[cfg(not(feature = "x509"))]
+const FLIGHT_OCTETS_MAX: usize = HELLO_OCTETS_MAX;
+const HELLO_OCTETS_MAX: usize = 12
     + (34 + 1 + 256 + 4 + 2)
     + (2 + 5 + 4 + 5 + 196 + 5 + 5 + 4)
     + (9 + SERVER_NAME_OCTETS_MAX)
@@ -118,7 +127,7 @@ pub struct Client {
     plain_seq: u64,
     transcript: Sha256,
     inbound: Inbound,
-    flight: Flight<FLIGHT_OCTETS_MAX>,
+    flight: Flight<heapless::Vec<u8, FLIGHT_OCTETS_MAX>>,
     timer: RetransmissionTimer,
     suspicion: Option<Suspicion>,
     /// What the last HelloVerifyRequest of this attempt wants to hear.

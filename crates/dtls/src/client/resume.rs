@@ -130,7 +130,11 @@ impl Client {
         outcome.ticket_promised = false;
         outcome.has_ticket = !ticket.octets.is_empty();
         if outcome.has_ticket {
-            self.saved = SavedSession::of(session, ticket, self.settings.own.mark());
+            self.saved = SavedSession::of(
+                session,
+                ticket,
+                self.settings.own.mark(&self.settings.server_name),
+            );
         }
         Ok(())
     }
@@ -188,7 +192,11 @@ impl Client {
         }
         // Who resumed and was given no other ticket keeps what it has.
         if !outcome.has_ticket && !session.hello.resumed {
-            self.saved = SavedSession::of(&session, Ticket::default(), self.settings.own.mark());
+            self.saved = SavedSession::of(
+                &session,
+                Ticket::default(),
+                self.settings.own.mark(&self.settings.server_name),
+            );
         }
         self.state = State::Established(session);
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::CloseReason;
 #[cfg(feature = "ecc")]
-use crate::curve::{ECDSA_SECP256R1_SHA256, RAW_PUBLIC_KEY, SECP256R1, UNCOMPRESSED};
+use crate::curve::{ECDSA_SECP256R1_SHA256, SECP256R1, UNCOMPRESSED, X509};
 use crate::fragment_len::FragmentLen;
 use crate::heartbeat::HeartbeatMode;
 use crate::record::VERSION_1_2;
@@ -155,7 +155,7 @@ pub(crate) struct CurveOffer<'a> {
 }
 
 #[cfg(feature = "ecc")]
-impl CurveOffer<'_> {
+impl<'a> CurveOffer<'a> {
     /// Whether a key can be exchanged on our curve. RFC 8422 section 4: a client that says nothing of curves
     /// takes any.
     pub(crate) fn has_our_curve(&self) -> bool {
@@ -181,10 +181,17 @@ impl CurveOffer<'_> {
         self.algorithms.is_some_and(ours)
     }
 
-    /// Whether both ends can show raw public keys (RFC 7250 section 4.1).
-    pub(crate) fn has_raw_keys(&self) -> bool {
-        let raw = |types: Option<&[u8]>| types.is_some_and(|list| list.contains(&RAW_PUBLIC_KEY));
-        raw(self.client_types) && raw(self.server_types)
+    /// What both ends can show each other (RFC 7250 section 4.1), what the client likes best to see of us first.
+    /// Who says nothing means X.509.
+    pub(crate) fn certificate_types(&self) -> impl Iterator<Item = u8> {
+        let list = |types: Option<&'a [u8]>| types.unwrap_or(&[X509]);
+        let client = list(self.client_types);
+        list(self.server_types).iter().copied().filter(|kind| client.contains(kind))
+    }
+
+    /// What our hello says of this type: an answer to what the client said, and no more.
+    pub(crate) fn answer(&self, chosen: Option<u8>) -> [Option<u8>; 2] {
+        [self.client_types, self.server_types].map(|said| chosen.filter(|_| said.is_some()))
     }
 }
 
@@ -244,9 +251,9 @@ pub(crate) struct Answer<'a> {
     /// RFC 8422 section 5.2: the client said which point formats it reads.
     #[cfg(feature = "ecc")]
     pub(crate) point_formats: bool,
-    /// Both ends show raw public keys.
+    /// RFC 7250: of the client, and of ours; `None` says nothing, and that is X.509.
     #[cfg(feature = "ecc")]
-    pub(crate) raw_keys: bool,
+    pub(crate) certificate_types: [Option<u8>; 2],
 }
 
 impl Answer<'_> {
@@ -300,9 +307,13 @@ impl Answer<'_> {
             put_extension(out, EC_POINT_FORMATS, &[1, UNCOMPRESSED]);
         }
         #[cfg(feature = "ecc")]
-        if self.raw_keys {
-            put_extension(out, CLIENT_CERTIFICATE_TYPE, &[RAW_PUBLIC_KEY]);
-            put_extension(out, SERVER_CERTIFICATE_TYPE, &[RAW_PUBLIC_KEY]);
+        for (kind, chosen) in [CLIENT_CERTIFICATE_TYPE, SERVER_CERTIFICATE_TYPE]
+            .into_iter()
+            .zip(self.certificate_types)
+        {
+            if let Some(chosen) = chosen {
+                put_extension(out, kind, &[chosen]);
+            }
         }
     }
 }

@@ -7,12 +7,6 @@ use proptest::prelude::*;
 use std::string::String;
 use std::vec::Vec;
 
-impl Sink for Vec<u8> {
-    fn put(&mut self, octets: &[u8]) {
-        self.extend_from_slice(octets);
-    }
-}
-
 const RANDOM: &str = "588e5f9dc778cef22405f42f9bea25928bd0312ce14d642d034d24f4fab672fc";
 const ALL: Offered = Offered {
     suites: Suites(&[CipherSuite::Psk]),
@@ -284,7 +278,7 @@ proptest! {
             #[cfg(feature = "ecc")]
             point_formats: false,
             #[cfg(feature = "ecc")]
-            raw_keys: false,
+            certificate_types: [None; 2],
         };
         let mut octets = Vec::new();
         answer.emit(&mut octets);

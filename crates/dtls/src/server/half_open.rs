@@ -8,10 +8,12 @@ use super::curve::{Exchange, Spent};
 use super::resumption::{KeyCheck, SessionName};
 use super::session::write_out;
 use super::{Peer, Server, ServerOutput};
-#[cfg(feature = "ecc")]
-use crate::curve::{CERTIFICATE_REQUEST, PARAMS_OCTETS, RAW_CERTIFICATE_OCTETS, SIGNED_OCTETS_MAX};
-use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter, plain_alert};
+#[cfg(feature = "x509")]
+use crate::CHAIN_OCTETS_MAX;
+use crate::flight::{Flight, RecordWriter, plain_alert};
 use crate::fragment_len::FragmentLen;
+#[cfg(feature = "x509")]
+use crate::handshake::MessageType;
 use crate::handshake::{Fragment, VERIFY_DATA_OCTETS};
 use crate::heartbeat::HeartbeatMode;
 use crate::protect::{ReadKeys, WriteKeys};
@@ -20,6 +22,7 @@ use crate::schedule::Master;
 use crate::{CipherSuite, CloseReason, RecordDrop, RetransmissionTimer};
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 #[cfg(feature = "ecc")]
 use lowgate_crypto::PublicKey;
 use lowgate_crypto::{Digest, Sha256};
@@ -27,25 +30,13 @@ use lowgate_units::{Duration, Instant};
 
 /// Longest ClientHello: strangers bring some hundred octets of suites and extensions.
 pub(super) const CLIENT_HELLO_OCTETS_MAX: usize = 2048;
-/// ServerHello (header 12, fixed 38, session id 32, extensions 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + 4) and then
-/// ServerHelloDone, or Finished when a session is resumed.
-const FLIGHT_OCTETS_MAX: usize =
-    12 + 38 + 32 + 2 + 5 + 4 + 9 + 20 + 5 + 4 + 5 + 4 + 4 + FINISHED_OCTETS + CURVE_FLIGHT_OCTETS;
-/// Three more extensions, Certificate, ServerKeyExchange and CertificateRequest.
-#[cfg(feature = "ecc")]
-const CURVE_FLIGHT_OCTETS: usize = 6
-    + 5
-    + 5
-    + (12 + RAW_CERTIFICATE_OCTETS)
-    + (12 + PARAMS_OCTETS + SIGNED_OCTETS_MAX)
-    + (12 + CERTIFICATE_REQUEST.len());
-#[cfg(not(feature = "ecc"))]
-const CURVE_FLIGHT_OCTETS: usize = 0;
 /// ClientKeyExchange and Finished; with keys to show there are Certificate and CertificateVerify too.
 const REASSEMBLY_SLOTS: usize = if cfg!(feature = "ecc") { 4 } else { 2 };
 const REASSEMBLY_OCTETS_MAX: usize =
     2 + crate::IDENTITY_OCTETS_MAX + if cfg!(feature = "ecc") { 1 + 65 } else { 0 };
-/// After a Finished that cannot be read, the genuine one has this long to come.
+/// Alerts about one handshake.
+const ALERTS_MAX: u8 = 8;
+/// After something hopeless, what is genuine has this long to come.
 pub(super) const DOOMED_FOR: Duration = Duration::from_secs(5);
 /// A repeated flight of the client is answered by ours, but not faster than this.
 const REPEAT_GAP: Duration = Duration::from_millis(100);
@@ -59,8 +50,10 @@ pub(super) struct HalfOpen {
     pub(super) plain_seq: u64,
     pub(super) started: Instant,
     pub(super) timer: RetransmissionTimer,
-    /// Set by the second Finished that cannot be read.
-    pub(super) doomed_at: Option<Instant>,
+    /// Set by what can only be forged or hopeless: when the handshake ends, and why, if nothing better comes.
+    pub(super) doom: Option<(Instant, CloseReason)>,
+    /// Alerts that were sent about it.
+    pub(super) alerts: u8,
     /// What it cost us so far.
     #[cfg(feature = "ecc")]
     pub(super) spent: Spent,
@@ -103,9 +96,12 @@ pub(super) struct Terms {
     pub(super) next_seq: u16,
     /// Of our flight.
     pub(super) transcript: Sha256,
-    pub(super) flight: Flight<FLIGHT_OCTETS_MAX>,
+    pub(super) flight: Flight<Vec<u8>>,
     /// From the first message that comes in fragments.
     pub(super) reassembler: Option<Box<Reassembler<REASSEMBLY_SLOTS, REASSEMBLY_OCTETS_MAX>>>,
+    /// The same for a Certificate, which is longer than all others.
+    #[cfg(feature = "x509")]
+    pub(super) chain: Option<Box<Reassembler<1, CHAIN_OCTETS_MAX>>>,
     pub(super) cipher_changed: bool,
 }
 
@@ -144,7 +140,7 @@ pub(super) enum Course {
 impl HalfOpen {
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Instant {
-        let doomed = self.doomed_at.unwrap_or(Instant::FAR_FUTURE);
+        let doomed = self.doom.map_or(Instant::FAR_FUTURE, |(at, _)| at);
         self.timer.due().min(self.timer.gives_up()).min(doomed)
     }
 
@@ -182,8 +178,8 @@ impl Server {
         self.close_idle(now);
         for peer in self.half_open.due(now) {
             let Some(half) = self.half_open.get(&peer) else { continue };
-            if half.doomed_at.is_some_and(|at| now >= at) {
-                self.give_up(&peer, CloseReason::KeyMismatch);
+            if let Some((_, reason)) = half.doom.filter(|(at, _)| now >= *at) {
+                self.give_up(&peer, reason);
             } else if now >= half.timer.gives_up() {
                 self.give_up(&peer, CloseReason::TimedOut);
             } else if self.is_barred(&peer) {
@@ -230,6 +226,24 @@ impl Server {
         let Some(half) = self.half_open.get(peer) else { return };
         if now - half.timer.last_sent() >= REPEAT_GAP {
             self.send_flight(now, peer);
+        }
+    }
+
+    /// What came is hopeless, or forged: the peer is told, and the handshake goes on for a while, so that a
+    /// forger cannot end it.
+    pub(super) fn doom(&mut self, now: Instant, peer: &Peer, reason: CloseReason) {
+        let Some(half) = self.half_open.get_mut(peer) else { return };
+        half.doom.get_or_insert((now + DOOMED_FOR, reason));
+        // If anything is still to come, then from the client's own timer.
+        half.timer.restarted();
+        if half.alerts == ALERTS_MAX {
+            return;
+        }
+        half.alerts += 1;
+        let seq = half.plain_seq;
+        half.plain_seq += 1;
+        if let Some(alert) = reason.alert() {
+            self.send_plain_alert(peer, alert, seq);
         }
     }
 
@@ -317,6 +331,11 @@ impl Terms {
         epoch: u16,
         fragment: &Fragment<'_>,
     ) -> Result<(), RecordDrop> {
+        #[cfg(feature = "x509")]
+        if fragment.kind == MessageType::Certificate {
+            let chain = self.chain.get_or_insert_default();
+            return chain.insert(fragment.seq, epoch, fragment);
+        }
         let reassembler = self.reassembler.get_or_insert_default();
         reassembler.insert(next, epoch, fragment)
     }

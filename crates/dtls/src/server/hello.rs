@@ -4,7 +4,7 @@
 //! than the ClientHello, is sent.
 
 #[cfg(feature = "ecc")]
-use super::curve::Spent;
+use super::curve::{Exchange, Kind, Spent};
 use super::half_open::{CLIENT_HELLO_OCTETS_MAX, HalfOpen, Stage, Terms};
 use super::key_exchange::abbreviate;
 use super::resumption::Resumable;
@@ -166,7 +166,9 @@ impl Server {
         let used = again.map(|half| half.plain_seq);
         let plain_seq = used.map_or(place.record_seq, |used| used.max(place.record_seq));
         if used.is_none() {
-            self.give_up(visit.peer, CloseReason::Superseded);
+            let doomed = self.half_open.get(visit.peer).and_then(|half| half.doom);
+            let reason = doomed.map_or(CloseReason::Superseded, |(_, reason)| reason);
+            self.give_up(visit.peer, reason);
             self.make_room();
             let peer = visit.peer.clone();
             self.outputs.push_back(ServerOutput::HandshakeStarted { peer });
@@ -181,7 +183,8 @@ impl Server {
             plain_seq,
             started: now,
             timer: RetransmissionTimer::new(retransmission, now),
-            doomed_at: None,
+            doom: None,
+            alerts: 0,
             stage,
         };
         self.half_open.insert(visit.peer.clone(), Box::new(half));
@@ -204,14 +207,14 @@ impl Server {
             }
         };
         #[cfg(feature = "ecc")]
-        if resumable.is_none() {
-            terms.exchange = self.begin_exchange(visit, terms.suite);
+        let kind = if resumable.is_none() { self.exchange_kind(terms.suite, &offer) } else { None };
+        #[cfg(feature = "ecc")]
+        if let Some(kind) = kind {
+            terms.exchange = Some(Exchange::begin(visit, kind));
         }
         hash_message(&mut terms.transcript, MessageType::ClientHello, place.hello_seq, body);
         let own_cid = terms.own_cid.map(u32::to_be_bytes);
         let session_name = terms.session_name;
-        #[cfg(feature = "ecc")]
-        let shows_keys = terms.suite == CipherSuite::EcdheEcdsa && resumable.is_none();
         let answer = Answer {
             suite: terms.suite,
             random: &{ terms.server_random },
@@ -237,16 +240,17 @@ impl Server {
             #[cfg(feature = "ecc")]
             point_formats: terms.suite != CipherSuite::Psk && offer.curve.names_formats(),
             #[cfg(feature = "ecc")]
-            raw_keys: shows_keys,
+            certificate_types: offer.curve.answer(kind.and_then(Kind::certificate_type)),
         };
         let tight = matches!(self.config.packing, Packing::Tight { .. }) && group_answer.is_some();
-        let Terms { flight, transcript, .. } = &mut terms;
-        let kind = MessageType::ServerHello;
+        let Terms { flight, transcript, fragment_len, .. } = &mut terms;
+        flight.limit_records(*fragment_len);
         if tight {
             // Who speaks our extension reads every message of a record.
             flight.share_records();
         }
-        flight.message(kind, place.hello_seq, transcript, |out| answer.emit(out));
+        let hello_kind = MessageType::ServerHello;
+        flight.message(hello_kind, place.hello_seq, transcript, |out| answer.emit(out));
         let seq = place.hello_seq + 1;
         #[cfg(feature = "ecc")]
         let seq = self.put_exchange(&mut terms, head.random, seq);
@@ -308,7 +312,7 @@ impl Server {
             #[cfg(feature = "ecc")]
             CipherSuite::EcdhePsk => self.config.forward_secrecy && offer.curve.has_our_curve(),
             #[cfg(feature = "ecc")]
-            CipherSuite::EcdheEcdsa => self.can_show_keys(&offer.curve),
+            CipherSuite::EcdheEcdsa => self.shows(&offer.curve).is_some(),
         };
         head.suites().find(able).ok_or(match () {
             #[cfg(feature = "ecc")]
@@ -377,6 +381,8 @@ impl Server {
             transcript: Sha256::new(),
             flight: Flight::default(),
             reassembler: None,
+            #[cfg(feature = "x509")]
+            chain: None,
             cipher_changed: false,
         };
         Ok((terms, group_answer))

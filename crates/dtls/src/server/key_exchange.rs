@@ -3,7 +3,7 @@
 //! **Invariant:** whether an identity is known shows neither in what is done nor in how long it
 //! takes: an unknown one goes on with a key that nobody has, to the same decrypt_error.
 
-use super::half_open::{Course, DOOMED_FOR, Expected, Stage, Terms};
+use super::half_open::{Course, Expected, Stage, Terms};
 use super::resumption::{KeyCheck, Resumable, key_check};
 use super::session::{Extras, ForExporters, LastFlight, Session};
 use super::{Server, ServerOutput, Visit};
@@ -26,8 +26,6 @@ use subtle::ConstantTimeEq;
 
 /// The alert follows the second Finished that cannot be read, for the first may be forged.
 const UNREADABLE_BEFORE_ALERT: u8 = 2;
-/// Alerts of one handshake.
-const ALERTS_MAX: u8 = 8;
 
 impl Server {
     /// A handshake fragment of epoch 0 that is no ClientHello.
@@ -193,16 +191,7 @@ impl Server {
         if count < UNREADABLE_BEFORE_ALERT {
             return;
         }
-        half.doomed_at.get_or_insert(visit.now + DOOMED_FOR);
-        // If anything is still to come, then from the client's own timer.
-        half.timer.restarted();
-        let seq = half.plain_seq;
-        if count < UNREADABLE_BEFORE_ALERT + ALERTS_MAX {
-            half.plain_seq += 1;
-            if let Some(alert) = CloseReason::KeyMismatch.alert() {
-                self.send_plain_alert(visit.peer, alert, seq);
-            }
-        }
+        self.doom(visit.now, visit.peer, CloseReason::KeyMismatch);
     }
 
     fn client_finished(&mut self, visit: &mut Visit<'_>, body: &[u8]) -> Result<(), RecordDrop> {
@@ -309,6 +298,12 @@ impl Server {
             // RFC 5077 section 3.3: MUST be sent when the ServerHello said so.
             (Some(resumable), None) => {
                 ticket = self.new_session_ticket(visit, &resumable);
+                let (kind, seq) = (MessageType::NewSessionTicket, terms.next_seq);
+                hash_message(&mut transcript, kind, seq, &ticket);
+            }
+            // RFC 5077 section 3.3: the promised one has a length of zero.
+            (None, None) if terms.gives_ticket => {
+                ticket = Box::from([0; 6]);
                 let (kind, seq) = (MessageType::NewSessionTicket, terms.next_seq);
                 hash_message(&mut transcript, kind, seq, &ticket);
             }

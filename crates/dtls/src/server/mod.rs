@@ -3,6 +3,8 @@
 mod agenda;
 mod alerts;
 mod bars;
+#[cfg(feature = "x509")]
+mod certificates;
 mod cookie;
 mod crowd;
 #[cfg(feature = "ecc")]
@@ -21,6 +23,8 @@ mod whereabouts;
 
 #[cfg(feature = "ecc")]
 use crate::Identity;
+#[cfg(feature = "x509")]
+use crate::UnixTime;
 use crate::exporter::export;
 use crate::flight::hello_request;
 use crate::heartbeat::Asked;
@@ -35,11 +39,15 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bars::Bars;
+#[cfg(feature = "x509")]
+pub use certificates::ServerCertificates;
 use cookie::CookieJar;
 use crowd::Crowd;
 use lowgate_crypto::{Ccm, Secret};
 #[cfg(feature = "ecc")]
 use lowgate_crypto::{PrivateKey, PublicKey};
+#[cfg(feature = "x509")]
+use lowgate_units::Eui64;
 use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng};
 use resumption::{Memory, TicketKeys};
 use routability::Check;
@@ -79,6 +87,27 @@ pub trait PskDirectory {
     #[cfg(feature = "ecc")]
     fn public_key(&self, identity: &[u8]) -> Option<PublicKey> {
         let _ = identity;
+        None
+    }
+
+    /// Who the device is here that certificates name so, and that proved to have their key. `None`:
+    /// access_denied.
+    #[cfg(feature = "x509")]
+    fn device(&self, eui64: Eui64) -> Option<Identity> {
+        let _ = eui64;
+        None
+    }
+
+    /// The name of `identity`, as [`Self::device`] knows it: asked when a session is resumed.
+    #[cfg(feature = "x509")]
+    fn eui64(&self, identity: &[u8]) -> Option<Eui64> {
+        let _ = identity;
+        None
+    }
+
+    /// What time it is, for certificates. `None`: nobody knows, and none is refused for its time.
+    #[cfg(feature = "x509")]
+    fn unix_time(&self) -> Option<UnixTime> {
         None
     }
 
@@ -126,6 +155,10 @@ pub struct ServerConfig {
     /// clients whose keys the directory knows.
     #[cfg(feature = "ecc")]
     pub raw_key: Option<PrivateKey>,
+    /// The server's certificates: those of clients are taken too (RFC 7925 section 4.4), whose names the directory
+    /// knows.
+    #[cfg(feature = "x509")]
+    pub certificates: Option<ServerCertificates>,
     /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
     pub cookie: bool,
     /// Answer RFC 9146 with a connection ID of 4 octets.
@@ -181,6 +214,8 @@ impl ServerConfig {
             forward_secrecy: true,
             #[cfg(feature = "ecc")]
             raw_key: None,
+            #[cfg(feature = "x509")]
+            certificates: None,
             cookie: true,
             connection_id: true,
             sessions_max: 4096,

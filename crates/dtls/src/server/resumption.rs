@@ -18,6 +18,8 @@ use alloc::vec::Vec;
 #[cfg(feature = "ecc")]
 use lowgate_crypto::PublicKey;
 use lowgate_crypto::{Ccm, Key128, Secret, hmac_sha256};
+#[cfg(feature = "x509")]
+use lowgate_units::Eui64;
 use lowgate_units::{Duration, Entropy, Instant};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -65,6 +67,13 @@ pub(super) fn key_check(psk: &Psk, identity: &[u8]) -> KeyCheck {
 pub(super) fn public_key_check(key: &PublicKey, identity: &[u8]) -> KeyCheck {
     let label: &[u8] = b"lowgate resumption";
     *hmac_sha256(label, &[&key.point(), identity]).first_chunk().expect("8 of 32 octets")
+}
+
+/// The same of a device that certificates name. Which key it has may change.
+#[cfg(feature = "x509")]
+pub(super) fn device_check(eui64: Eui64, identity: &[u8]) -> KeyCheck {
+    let label: &[u8] = b"lowgate resumption device";
+    *hmac_sha256(label, &[&eui64.0, identity]).first_chunk().expect("8 of 32 octets")
 }
 
 impl Server {
@@ -129,10 +138,16 @@ fn is_still_good(visit: &Visit<'_>, resumable: &Resumable) -> bool {
             visit.directory.psk(identity).is_some_and(|psk| same(key_check(&psk, identity)))
         }
         #[cfg(feature = "ecc")]
-        CipherSuite::EcdheEcdsa => visit
-            .directory
-            .public_key(identity)
-            .is_some_and(|key| same(public_key_check(&key, identity))),
+        CipherSuite::EcdheEcdsa => {
+            let key = visit.directory.public_key(identity);
+            let same_key = key.is_some_and(|key| same(public_key_check(&key, identity)));
+            #[cfg(feature = "x509")]
+            let same_key = {
+                let device = visit.directory.eui64(identity);
+                same_key || device.is_some_and(|eui64| same(device_check(eui64, identity)))
+            };
+            same_key
+        }
     };
     same_key && visit.directory.may_resume(identity)
 }

@@ -8,7 +8,7 @@
 use super::resumption::OWN_TICKET_OCTETS_MAX;
 use super::whereabouts::{Place, Whereabouts};
 use super::{Peer, SessionId};
-use crate::flight::{FINISHED_OCTETS, Flight, RecordWriter};
+use crate::flight::{Buffer, FINISHED_OCTETS, Flight, RecordWriter};
 use crate::handshake::{MessageType, VERIFY_DATA_OCTETS};
 use crate::heartbeat::HeartbeatMode;
 use crate::hello::Sink;
@@ -175,7 +175,7 @@ impl Session {
     /// Our last flight, under record numbers of its own each time.
     pub(super) fn repeat_last_flight(&mut self, ccm: &dyn Ccm, len_max: usize) -> Vec<Vec<u8>> {
         let Some(last) = &self.last_flight else { return Vec::new() };
-        let mut flight = Flight::<LAST_FLIGHT_OCTETS_MAX>::default();
+        let mut flight = Flight::<heapless::Vec<u8, LAST_FLIGHT_OCTETS_MAX>>::default();
         let mut seq = last.seq;
         // The transcript ended with the handshake; nothing is verified over this one.
         let mut transcript = Sha256::new();
@@ -199,8 +199,8 @@ impl Session {
 }
 
 /// All datagrams of a flight.
-pub(super) fn write_out<const N: usize>(
-    flight: &mut Flight<N>,
+pub(super) fn write_out<B: Buffer>(
+    flight: &mut Flight<B>,
     mut writer: RecordWriter<'_>,
     len_max: usize,
 ) -> Vec<Vec<u8>> {

@@ -13,10 +13,10 @@ use lowgate_dtls::{
 const BOTH: [CipherSuite; 2] = [CipherSuite::EcdhePsk, CipherSuite::EcdheEcdsa];
 const SERVER: u8 = 0x5e;
 /// Record and handshake header.
-const HEAD: usize = 13 + 12;
-const CERTIFICATE: u8 = 11;
+pub(crate) const HEAD: usize = 13 + 12;
+pub(crate) const CERTIFICATE: u8 = 11;
 const SERVER_KEY_EXCHANGE: u8 = 12;
-const CERTIFICATE_VERIFY: u8 = 15;
+pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
 const CLIENT_KEY_EXCHANGE: u8 = 16;
 
 fn seed(of: u8) -> Secret<32> {
@@ -76,7 +76,7 @@ fn expect_suite(world: &mut World, suite: CipherSuite) {
 }
 
 /// Where a plain handshake message of this type begins in a datagram: its record's header.
-fn find(datagram: &[u8], kind: u8) -> Option<usize> {
+pub(crate) fn find(datagram: &[u8], kind: u8) -> Option<usize> {
     let mut at = 0;
     for (outer, epoch, _, record) in records(datagram, 4) {
         if outer == 22 && epoch == 0 && record[13] == kind {
@@ -88,7 +88,7 @@ fn find(datagram: &[u8], kind: u8) -> Option<usize> {
 }
 
 /// Changes a message on its way, every time.
-fn tamper(towards: Towards, kind: u8, change: impl Fn(&mut [u8]) + 'static) -> Tap {
+pub(crate) fn tamper(towards: Towards, kind: u8, change: impl Fn(&mut [u8]) + 'static) -> Tap {
     Box::new(move |direction, octets| {
         let at = find(octets, kind).filter(|_| direction == towards)?;
         let mut changed = octets.to_vec();
@@ -98,7 +98,7 @@ fn tamper(towards: Towards, kind: u8, change: impl Fn(&mut [u8]) + 'static) -> T
 }
 
 /// The alerts of epoch 0 that the server sent.
-fn alerts(world: &World) -> Vec<u8> {
+pub(crate) fn alerts(world: &World) -> Vec<u8> {
     let all = world.said.sent.iter().flat_map(|(_, octets)| records(octets, 4));
     all.filter(|(kind, epoch, ..)| (*kind, *epoch) == (21, 0)).map(|record| record.3[14]).collect()
 }

@@ -5,6 +5,10 @@ use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Peer, Psk,
     PskDirectory, Server, ServerConfig, ServerInput, ServerOutput, SessionId,
 };
+#[cfg(feature = "x509")]
+use lowgate_dtls::{Identity, UnixTime};
+#[cfg(feature = "x509")]
+use lowgate_units::Eui64;
 use lowgate_units::{Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
 
 pub(crate) const IDENTITY: &[u8] = b"d1";
@@ -16,6 +20,16 @@ struct Known;
 impl PskDirectory for Known {
     fn psk(&self, identity: &[u8]) -> Option<Psk> {
         (identity == IDENTITY).then(|| Psk::new(KEY)).flatten()
+    }
+
+    #[cfg(feature = "x509")]
+    fn device(&self, eui64: Eui64) -> Option<Identity> {
+        (eui64 == crate::chains::device(1)).then(|| Identity::from_slice(IDENTITY).ok()).flatten()
+    }
+
+    #[cfg(feature = "x509")]
+    fn unix_time(&self) -> Option<UnixTime> {
+        Some(crate::chains::NOW)
     }
 }
 

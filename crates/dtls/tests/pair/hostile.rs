@@ -13,7 +13,7 @@ use lowgate_dtls::{ContentType, FragmentLen};
 pub(crate) type Target = fn(&[u8]);
 
 /// Each by its name, which its corpus has too.
-pub(crate) const TARGETS: [(&str, Target); 8] = [
+pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("record", records),
     ("handshake_client", handshake_client),
     ("handshake_server", handshake_server),
@@ -22,22 +22,24 @@ pub(crate) const TARGETS: [(&str, Target); 8] = [
     ("extensions", hello_extensions),
     ("heartbeat", heartbeat),
     ("cid", cid),
+    #[cfg(feature = "x509")]
+    ("certificates", crate::forged::certificates),
 ];
 
 /// Datagrams of one input that are looked at.
 const CHUNKS_MAX: usize = 24;
 
 /// Decisions and octets, taken from the front; nothing when there is none left.
-struct Dice<'a>(&'a [u8]);
+pub(crate) struct Dice<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Dice<'a> {
-    fn octet(&mut self) -> u8 {
+    pub(crate) fn octet(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
         *first
     }
 
-    fn number(&mut self) -> u16 {
+    pub(crate) fn number(&mut self) -> u16 {
         u16::from_be_bytes([self.octet(), self.octet()])
     }
 

@@ -1,6 +1,10 @@
 //! Two ends under virtual time. One seed gives one run, octet for octet.
 
 mod alerts;
+#[cfg(feature = "x509")]
+mod certificates;
+#[cfg(feature = "x509")]
+mod chains;
 mod cid;
 mod cookie;
 mod corpora;
@@ -9,6 +13,8 @@ mod curve;
 mod duplicate;
 mod ends;
 mod extensions;
+#[cfg(feature = "x509")]
+mod forged;
 mod fragment;
 #[cfg(feature = "ecc")]
 mod genuine;

@@ -5,11 +5,15 @@ use lowgate_crypto::SoftCcm;
 use lowgate_crypto::{PrivateKey, PublicKey, Secret};
 #[cfg(feature = "ecc")]
 use lowgate_dtls::Identity;
+#[cfg(feature = "x509")]
+use lowgate_dtls::UnixTime;
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, GroupAnswer, KeyLog,
     Peer, Psk, PskDirectory, RecordDrop, Retransmission, Server, ServerConfig, ServerInput,
     ServerOutput, SessionId,
 };
+#[cfg(feature = "x509")]
+use lowgate_units::Eui64;
 use lowgate_units::{Duration, Entropy, Instant, Ipv6Addr, Prng, SeededEntropy};
 use std::collections::BTreeMap;
 
@@ -67,6 +71,24 @@ impl PskDirectory for Directory {
             Some(Change::Key) => Some(private_key(!key).public()),
             Some(Change::MayNotResume) | None => Some(private_key(key).public()),
         }
+    }
+
+    #[cfg(feature = "x509")]
+    fn device(&self, eui64: Eui64) -> Option<Identity> {
+        let name = eui64.0[7];
+        let known = eui64 == crate::chains::device(name) && self.change != Some(Change::Unknown);
+        Identity::from_slice(&[b'd', b'0' + name]).ok().filter(|_| known && name < 10)
+    }
+
+    #[cfg(feature = "x509")]
+    fn eui64(&self, identity: &[u8]) -> Option<Eui64> {
+        let name = identity.last()?.checked_sub(b'0')?;
+        (self.change != Some(Change::Unknown)).then(|| crate::chains::device(name))
+    }
+
+    #[cfg(feature = "x509")]
+    fn unix_time(&self) -> Option<UnixTime> {
+        Some(crate::chains::NOW)
     }
 
     fn may_resume(&self, _: &[u8]) -> bool {
