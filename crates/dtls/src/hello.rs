@@ -13,6 +13,8 @@ use crate::heartbeat::HeartbeatMode;
 use crate::record::{VERSION_1_0, VERSION_1_2};
 use crate::suite::{CipherSuite, Suites};
 use crate::{CloseReason, GROUP_ANSWER_OCTETS_MAX, RecordDrop};
+#[cfg(feature = "x509")]
+use lowgate_crypto::Digest;
 
 /// RFC 5246 section 7.4.1.2.
 pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
@@ -36,6 +38,12 @@ const SIGNATURE_ALGORITHMS: u16 = 13;
 const CLIENT_CERTIFICATE_TYPE: u16 = 19;
 #[cfg(feature = "ecc")]
 const SERVER_CERTIFICATE_TYPE: u16 = 20;
+/// RFC 7924 section 3.
+#[cfg(feature = "x509")]
+const CACHED_INFO: u16 = 25;
+/// Its type `cert`.
+#[cfg(feature = "x509")]
+const CACHED_CERTIFICATE: u8 = 1;
 const SERVER_NAME: u16 = 0;
 const MAX_FRAGMENT_LENGTH: u16 = 1;
 const EXTENDED_MASTER_SECRET: u16 = 23;
@@ -153,6 +161,9 @@ pub(crate) struct ServerHello<'a> {
     /// and wants to see ours.
     #[cfg(feature = "ecc")]
     pub(crate) client_raw_key: bool,
+    /// In place of its certificates the server shows their fingerprint.
+    #[cfg(feature = "x509")]
+    pub(crate) cached: bool,
 }
 
 /// What a ServerHello may answer.
@@ -162,6 +173,9 @@ pub(crate) struct Offered {
     /// Keys are shown as they are, not in certificates.
     #[cfg(feature = "ecc")]
     pub(crate) raw_keys: bool,
+    /// We know the server's certificates by their fingerprint.
+    #[cfg(feature = "x509")]
+    pub(crate) cached: bool,
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
@@ -173,23 +187,12 @@ pub(crate) struct Offered {
 }
 
 impl<'a> ServerHello<'a> {
-    /// Checks the body against what was offered.
-    pub(crate) fn parse(body: &'a [u8], offered: Offered) -> Result<Self, CloseReason> {
-        let mut reader = Reader(body);
-        if reader.u16()? != VERSION_1_2 {
-            return Err(CloseReason::NoCommonVersion);
-        }
-        let random = reader.random()?;
-        let session_id = reader.vec8()?;
-        if session_id.len() > SESSION_ID_OCTETS_MAX {
-            return Err(CloseReason::MalformedHello);
-        }
-        // Mbed TLS once took a suite it had not offered; so did we not.
-        let suite = offered.suites.find(reader.take(2)?).ok_or(CloseReason::IllegalHello)?;
-        if reader.u8()? != 0 {
-            return Err(CloseReason::IllegalHello);
-        }
-        let mut hello = Self {
+    const fn without_extensions(
+        random: &'a [u8; 32],
+        session_id: &'a [u8],
+        suite: CipherSuite,
+    ) -> Self {
+        Self {
             random,
             session_id,
             suite,
@@ -207,7 +210,28 @@ impl<'a> ServerHello<'a> {
             server_raw_key: false,
             #[cfg(feature = "ecc")]
             client_raw_key: false,
-        };
+            #[cfg(feature = "x509")]
+            cached: false,
+        }
+    }
+
+    /// Checks the body against what was offered.
+    pub(crate) fn parse(body: &'a [u8], offered: Offered) -> Result<Self, CloseReason> {
+        let mut reader = Reader(body);
+        if reader.u16()? != VERSION_1_2 {
+            return Err(CloseReason::NoCommonVersion);
+        }
+        let random = reader.random()?;
+        let session_id = reader.vec8()?;
+        if session_id.len() > SESSION_ID_OCTETS_MAX {
+            return Err(CloseReason::MalformedHello);
+        }
+        // Mbed TLS once took a suite it had not offered; so did we not.
+        let suite = offered.suites.find(reader.take(2)?).ok_or(CloseReason::IllegalHello)?;
+        if reader.u8()? != 0 {
+            return Err(CloseReason::IllegalHello);
+        }
+        let mut hello = Self::without_extensions(random, session_id, suite);
         let mut named = false;
         each_extension(reader.0, |kind, data| match kind {
             EXTENDED_MASTER_SECRET if offered.extended_master_secret => {
@@ -237,6 +261,15 @@ impl<'a> ServerHello<'a> {
             #[cfg(feature = "ecc")]
             EC_POINT_FORMATS | SERVER_CERTIFICATE_TYPE | CLIENT_CERTIFICATE_TYPE => {
                 hello.curve_extension(kind, data, offered)
+            }
+            #[cfg(feature = "x509")]
+            CACHED_INFO if offered.cached => {
+                once(&mut hello.cached)?;
+                // RFC 7924 section 4: MUST only include types that the client has.
+                match data {
+                    [0, 1, CACHED_CERTIFICATE] => Ok(()),
+                    _ => Err(CloseReason::IllegalHello),
+                }
             }
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
@@ -329,6 +362,9 @@ pub(crate) struct ClientHello<'a> {
     pub(crate) server_name: &'a [u8],
     /// Of the session to resume; empty to ask for one.
     pub(crate) ticket: &'a [u8],
+    /// Of the server's certificates, if they are known.
+    #[cfg(feature = "x509")]
+    pub(crate) fingerprint: &'a Digest,
 }
 
 impl ClientHello<'_> {
@@ -384,6 +420,13 @@ impl ClientHello<'_> {
         }
         #[cfg(feature = "ecc")]
         self.curve_extensions(out);
+        #[cfg(feature = "x509")]
+        if self.offered.cached {
+            let len = self.fingerprint.len() as u8;
+            out.put(&CACHED_INFO.to_be_bytes());
+            out.put(&[0, len + 4, 0, len + 2, CACHED_CERTIFICATE, len]);
+            out.put(self.fingerprint);
+        }
     }
 }
 

@@ -51,13 +51,13 @@ mod suite;
 mod x509;
 
 pub use alert::{AlertDescription, CloseReason};
-#[cfg(feature = "x509")]
-pub use client::ServerIdentity;
 #[cfg(feature = "ecc")]
 pub use client::WithoutExchange;
 pub use client::{
     Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, Credential, SavedSession,
 };
+#[cfg(feature = "x509")]
+pub use client::{KnownChain, ServerIdentity};
 pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
 pub use exporter::ExportRefused;
 pub use flight::is_hello_request;

@@ -178,6 +178,27 @@ pub(crate) fn put_chain<'a>(
     }
 }
 
+/// By what a Certificate message is known again: RFC 7924 section 5, of the message with the header that TLS gives it.
+pub(crate) fn fingerprint(body: &[u8]) -> Digest {
+    const CERTIFICATE: u8 = 11;
+    let mut hash = Sha256::new();
+    hash.update(&[
+        CERTIFICATE,
+        (body.len() >> 16) as u8,
+        (body.len() >> 8) as u8,
+        body.len() as u8,
+    ]);
+    hash.update(body);
+    hash.digest()
+}
+
+/// What a server says when the client knows its certificates (RFC 7924 section 4.1): nothing but their fingerprint.
+#[cfg(feature = "server")]
+pub(crate) fn put_fingerprint(fingerprint: &Digest, out: &mut impl Sink) {
+    out.put(&[fingerprint.len() as u8]);
+    out.put(fingerprint);
+}
+
 /// The certificates in such a message.
 fn split_chain(body: &[u8]) -> Result<heapless::Vec<&[u8], CERTIFICATES_MAX>, CertificateRefused> {
     if body.len() > CHAIN_OCTETS_MAX {

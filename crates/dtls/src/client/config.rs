@@ -10,14 +10,14 @@ use crate::psk::Identity;
 use crate::suite::CipherSuite;
 use crate::suite::Suites;
 #[cfg(feature = "x509")]
-use crate::x509::{Expected, Purpose, Verified, check_own, put_chain, verify_chain};
+use crate::x509::{Expected, Purpose, check_own, fingerprint, put_chain, verify_chain};
 #[cfg(feature = "x509")]
 use crate::{ANCHORS_MAX, CertificateRefused, TrustAnchor, UnixTime};
 use crate::{
     DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, Psk, Retransmission, SERVER_NAME_OCTETS_MAX,
 };
 #[cfg(feature = "x509")]
-use lowgate_crypto::Sha256;
+use lowgate_crypto::{Digest, Sha256};
 #[cfg(feature = "ecc")]
 use lowgate_crypto::{PrivateKey, PublicKey, Secret, hmac_sha256};
 #[cfg(feature = "x509")]
@@ -67,11 +67,24 @@ pub enum Credential<'a> {
         anchors: &'a [TrustAnchor],
         /// Who the server must be.
         server: ServerIdentity,
+        /// What [`crate::Client::known_chain`] said of an earlier session: the server need not show it again (RFC 7924).
+        known: Option<KnownChain>,
         /// What time it is. `None`, of a device without a clock: no certificate is refused for its time.
         now: Option<UnixTime>,
         /// Fresh from a generator fit for secrets, and used for nothing else.
         seed: Secret<32>,
     },
+}
+
+/// A server's certificates that were verified: no secret. It belongs to the anchors and the server that it was verified
+/// for; for others it is of no use.
+#[cfg(feature = "x509")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownChain {
+    fingerprint: Digest,
+    key: PublicKey,
+    until: UnixTime,
+    mark: Digest,
 }
 
 /// What a server's certificate must say (RFC 7925 section 4.4.1).
@@ -210,6 +223,7 @@ pub(super) struct Certified {
     anchors: heapless::Vec<TrustAnchor, ANCHORS_MAX>,
     server: ServerIdentity,
     now: Option<UnixTime>,
+    known: Option<KnownChain>,
 }
 
 #[cfg(feature = "x509")]
@@ -220,12 +234,39 @@ impl Certified {
     }
 
     /// The server's, which is looked for as `host` if it has a name.
-    pub(super) fn verify(&self, host: &[u8], body: &[u8]) -> Result<Verified, CertificateRefused> {
+    pub(super) fn verify(
+        &mut self,
+        host: &[u8],
+        body: &[u8],
+    ) -> Result<PublicKey, CertificateRefused> {
         let expected = match self.server {
             ServerIdentity::Host => Expected::Host(host),
             ServerIdentity::Device(eui64) => Expected::Device(eui64),
         };
-        verify_chain(body, &self.anchors, (Purpose::Server, expected), self.now)
+        let chain = verify_chain(body, &self.anchors, (Purpose::Server, expected), self.now)?;
+        let (fingerprint, mark) = (fingerprint(body), self.mark(host));
+        self.known = Some(KnownChain { fingerprint, key: chain.key, until: chain.until, mark });
+        Ok(chain.key)
+    }
+
+    /// The server says that it is the one that we know.
+    pub(super) fn recognize(&self, body: &[u8]) -> Result<PublicKey, CertificateRefused> {
+        match (&self.known, body.split_first()) {
+            (Some(known), Some((len, hash)))
+                if usize::from(*len) == hash.len() && *hash == known.fingerprint =>
+            {
+                Ok(known.key)
+            }
+            _ => Err(CertificateRefused::Malformed),
+        }
+    }
+
+    /// What is known is so of others, or is over.
+    fn forget_others(&mut self, host: &[u8]) {
+        let (mark, now) = (self.mark(host), self.now);
+        let is_good =
+            |known: &KnownChain| known.mark == mark && now.is_none_or(|now| now <= known.until);
+        self.known = self.known.take().filter(is_good);
     }
 
     fn mark(&self, host: &[u8]) -> [u8; 32] {
@@ -239,6 +280,21 @@ impl Certified {
             ServerIdentity::Device(eui64) => hash.update(&eui64.0),
         }
         hmac_sha256(b"certificate", &[&hash.digest()])
+    }
+}
+
+#[cfg(feature = "x509")]
+impl Own {
+    pub(super) const fn known_chain(&self) -> Option<&KnownChain> {
+        match self {
+            Self::Certificate(certified) => certified.known.as_ref(),
+            Self::Psk { .. } | Self::RawKey { .. } => None,
+        }
+    }
+
+    /// Of that, or of nothing.
+    pub(super) fn fingerprint(&self) -> &Digest {
+        self.known_chain().map_or(&[0; 32], |known| &known.fingerprint)
     }
 }
 
@@ -337,6 +393,8 @@ impl Settings {
         }
         let held = Held::new(config.credential)?;
         #[cfg(feature = "x509")]
+        let held = held.for_server(&server_name);
+        #[cfg(feature = "x509")]
         if let Own::Certificate(Certified { server: ServerIdentity::Host, .. }) = held.own
             && server_name.is_empty()
         {
@@ -352,6 +410,8 @@ impl Settings {
             suites: held.suites,
             #[cfg(feature = "ecc")]
             raw_keys: matches!(held.own, Own::RawKey { .. }),
+            #[cfg(feature = "x509")]
+            cached: held.own.known_chain().is_some(),
             extended_master_secret: config.extended_master_secret,
             connection_id: config.connection_id,
             group_request: config.group_request.is_some(),
@@ -415,11 +475,11 @@ impl Held {
                 seed: Some(seed),
             },
             #[cfg(feature = "x509")]
-            Credential::Certificate { own, chain, anchors, server, now, seed } => {
+            Credential::Certificate { own, chain, anchors, server, known, now, seed } => {
                 let message_len = check_own(&own.public(), chain.iter().copied())?;
                 let anchors = heapless::Vec::from_slice(anchors)
                     .map_err(|_| ConfigRefused::TooManyAnchors)?;
-                let certified = Certified { own, chain, message_len, anchors, server, now };
+                let certified = Certified { own, chain, message_len, anchors, server, now, known };
                 Self {
                     own: Own::Certificate(certified),
                     suites: Suites(&[CipherSuite::EcdheEcdsa]),
@@ -427,6 +487,17 @@ impl Held {
                 }
             }
         })
+    }
+}
+
+#[cfg(feature = "x509")]
+impl Held {
+    /// Without what is known of other servers.
+    fn for_server(mut self, host: &[u8]) -> Self {
+        if let Own::Certificate(certified) = &mut self.own {
+            certified.forget_others(host);
+        }
+        self
     }
 }
 

@@ -51,7 +51,7 @@ impl Client {
             return Err(RecordDrop::Unexpected);
         };
         let randoms = Randoms { client: &self.random, server: &hello.server_random };
-        let heard = match (kind, heard, &self.settings.own) {
+        let heard = match (kind, heard, &mut self.settings.own) {
             // RFC 5489 section 2: always sent.
             (
                 MessageType::ServerKeyExchange,
@@ -76,7 +76,8 @@ impl Client {
                 Heard::EcdheEcdsa(proof @ Proof { shown: None, .. }),
                 Own::Certificate(certified),
             ) if proof.may_verify(transmissions) => {
-                proof.server_chain(certified, &self.settings.server_name, body, transmissions)
+                let host = &self.settings.server_name;
+                proof.server_chain((certified, hello.cached), host, body, transmissions)
             }
             (
                 MessageType::ServerKeyExchange,
@@ -177,16 +178,19 @@ impl Proof {
     #[cfg(feature = "x509")]
     fn server_chain(
         &mut self,
-        certified: &Certified,
+        (certified, cached): (&mut Certified, bool),
         host: &[u8],
         body: &[u8],
         transmissions: u16,
     ) -> Result<(), CloseReason> {
-        let verified = certified.verify(host, body).map_err(|refused| {
+        let key = match cached {
+            true => certified.recognize(body),
+            false => certified.verify(host, body),
+        };
+        self.shown = Some(key.map_err(|refused| {
             self.refused_after = Some(transmissions);
             CloseReason::Certificate(refused)
-        })?;
-        self.shown = Some(verified.key);
+        })?);
         Ok(())
     }
 

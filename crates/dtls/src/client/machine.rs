@@ -72,6 +72,10 @@ impl Client {
         // What was resumed, or a ticket on its way, may be what spoilt the attempt.
         self.saved = None;
         self.settings.offered.session_ticket = false;
+        #[cfg(feature = "x509")]
+        {
+            self.settings.offered.cached = false;
+        }
         self.timer.restarted();
         self.begin(now);
     }
@@ -94,6 +98,8 @@ impl Client {
             group_request: &self.settings.group_request,
             server_name: &self.settings.server_name,
             ticket: self.saved.as_ref().map_or(&[], SavedSession::ticket),
+            #[cfg(feature = "x509")]
+            fingerprint: self.settings.own.fingerprint(),
         };
         let kind = MessageType::ClientHello;
         self.flight.message(kind, self.hello_seq, &mut self.transcript, |out| hello.emit(out));
@@ -143,7 +149,7 @@ impl Client {
             if suspicion.told >= TOLD_MAX {
                 let reason = suspicion.reason;
                 // Who refuses a resumption may still want a full handshake.
-                let hopeless = !finished_out && self.saved.is_none();
+                let hopeless = !finished_out && self.saved.is_none() && !self.offers_cached();
                 if hopeless || self.doubted == DOUBTED_MAX {
                     return self.end(reason);
                 }
@@ -157,6 +163,15 @@ impl Client {
             return self.restart(now);
         }
         self.transmit(now);
+    }
+
+    /// Whether the server may show a fingerprint in place of its certificates.
+    const fn offers_cached(&self) -> bool {
+        #[cfg(feature = "x509")]
+        let offers = self.settings.offered.cached;
+        #[cfg(not(feature = "x509"))]
+        let offers = false;
+        offers
     }
 
     /// The end, whatever the state.
@@ -541,6 +556,8 @@ impl Client {
             return_routability: hello.return_routability && hello.connection_id.is_some(),
             #[cfg(feature = "ecc")]
             client_raw_key: hello.client_raw_key,
+            #[cfg(feature = "x509")]
+            cached: hello.cached,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,
             group_answer: hello
                 .group_answer

@@ -30,11 +30,11 @@ use lowgate_crypto::{Ccm, Sha256};
 use lowgate_units::{Instant, Prng};
 use resume::{Outcome, SessionName};
 
-#[cfg(feature = "x509")]
-pub use config::ServerIdentity;
 #[cfg(feature = "ecc")]
 pub use config::WithoutExchange;
 pub use config::{ClientConfig, ConfigRefused, Credential};
+#[cfg(feature = "x509")]
+pub use config::{KnownChain, ServerIdentity};
 pub use resume::SavedSession;
 
 /// What happens to a client.
@@ -103,7 +103,10 @@ const HELLO_OCTETS_MAX: usize = 12
     + (2 + 5 + 4 + 5 + 196 + 5 + 5 + 4)
     + (9 + SERVER_NAME_OCTETS_MAX)
     + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX)
-    + CURVE_OFFER_OCTETS;
+    + CURVE_OFFER_OCTETS
+    + CACHED_OFFER_OCTETS;
+/// A fingerprint.
+const CACHED_OFFER_OCTETS: usize = if cfg!(feature = "x509") { 4 + 2 + 2 + 32 } else { 0 };
 /// A second suite, and the extensions of curves and keys.
 const CURVE_OFFER_OCTETS: usize = if cfg!(feature = "ecc") { 2 + 8 + 6 + 8 + 6 + 6 } else { 0 };
 
@@ -202,6 +205,9 @@ struct Negotiated {
     /// Whether a raw key of ours may be asked for.
     #[cfg(feature = "ecc")]
     client_raw_key: bool,
+    /// Whether the server shows the fingerprint of its certificates.
+    #[cfg(feature = "x509")]
+    cached: bool,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }
@@ -408,6 +414,13 @@ impl Client {
             | State::AwaitDone { .. }
             | State::AwaitFinished { .. } => None,
         }
+    }
+
+    /// The server's certificates, once they were verified: with them the next handshake is shorter
+    /// ([`Credential::Certificate`]).
+    #[cfg(feature = "x509")]
+    pub const fn known_chain(&self) -> Option<&KnownChain> {
+        self.settings.own.known_chain()
     }
 
     /// How the session's secret was agreed on.

@@ -1,5 +1,7 @@
 //! The server's side of the hellos: what a client offers, and the answer to it.
 
+#[cfg(feature = "x509")]
+use super::{CACHED_CERTIFICATE, CACHED_INFO};
 #[cfg(feature = "ecc")]
 use super::{
     CLIENT_CERTIFICATE_TYPE, EC_POINT_FORMATS, SERVER_CERTIFICATE_TYPE, SIGNATURE_ALGORITHMS,
@@ -18,6 +20,8 @@ use crate::fragment_len::FragmentLen;
 use crate::heartbeat::HeartbeatMode;
 use crate::record::VERSION_1_2;
 use crate::suite::CipherSuite;
+#[cfg(feature = "x509")]
+use lowgate_crypto::Digest;
 
 /// RFC 5746 section 3.3: stands for an empty renegotiation_info.
 const RENEGOTIATION_SCSV: [u8; 2] = [0x00, 0xff];
@@ -109,6 +113,8 @@ impl<'a> ClientHelloHead<'a> {
             SIGNATURE_ALGORITHMS => set(&mut offer.curve.algorithms, list16(data)),
             #[cfg(feature = "ecc")]
             CLIENT_CERTIFICATE_TYPE => set(&mut offer.curve.client_types, list8(data)),
+            #[cfg(feature = "x509")]
+            CACHED_INFO => set(&mut offer.cached, data),
             #[cfg(feature = "ecc")]
             SERVER_CERTIFICATE_TYPE => set(&mut offer.curve.server_types, list8(data)),
             RENEGOTIATION_INFO => {
@@ -141,6 +147,23 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) return_routability: bool,
     #[cfg(feature = "ecc")]
     pub(crate) curve: CurveOffer<'a>,
+    /// RFC 7924, not looked into.
+    #[cfg(feature = "x509")]
+    pub(crate) cached: Option<&'a [u8]>,
+}
+
+#[cfg(feature = "x509")]
+impl ClientOffer<'_> {
+    /// Whether the client knows the certificates of this fingerprint. What cannot be read says nothing.
+    pub(crate) fn knows(&self, fingerprint: &Digest) -> bool {
+        let mut objects = Reader(list16(self.cached.unwrap_or_default()));
+        while let (Ok(kind), Ok(hash)) = (objects.u8(), objects.vec8()) {
+            if kind == CACHED_CERTIFICATE && hash == fingerprint {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// What a client says of curves and keys; `None`: nothing.
@@ -254,6 +277,9 @@ pub(crate) struct Answer<'a> {
     /// RFC 7250: of the client, and of ours; `None` says nothing, and that is X.509.
     #[cfg(feature = "ecc")]
     pub(crate) certificate_types: [Option<u8>; 2],
+    /// The client knows our certificates.
+    #[cfg(feature = "x509")]
+    pub(crate) cached: bool,
 }
 
 impl Answer<'_> {
@@ -314,6 +340,10 @@ impl Answer<'_> {
             if let Some(chosen) = chosen {
                 put_extension(out, kind, &[chosen]);
             }
+        }
+        #[cfg(feature = "x509")]
+        if self.cached {
+            put_extension(out, CACHED_INFO, &[0, 1, CACHED_CERTIFICATE]);
         }
     }
 }

@@ -12,6 +12,8 @@ const ALL: Offered = Offered {
     suites: Suites(&[CipherSuite::Psk]),
     #[cfg(feature = "ecc")]
     raw_keys: false,
+    #[cfg(feature = "x509")]
+    cached: false,
     extended_master_secret: true,
     connection_id: true,
     group_request: true,
@@ -62,6 +64,8 @@ fn client_hellos_of_strangers() {
         return_routability: true,
         #[cfg(feature = "ecc")]
         curve: plain.curve,
+        #[cfg(feature = "x509")]
+        cached: None,
     };
     check_client(all, Ok(offer));
     // RFC 5077 section 3.2: an empty ticket asks for one.
@@ -228,6 +232,8 @@ proptest! {
             suites: Suites::default(),
             #[cfg(feature = "ecc")]
             raw_keys: false,
+            #[cfg(feature = "x509")]
+            cached: false,
             extended_master_secret,
             connection_id,
             group_request,
@@ -246,6 +252,8 @@ proptest! {
             group_request: &request,
             server_name: name.as_bytes(),
             ticket: &ticket,
+            #[cfg(feature = "x509")]
+            fingerprint: &[0; 32],
         };
         hello.emit(&mut octets);
         let head = ClientHelloHead::parse(&octets).expect("own hello");
@@ -279,6 +287,8 @@ proptest! {
             point_formats: false,
             #[cfg(feature = "ecc")]
             certificate_types: [None; 2],
+            #[cfg(feature = "x509")]
+            cached: false,
         };
         let mut octets = Vec::new();
         answer.emit(&mut octets);

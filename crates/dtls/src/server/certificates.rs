@@ -1,11 +1,11 @@
 //! The server's own certificates, and whose it trusts.
 
 use crate::hello::Sink;
-use crate::x509::{Expected, Purpose, Verified, check_own, put_chain, verify_chain};
+use crate::x509::{Expected, Purpose, Verified, check_own, fingerprint, put_chain, verify_chain};
 use crate::{ANCHORS_MAX, CertificateRefused, ConfigRefused, TrustAnchor, UnixTime};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use lowgate_crypto::PrivateKey;
+use lowgate_crypto::{Digest, PrivateKey};
 
 /// What a server shows, and what it believes.
 #[derive(Clone)]
@@ -13,6 +13,7 @@ pub struct ServerCertificates {
     key: PrivateKey,
     chain: Vec<Box<[u8]>>,
     message_len: usize,
+    fingerprint: Digest,
     anchors: Vec<TrustAnchor>,
 }
 
@@ -31,7 +32,15 @@ impl ServerCertificates {
         if anchors.len() > ANCHORS_MAX {
             return Err(ConfigRefused::TooManyAnchors);
         }
-        Ok(Self { key, chain, message_len, anchors })
+        let mut message = Vec::new();
+        put_chain(chain.iter().map(|octets| &octets[..]), message_len, &mut message);
+        let fingerprint = fingerprint(&message);
+        Ok(Self { key, chain, message_len, fingerprint, anchors })
+    }
+
+    /// By what a client knows our chain again.
+    pub(super) const fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
     }
 
     pub(super) const fn key(&self) -> &PrivateKey {

@@ -20,10 +20,10 @@ use crate::curve::{
     parse_signed, put_raw_certificate, put_signed, signed_params,
 };
 use crate::handshake::{Fragment, MessageType, hash_message};
-use crate::hello::{ClientOffer, CurveOffer, Sink};
+use crate::hello::{ClientOffer, Sink};
 use crate::schedule::{Premaster, Randoms};
 #[cfg(feature = "x509")]
-use crate::x509::Verified;
+use crate::x509::{Verified, put_fingerprint};
 #[cfg(feature = "x509")]
 use crate::{CHAIN_OCTETS_MAX, CertificateRefused, CloseReason};
 use crate::{CipherSuite, Identity, RecordDrop};
@@ -80,7 +80,10 @@ pub(super) enum Kind {
     Psk,
     RawKey,
     #[cfg(feature = "x509")]
-    Certificates,
+    Certificates {
+        /// The client knows ours.
+        cached: bool,
+    },
 }
 
 impl Kind {
@@ -90,8 +93,18 @@ impl Kind {
             Self::Psk => None,
             Self::RawKey => Some(RAW_PUBLIC_KEY),
             #[cfg(feature = "x509")]
-            Self::Certificates => Some(X509),
+            Self::Certificates { .. } => Some(X509),
         }
+    }
+
+    #[cfg(feature = "x509")]
+    pub(super) const fn is_cached(self) -> bool {
+        matches!(self, Self::Certificates { cached: true })
+    }
+
+    #[cfg(feature = "x509")]
+    const fn has_certificates(self) -> bool {
+        matches!(self, Self::Certificates { .. })
     }
 }
 
@@ -134,14 +147,18 @@ impl Exchange {
 
 impl Server {
     /// What both ends can show: of that what the client likes best to see.
-    pub(super) fn shows(&self, offer: &CurveOffer<'_>) -> Option<Kind> {
-        if !offer.has_our_curve() || !offer.has_our_signature() {
+    pub(super) fn shows(&self, offer: &ClientOffer<'_>) -> Option<Kind> {
+        if !offer.curve.has_our_curve() || !offer.curve.has_our_signature() {
             return None;
         }
-        offer.certificate_types().find_map(|kind| match kind {
+        offer.curve.certificate_types().find_map(|kind| match kind {
             RAW_PUBLIC_KEY => self.config.raw_key.as_ref().map(|_| Kind::RawKey),
             #[cfg(feature = "x509")]
-            X509 => self.config.certificates.as_ref().map(|_| Kind::Certificates),
+            X509 => self
+                .config
+                .certificates
+                .as_ref()
+                .map(|own| Kind::Certificates { cached: offer.knows(own.fingerprint()) }),
             _ => None,
         })
     }
@@ -155,7 +172,7 @@ impl Server {
         match suite {
             CipherSuite::Psk => None,
             CipherSuite::EcdhePsk => Some(Kind::Psk),
-            CipherSuite::EcdheEcdsa => self.shows(&offer.curve),
+            CipherSuite::EcdheEcdsa => self.shows(offer),
         }
     }
 
@@ -172,7 +189,9 @@ impl Server {
             Kind::Psk => None,
             Kind::RawKey => self.config.raw_key.as_ref(),
             #[cfg(feature = "x509")]
-            Kind::Certificates => self.config.certificates.as_ref().map(ServerCertificates::key),
+            Kind::Certificates { .. } => {
+                self.config.certificates.as_ref().map(ServerCertificates::key)
+            }
         };
         let Some(key) = key else {
             flight.message(MessageType::ServerKeyExchange, seq, transcript, |out| {
@@ -184,8 +203,11 @@ impl Server {
         };
         flight.message(MessageType::Certificate, seq, transcript, |out| match exchange.kind {
             #[cfg(feature = "x509")]
-            Kind::Certificates => {
-                self.config.certificates.iter().for_each(|own| own.put_chain(out));
+            Kind::Certificates { cached } => {
+                self.config.certificates.iter().for_each(|own| match cached {
+                    true => put_fingerprint(own.fingerprint(), out),
+                    false => own.put_chain(out),
+                });
             }
             Kind::RawKey | Kind::Psk => put_raw_certificate(&key.public(), out),
         });
@@ -224,7 +246,7 @@ impl Server {
             return Err(RecordDrop::Unexpected);
         }
         #[cfg(feature = "x509")]
-        if exchange.kind == Kind::Certificates && fragment.message_len > CHAIN_OCTETS_MAX {
+        if exchange.kind.has_certificates() && fragment.message_len > CHAIN_OCTETS_MAX {
             return Err(self.refuse(visit, CertificateRefused::TooLong));
         }
         if fragment.seq == next && fragment.is_whole() {
@@ -261,7 +283,7 @@ impl Server {
         };
         #[cfg(feature = "x509")]
         if kind == MessageType::Certificate
-            && terms.exchange.as_ref().is_some_and(|exchange| exchange.kind == Kind::Certificates)
+            && terms.exchange.as_ref().is_some_and(|exchange| exchange.kind.has_certificates())
         {
             return self.chain(visit, seq, body);
         }

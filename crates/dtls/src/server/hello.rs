@@ -241,6 +241,8 @@ impl Server {
             point_formats: terms.suite != CipherSuite::Psk && offer.curve.names_formats(),
             #[cfg(feature = "ecc")]
             certificate_types: offer.curve.answer(kind.and_then(Kind::certificate_type)),
+            #[cfg(feature = "x509")]
+            cached: kind.is_some_and(Kind::is_cached),
         };
         let tight = matches!(self.config.packing, Packing::Tight { .. }) && group_answer.is_some();
         let Terms { flight, transcript, fragment_len, .. } = &mut terms;
@@ -312,7 +314,7 @@ impl Server {
             #[cfg(feature = "ecc")]
             CipherSuite::EcdhePsk => self.config.forward_secrecy && offer.curve.has_our_curve(),
             #[cfg(feature = "ecc")]
-            CipherSuite::EcdheEcdsa => self.shows(&offer.curve).is_some(),
+            CipherSuite::EcdheEcdsa => self.shows(offer).is_some(),
         };
         head.suites().find(able).ok_or(match () {
             #[cfg(feature = "ecc")]

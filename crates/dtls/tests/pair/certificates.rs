@@ -8,8 +8,8 @@ use crate::world::*;
 use lowgate_crypto::Secret;
 use lowgate_dtls::{
     CertificateRefused, CipherSuite, Client, ClientConfig, CloseReason, ConfigRefused, Credential,
-    FragmentLen, RecordDrop, Retransmission, ServerCertificates, ServerConfig, ServerIdentity,
-    TrustAnchor,
+    FragmentLen, KnownChain, RecordDrop, Retransmission, ServerCertificates, ServerConfig,
+    ServerIdentity, TrustAnchor, UnixTime,
 };
 use lowgate_testkit::x509::{Draft, Extension, SERVER_AUTH, name};
 use lowgate_units::Prng;
@@ -471,4 +471,104 @@ fn configurations() {
     let five = [trusted(); 5];
     let made = Client::new(&lowgate_crypto::SoftCcm, good_client(1, &five), [0; 32], Prng::new(1));
     assert_eq!(made.err(), Some(ConfigRefused::TooManyAnchors));
+}
+
+/// The first handshake of a client, and what it knows of the server after it.
+fn known_after(edit: impl FnOnce(&mut ServerConfig)) -> (World, KnownChain) {
+    let mut world = world_with(1, edit, |_| {});
+    world.start(0);
+    world.run_for(secs(1));
+    expect_suite(&mut world);
+    let known = world.nodes[0].client.known_chain().expect("it was verified").clone();
+    world.nodes.clear();
+    world.said = ServerSaid::default();
+    (world, known)
+}
+
+fn knowing(known: &KnownChain, edit: impl FnOnce(&mut ClientConfig<'_>), world: &mut World) {
+    let anchors = [trusted()];
+    let mut config = good_client(1, &anchors);
+    if let Credential::Certificate { known: slot, .. } = &mut config.credential {
+        *slot = Some(known.clone());
+    }
+    edit(&mut config);
+    let node = world.add(peer(1), config);
+    world.start(node);
+    world.run_for(secs(1));
+}
+
+/// The body of the Certificate that the server showed last.
+fn shown(world: &World) -> Vec<u8> {
+    let all = world.said.sent.iter().flat_map(|(_, octets)| records(octets, 4));
+    let mut certificates = all.filter(|it| (it.0, it.1) == (22, 0) && it.3[13] == CERTIFICATE);
+    certificates.next_back().expect("it is shown").3[HEAD..].to_vec()
+}
+
+/// cached_info, RFC 7924 and RFC 7925 section 4.4.
+#[test]
+fn a_known_chain_is_not_shown_again() {
+    let (mut world, known) = known_after(takes_certificates);
+    knowing(&known, |_| {}, &mut world);
+    assert_eq!(shown(&world).len(), 33, "a fingerprint");
+    assert_eq!(world.nodes[0].client.known_chain(), Some(&known));
+    expect_suite(&mut world);
+}
+
+#[test]
+fn a_chain_that_has_changed_is_shown() {
+    let (_, known) = known_after(takes_certificates);
+    let other = |config: &mut ServerConfig| {
+        let leaf = server_leaf().with(Extension::new(&[0x2b, 6, 1, 4, 1, 99], false, &[5, 0]));
+        config.certificates = Some(certificates(&leaf, TRUSTED));
+    };
+    let mut world = World::with(2, other);
+    knowing(&known, |_| {}, &mut world);
+    assert!(shown(&world).len() > 500);
+    assert_ne!(world.nodes[0].client.known_chain(), Some(&known));
+    expect_suite(&mut world);
+}
+
+/// What was verified for one server, by other anchors, or until a time that is over, is of no use.
+#[test]
+fn a_chain_is_known_for_its_server() {
+    let edits: [fn(&mut ClientConfig<'_>); 3] = [
+        |config| config.server_name = Some("other.example"),
+        |config| {
+            if let Credential::Certificate { anchors, .. } = &mut config.credential {
+                *anchors = &[];
+            }
+        },
+        |config| {
+            if let Credential::Certificate { now, .. } = &mut config.credential {
+                *now = Some(UnixTime(u64::MAX));
+            }
+        },
+    ];
+    for edit in edits {
+        let (mut world, known) = known_after(takes_certificates);
+        knowing(&known, edit, &mut world);
+        let hello = &world.nodes[0].sent[0].1;
+        assert!(!hello.windows(32).any(|it| it == &shown(&world)[..32]));
+        assert!(world.nodes[0].client.known_chain().is_none());
+        assert!(world.nodes[0].established.is_empty(), "the server is another one now");
+    }
+}
+
+/// A fingerprint that is not the one of what is known, or that nobody asked for.
+#[test]
+fn forged_fingerprints_cost_time_alone() {
+    let (mut world, known) = known_after(takes_certificates);
+    world.tap = Some(tamper(Towards::Client, CERTIFICATE, |message| {
+        if message[HEAD] == 32 {
+            message[HEAD + 5] ^= 1;
+        }
+    }));
+    knowing(&known, |_| {}, &mut world);
+    assert!(world.nodes[0].established.is_empty());
+    let refused = CertificateRefused::Malformed;
+    assert!(world.nodes[0].drops.contains(&RecordDrop::BadMessage), "{refused:?}");
+    // The next attempt offers nothing of the kind.
+    world.run_for(secs(60));
+    expect_suite(&mut world);
+    assert!(shown(&world).len() > 500);
 }

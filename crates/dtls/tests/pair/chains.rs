@@ -110,6 +110,7 @@ pub(crate) fn with_flash<'a>(
         chain,
         anchors,
         server: ServerIdentity::Host,
+        known: None,
         now: Some(NOW),
         seed: Secret::new([name ^ 0xa5; 32]),
     };
