@@ -1,5 +1,6 @@
 //! What the tests of this package share. The tests themselves are in `tests/`, their data in `data/`.
 
+pub mod certificates;
 pub mod dtls_peers;
 pub mod kept;
 pub mod light;

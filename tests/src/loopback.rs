@@ -4,16 +4,17 @@
 //! # Panics
 //! All of it when the peer keeps silent for [`PATIENCE`], or when the system has no sockets left.
 
+use crate::certificates::DEVICE;
 use lowgate_crypto::{PrivateKey, PublicKey, Secret, SoftCcm};
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, Credential,
     Identity, Peer, Psk, PskDirectory, RecordDrop, Retransmission, SendRefused, Server,
-    ServerConfig, ServerInput, ServerOutput, SessionId,
+    ServerConfig, ServerInput, ServerOutput, SessionId, UnixTime,
 };
-use lowgate_units::{Entropy, Instant, Prng, SeededEntropy};
+use lowgate_units::{Entropy, Eui64, Instant, Prng, SeededEntropy};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Nothing that was waited for came.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +53,12 @@ pub fn negotiated_suite(datagrams: &[Vec<u8>]) -> Option<u16> {
         let suite = after_random.get(1 + session_id..3 + session_id)?;
         Some(u16::from_be_bytes([suite[0], suite[1]]))
     })
+}
+
+/// The last alert in the clear: RFC 6347 section 4.1, RFC 5246 section 7.2.
+pub fn last_alert(datagrams: &[Vec<u8>]) -> Option<u8> {
+    let is_plain_alert = |octets: &&Vec<u8>| octets[0] == 21 && octets[3..5] == [0, 0];
+    datagrams.iter().rfind(is_plain_alert)?.get(14).copied()
 }
 
 /// Real time for a machine.
@@ -126,6 +133,45 @@ impl ClientEnd {
         server: SocketAddr,
         config: ClientConfig<'_>,
     ) -> Result<Self, CloseReason> {
+        let (end, ended) = Self::try_connect(socket, server, config);
+        ended.map_or(Ok(end), Err)
+    }
+
+    /// Goes through the handshake; with why there is no session, if there is none.
+    pub fn try_connect(
+        socket: UdpSocket,
+        server: SocketAddr,
+        config: ClientConfig<'_>,
+    ) -> (Self, Option<CloseReason>) {
+        let mut end = Self::start(socket, server, config);
+        match end.next() {
+            (ClientOutput::Established { .. }, _) => (end, None),
+            (ClientOutput::Closed { reason }, _) => (end, Some(reason)),
+            (other, _) => panic!("{other:?} before the session"),
+        }
+    }
+
+    /// Goes through a handshake that the server ends: what its alert in the clear says. (The client itself does not
+    /// believe that at once, and tries on.)
+    pub fn first_alert(socket: UdpSocket, server: SocketAddr, config: ClientConfig<'_>) -> u8 {
+        let mut end = Self::start(socket, server, config);
+        let deadline = end.clock.now() + PATIENCE;
+        let mut buf = [0; 2048];
+        loop {
+            match end.client.poll(end.clock.now(), &mut buf) {
+                ClientOutput::Transmit { len } => end.transmit(&buf[..len]),
+                ClientOutput::Wait { until } => end.hear(until, deadline),
+                ClientOutput::Event(drop) => end.drops.push(drop),
+                ClientOutput::KeyLog(_) => {}
+                other => panic!("{other:?} instead of an alert"),
+            }
+            if let Some(alert) = last_alert(&end.heard) {
+                return alert;
+            }
+        }
+    }
+
+    fn start(socket: UdpSocket, server: SocketAddr, config: ClientConfig<'_>) -> Self {
         let mut random = [0; 32];
         SeededEntropy::new(11).fill(&mut random);
         let client = Client::new(&CCM, config, random, Prng::new(12)).expect("a sound config");
@@ -133,11 +179,15 @@ impl ClientEnd {
         let clock = Clock::start();
         let mut end = Self { client, socket, server, clock, sent, heard, drops };
         end.client.handle(end.clock.now(), ClientInput::Start);
-        match end.next() {
-            (ClientOutput::Established { .. }, _) => Ok(end),
-            (ClientOutput::Closed { reason }, _) => Err(reason),
-            (other, _) => panic!("{other:?} before the session"),
-        }
+        end
+    }
+
+    /// One datagram, unless `until` comes first.
+    fn hear(&mut self, until: Instant, deadline: Instant) {
+        let came = receive(&self.socket, &self.clock, until, deadline);
+        let Some((_, mut octets)) = came.filter(|(from, _)| *from == self.server) else { return };
+        self.heard.push(octets.clone());
+        self.client.handle(self.clock.now(), ClientInput::Datagram(&mut octets));
     }
 
     /// The machine.
@@ -196,14 +246,7 @@ impl ClientEnd {
         loop {
             match self.client.poll(self.clock.now(), &mut buf) {
                 ClientOutput::Transmit { len } => self.transmit(&buf[..len]),
-                ClientOutput::Wait { until } => {
-                    let came = receive(&self.socket, &self.clock, until, deadline);
-                    if let Some((_, mut octets)) = came.filter(|(from, _)| *from == self.server) {
-                        self.heard.push(octets.clone());
-                        let input = ClientInput::Datagram(&mut octets);
-                        self.client.handle(self.clock.now(), input);
-                    }
-                }
+                ClientOutput::Wait { until } => self.hear(until, deadline),
                 ClientOutput::Event(drop) => self.drops.push(drop),
                 ClientOutput::KeyLog(_) => {}
                 ClientOutput::Received { content_type, len } => {
@@ -245,6 +288,12 @@ pub fn raw_key_config() -> ClientConfig<'static> {
     ClientConfig { credential, ..client_config(b"", b"of no use") }
 }
 
+/// What time it is.
+pub fn unix_time() -> UnixTime {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixTime(since_1970.expect("it is later than 1970").as_secs())
+}
+
 /// One identity and its key.
 #[derive(Clone)]
 pub struct OneDevice {
@@ -266,6 +315,19 @@ impl PskDirectory for OneDevice {
 
     fn public_key(&self, identity: &[u8]) -> Option<PublicKey> {
         (identity == self.identity).then(|| device_key().public())
+    }
+
+    /// Its certificates name [`DEVICE`].
+    fn device(&self, eui64: Eui64) -> Option<Identity> {
+        (eui64 == DEVICE).then(|| Identity::from_slice(&self.identity).ok())?
+    }
+
+    fn eui64(&self, identity: &[u8]) -> Option<Eui64> {
+        (identity == self.identity).then_some(DEVICE)
+    }
+
+    fn unix_time(&self) -> Option<UnixTime> {
+        Some(unix_time())
     }
 }
 
@@ -372,6 +434,35 @@ impl ServerEnd {
         }
     }
 
+    /// Serves whoever comes until `done`; nobody gets a session.
+    pub fn serve_nobody(&mut self, mut done: impl FnMut() -> bool) {
+        let deadline = self.clock.now() + PATIENCE;
+        while !done() {
+            match self.server.poll(self.clock.now()) {
+                ServerOutput::Transmit { peer, octets } => self.transmit(&peer, octets),
+                ServerOutput::Wait { until } => {
+                    let soon = self.clock.now() + Duration::from_millis(20);
+                    self.hear(until.min(soon), deadline);
+                }
+                ServerOutput::Event { drop, .. } => self.drops.push(drop),
+                ServerOutput::HandshakeStarted { .. } | ServerOutput::HandshakeFailed { .. } => {}
+                other => panic!("{other:?} for nobody"),
+            }
+        }
+    }
+
+    /// One datagram, unless `until` comes first.
+    fn hear(&mut self, until: Instant, deadline: Instant) {
+        let came = receive(&self.socket, &self.clock, until, deadline);
+        let Some((from, mut octets)) = came else { return };
+        self.heard.push(octets.clone());
+        let IpAddr::V4(addr) = from.ip() else { unreachable!("bound to IPv4") };
+        let (addr, port) = (addr.to_ipv6_mapped(), from.port());
+        let peer = Peer { addr, port, relay_header: heapless::Vec::new() };
+        let input = ServerInput::Datagram { peer: &peer, octets: &mut octets };
+        self.server.handle(self.clock.now(), input, &self.device, &mut self.entropy);
+    }
+
     /// Sends what the machine has to send now.
     fn flush(&mut self) {
         loop {
@@ -396,18 +487,7 @@ impl ServerEnd {
         loop {
             match self.server.poll(self.clock.now()) {
                 ServerOutput::Transmit { peer, octets } => self.transmit(&peer, octets),
-                ServerOutput::Wait { until } => {
-                    let came = receive(&self.socket, &self.clock, until, deadline);
-                    if let Some((from, mut octets)) = came {
-                        self.heard.push(octets.clone());
-                        let IpAddr::V4(addr) = from.ip() else { unreachable!("bound to IPv4") };
-                        let (addr, port) = (addr.to_ipv6_mapped(), from.port());
-                        let peer = Peer { addr, port, relay_header: heapless::Vec::new() };
-                        let input = ServerInput::Datagram { peer: &peer, octets: &mut octets };
-                        let now = self.clock.now();
-                        self.server.handle(now, input, &self.device, &mut self.entropy);
-                    }
-                }
+                ServerOutput::Wait { until } => self.hear(until, deadline),
                 ServerOutput::Event { drop, .. } => self.drops.push(drop),
                 ServerOutput::HandshakeStarted { .. }
                 | ServerOutput::PeerMoved { .. }

@@ -68,6 +68,14 @@ impl Program {
         }
     }
 
+    /// Whether it ended by itself.
+    ///
+    /// # Panics
+    /// When it is not ours.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
     /// Puts all lines that came meanwhile into [`Self::said`].
     pub fn listen(&mut self) {
         while let Ok(came) = self.lines.try_recv() {

@@ -1,9 +1,15 @@
 //! Purpose: our server with `gnutls-cli`, our client with `gnutls-serv`.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a wrong key is told and
-//! gets no session; a session goes on by its id in both roles, and by our tickets. The same with raw public keys under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`, in both roles.
+//! gets no session; a session goes on by its id and by a ticket in both roles. The same with raw public keys, and with
+//! chains of three certificates, under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` in both roles; a chain that is over, of another
+//! name or of another root gets no session.
 
 use lowgate_dtls::{ClientConfig, CloseReason, RecordDrop, ServerConfig};
+use lowgate_tests::certificates::{
+    ChainFiles, Flaw, HOST, device_config, refuse_clients, refuse_servers, refused_by_clients,
+    refused_by_servers, server_config,
+};
 use lowgate_tests::loopback::{
     CCM, ClientEnd, DEVICE_SCALAR, ECDHE_ECDSA_WITH_AES_128_CCM_8, OneDevice,
     PSK_WITH_AES_128_CCM_8, SERVER_SCALAR, ServerEnd, client_config, negotiated_suite,
@@ -251,4 +257,92 @@ fn our_client_and_gnutls_serv_with_raw_keys() {
     assert_eq!(negotiated_suite(&ours.heard), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
     assert_eq!(ours.drops, [] as [RecordDrop; 0]);
     ours.close();
+}
+
+const CERTIFICATES: &str = "NORMAL:-VERS-ALL:+VERS-DTLS1.2:-KX-ALL:+ECDHE-ECDSA:-CIPHER-ALL:\
+    +AES-128-CCM-8:-GROUP-ALL:+GROUP-SECP256R1";
+
+/// What both of its programs are told of certificates. They send them in pieces.
+fn certified(files: &ChainFiles) -> [String; 4] {
+    [
+        format!("--x509cafile={}", files.root()),
+        format!("--x509certfile={}", files.chain()),
+        format!("--x509keyfile={}", files.key()),
+        "--mtu=600".into(),
+    ]
+}
+
+fn certified_client(to: SocketAddr, files: &ChainFiles) -> Program {
+    let (ip, port, certified) =
+        (to.ip().to_string(), format!("--port={}", to.port()), certified(files));
+    let (priority, host) =
+        (format!("--priority={CERTIFICATES}"), format!("--verify-hostname={HOST}"));
+    let options = ["--udp", &port, &priority, &host].into_iter();
+    let options = options.chain(certified.iter().map(String::as_str)).chain([&*ip]);
+    Program::start("gnutls-cli", &options.collect::<Vec<_>>())
+}
+
+fn certified_server(files: &ChainFiles) -> (Program, SocketAddr) {
+    let certified = certified(files);
+    let options = ["--require-client-cert", "--verify-client-cert"].into_iter();
+    let options = options.chain(certified.iter().map(String::as_str));
+    gnutls_serv(CERTIFICATES, &options.collect::<Vec<_>>())
+}
+
+/// RFC 7925 section 4.4.
+#[test]
+fn gnutls_cli_with_certificates() {
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut ours = ServerEnd::with(socket(), device, server_config(Flaw::None));
+    let files = ChainFiles::of_device(Flaw::None);
+    let mut theirs = certified_client(ours.addr(), &files);
+    let session = ours.accept().expect("a session");
+    theirs.tell("from gnutls");
+    assert_eq!(ours.receive(), b"from gnutls\n");
+    ours.send(session, b"from lowgate\n");
+    theirs.expect("from lowgate");
+    assert!(theirs.said.iter().any(|line| line.contains("The certificate is trusted")));
+    assert!(theirs.finish().success());
+    assert_eq!(ours.closed(), CloseReason::PeerClosed);
+    assert_eq!(negotiated_suite(&ours.sent), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+}
+
+#[test]
+fn our_client_and_gnutls_serv_with_certificates() {
+    let files = ChainFiles::of_server(Flaw::None);
+    let (_theirs, addr) = certified_server(&files);
+    let mut ours =
+        ClientEnd::connect(socket(), addr, device_config(Flaw::None)).expect("a session");
+    ours.send(b"from lowgate\n");
+    assert_eq!(ours.receive(), b"from lowgate\n");
+    assert_eq!(negotiated_suite(&ours.heard), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+    ours.close();
+}
+
+#[test]
+fn gnutls_cli_has_bad_certificates() {
+    refuse_clients(|alert| format!("Received alert [{alert}]"), certified_client);
+}
+
+#[test]
+fn gnutls_serv_has_bad_certificates() {
+    refuse_servers(certified_server);
+}
+
+#[test]
+fn gnutls_cli_refuses_our_certificates() {
+    let says = |flaw| match flaw {
+        Flaw::Expired => "expired",
+        Flaw::OtherName => "does not match",
+        Flaw::Untrusted | Flaw::None => "issuer is unknown",
+    };
+    refused_by_clients(says, certified_client);
+}
+
+/// It says access_denied to whatever it does not take.
+#[test]
+fn gnutls_serv_refuses_our_certificates() {
+    refused_by_servers([49, 49], certified_server);
 }

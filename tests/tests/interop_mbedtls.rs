@@ -1,9 +1,14 @@
 //! Purpose: our server and client with those of Mbed TLS.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a session goes on by its id and by a ticket;
-//! records are as long as was agreed; a wrong key gets no session.
+//! records are as long as was agreed; a wrong key gets no session. The same with chains of three certificates under
+//! `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`; one that is over, of another name or of another root gets no session.
 
 use lowgate_dtls::ServerConfig;
+use lowgate_tests::certificates::{
+    both_roles, refuse_clients, refuse_servers, refused_by_clients, refused_by_servers, serving,
+    visiting,
+};
 use lowgate_tests::dtls_peers::{
     come_back, config, receive, receive_short, refuse, resume, server, visit, visit_short, with,
 };
@@ -64,4 +69,31 @@ fn their_client_wants_short_records() {
 fn our_client_wants_short_records() {
     let (_theirs, addr) = server(PEER, &["psk"]);
     visit_short(addr);
+}
+
+/// RFC 7925 section 4.4, with chains in pieces.
+#[test]
+fn certificates_in_both_roles() {
+    both_roles(PEER);
+}
+
+#[test]
+fn their_client_has_bad_certificates() {
+    refuse_clients(|_| ALERT.into(), |to, files| visiting(PEER, to, files));
+}
+
+#[test]
+fn their_server_has_bad_certificates() {
+    refuse_servers(|files| serving(PEER, files));
+}
+
+/// MBEDTLS_ERR_X509_CERT_VERIFY_FAILED.
+#[test]
+fn our_server_has_bad_certificates() {
+    refused_by_clients(|_| "no session: -0x2700", |to, files| visiting(PEER, to, files));
+}
+
+#[test]
+fn our_client_has_bad_certificates() {
+    refused_by_servers([45, 48], |files| serving(PEER, files));
 }

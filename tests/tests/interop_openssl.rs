@@ -1,13 +1,19 @@
 //! Purpose: our server with `openssl s_client`, our client with `openssl s_server`.
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; to our server a wrong key
-//! is told and gets no session. (Their server drops what it cannot open and says nothing, for ever.)
+//! is told and gets no session. (Their server drops what it cannot open and says nothing, for ever.) The same with chains
+//! of three certificates under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`; one that is over, of another name or of another root
+//! gets no session.
 
 use lowgate_dtls::{ClientConfig, CloseReason, FragmentLen, RecordDrop, ServerConfig};
+use lowgate_tests::certificates::{
+    ChainFiles, Flaw, HOST, device_config, refuse_clients, refuse_servers, refused_by_clients,
+    refused_by_servers, server_config,
+};
 use lowgate_tests::dtls_peers::{LONG, talk_short};
 use lowgate_tests::loopback::{
-    CCM, ClientEnd, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd, client_config, negotiated_suite,
-    socket,
+    CCM, ClientEnd, ECDHE_ECDSA_WITH_AES_128_CCM_8, OneDevice, PSK_WITH_AES_128_CCM_8, ServerEnd,
+    client_config, negotiated_suite, socket,
 };
 use lowgate_tests::program::Program;
 use std::net::SocketAddr;
@@ -232,4 +238,99 @@ fn our_client_and_s_server_with_a_hint() {
 #[test]
 fn our_client_and_s_server_with_a_cookie() {
     talk_to_s_server(&["-listen"]);
+}
+
+/// RFC 7925 section 4.4.
+const CERTIFICATES: &str = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0";
+
+/// What both of its programs are told of certificates. They send them in pieces.
+fn certified(files: &ChainFiles) -> Vec<String> {
+    [
+        ["-cert", &files.leaf()],
+        ["-cert_chain", &files.issuers()],
+        ["-key", &files.key()],
+        ["-CAfile", &files.root()],
+        ["-cipher", CERTIFICATES],
+        ["-mtu", "600"],
+    ]
+    .concat()
+    .into_iter()
+    .map(String::from)
+    .chain(["-dtls1_2".into(), "-verify_return_error".into()])
+    .collect()
+}
+
+fn certified_client(to: SocketAddr, files: &ChainFiles) -> Program {
+    let (to, certified) = (to.to_string(), certified(files));
+    let options = ["s_client", "-connect", &to, "-verify", "4", "-verify_hostname", HOST];
+    let certified = certified.iter().map(String::as_str);
+    Program::start("openssl", &options.into_iter().chain(certified).collect::<Vec<_>>())
+}
+
+fn certified_server(files: &ChainFiles) -> (Program, SocketAddr) {
+    let certified = certified(files);
+    let options = ["s_server", "-accept", "127.0.0.1:0", "-Verify", "4"];
+    let options = options.into_iter().chain(certified.iter().map(String::as_str));
+    let mut server = Program::start("openssl", &options.collect::<Vec<_>>());
+    let line = server.expect("ACCEPT ");
+    let addr = line.trim_start_matches("ACCEPT ").parse();
+    (server, addr.expect("an address and a port"))
+}
+
+#[test]
+fn s_client_with_certificates() {
+    let device = OneDevice { identity: IDENTITY.into(), psk: PSK.into() };
+    let mut ours = ServerEnd::with(socket(), device, server_config(Flaw::None));
+    let files = ChainFiles::of_device(Flaw::None);
+    let mut theirs = certified_client(ours.addr(), &files);
+    let session = ours.accept().expect("a session");
+    theirs.tell("from openssl");
+    assert_eq!(ours.receive(), b"from openssl\n");
+    ours.send(session, b"from lowgate\n");
+    theirs.expect("from lowgate");
+    assert!(theirs.said.iter().any(|line| line == "Verified peername: manager.example"));
+    assert!(theirs.finish().success());
+    assert_eq!(ours.closed(), CloseReason::PeerClosed);
+    assert_eq!(negotiated_suite(&ours.sent), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+}
+
+#[test]
+fn our_client_and_s_server_with_certificates() {
+    let files = ChainFiles::of_server(Flaw::None);
+    let (mut theirs, addr) = certified_server(&files);
+    let mut ours =
+        ClientEnd::connect(socket(), addr, device_config(Flaw::None)).expect("a session");
+    ours.send(b"from lowgate\n");
+    theirs.expect("from lowgate");
+    theirs.tell("from openssl");
+    assert_eq!(ours.receive(), b"from openssl\n");
+    assert_eq!(negotiated_suite(&ours.heard), Some(ECDHE_ECDSA_WITH_AES_128_CCM_8));
+    assert_eq!(ours.drops, [] as [RecordDrop; 0]);
+    ours.close();
+}
+
+#[test]
+fn s_client_has_bad_certificates() {
+    refuse_clients(|alert| format!("SSL alert number {alert}"), certified_client);
+}
+
+#[test]
+fn s_server_has_bad_certificates() {
+    refuse_servers(certified_server);
+}
+
+#[test]
+fn s_client_refuses_our_certificates() {
+    let says = |flaw| match flaw {
+        Flaw::Expired => "certificate has expired",
+        Flaw::OtherName => "hostname mismatch",
+        Flaw::Untrusted | Flaw::None => "unable to get local issuer certificate",
+    };
+    refused_by_clients(says, certified_client);
+}
+
+#[test]
+fn s_server_refuses_our_certificates() {
+    refused_by_servers([45, 48], certified_server);
 }

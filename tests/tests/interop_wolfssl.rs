@@ -2,9 +2,14 @@
 //! Topology: two UDP sockets of the loopback interface, ports chosen by the system.
 //! Criteria: `TLS_PSK_WITH_AES_128_CCM_8`, data both ways, an orderly end; a session goes on by its id and by a ticket;
 //! records are as long as was agreed, and have a connection ID where one was; a wrong key gets no session. The same with
-//! raw public keys under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`.
+//! raw public keys, and with chains of three certificates, under `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8`; a chain that is
+//! over, of another name or of another root gets no session.
 
 use lowgate_dtls::{ClientConfig, CloseReason, RecordDrop, ServerConfig};
+use lowgate_tests::certificates::{
+    Flaw, both_roles, refuse_clients, refuse_servers, refused_by_clients, refused_by_servers,
+    serving, visiting,
+};
 use lowgate_tests::dtls_peers::{
     client, come_back, config, device, receive, receive_raw_key, receive_short, refuse,
     refuse_raw_key, resume, server, talk, visit, visit_raw_key, visit_short, with,
@@ -116,4 +121,36 @@ fn their_client_has_an_unknown_raw_key() {
 #[test]
 fn our_client_and_their_server_with_raw_keys() {
     visit_raw_key(PEER);
+}
+
+/// RFC 7925 section 4.4.
+#[test]
+fn certificates_in_both_roles() {
+    both_roles(PEER);
+}
+
+#[test]
+fn their_client_has_bad_certificates() {
+    refuse_clients(|_| ALERT.into(), |to, files| visiting(PEER, to, files));
+}
+
+#[test]
+fn their_server_has_bad_certificates() {
+    refuse_servers(|files| serving(PEER, files));
+}
+
+/// ASN_AFTER_DATE_E, DOMAIN_NAME_MISMATCH, ASN_NO_SIGNER_E.
+#[test]
+fn our_server_has_bad_certificates() {
+    let says = |flaw| match flaw {
+        Flaw::Expired => "no session: -151",
+        Flaw::OtherName => "no session: -322",
+        Flaw::Untrusted | Flaw::None => "no session: -188",
+    };
+    refused_by_clients(says, |to, files| visiting(PEER, to, files));
+}
+
+#[test]
+fn our_client_has_bad_certificates() {
+    refused_by_servers([45, 48], |files| serving(PEER, files));
 }

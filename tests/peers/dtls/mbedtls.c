@@ -1,7 +1,8 @@
 /* A DTLS 1.2 server and client over Mbed TLS: a peer of `cargo xtask bench dtls` and `cargo xtask interop`. Arguments of
- * the server: psk, or resume (sessions are kept and tickets given). Its cookies are stateless; all sessions share one
- * socket. Of the client: client, a port, and then perhaps the 512 of max_fragment_length; at the line "again" it says
- * goodbye and comes back with what it knows of its session. Or: version. */
+ * the server: psk, resume (sessions are kept and tickets given), or cert and then files in PEM: a root, its chain, its
+ * key. Its cookies are stateless; all sessions share one socket. Of the client: client, a port, and then perhaps the 512
+ * of max_fragment_length, or cert, such files, and the server's name; at the line "again" it says goodbye and comes back
+ * with what it knows of its session. Or: version. */
 #include "connect.h"
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
@@ -20,6 +21,7 @@ struct session {
 };
 
 static mbedtls_ssl_config conf;
+static int with_certificates;
 static mbedtls_entropy_context entropy;
 static mbedtls_ctr_drbg_context drbg;
 static mbedtls_ssl_cookie_ctx cookies;
@@ -53,6 +55,9 @@ static struct session *fresh(void) {
     session->to = server;
     mbedtls_ssl_init(&session->ssl);
     must(!mbedtls_ssl_setup(&session->ssl, &conf), "no session");
+    /* Chains come in pieces. */
+    if (with_certificates)
+        mbedtls_ssl_set_mtu(&session->ssl, 600);
     mbedtls_ssl_set_bio(&session->ssl, session, write_datagram, read_datagram, NULL);
     mbedtls_ssl_set_timer_cb(&session->ssl, &session->timer, mbedtls_timing_set_delay, mbedtls_timing_get_delay);
     return session;
@@ -87,6 +92,24 @@ static void prepare_server(int resume) {
     }
 }
 
+/* RFC 7925 section 4.4. */
+static void use_certificates(char **files) {
+    static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8, 0};
+    static mbedtls_x509_crt root, own;
+    static mbedtls_pk_context key;
+    mbedtls_x509_crt_init(&root);
+    mbedtls_x509_crt_init(&own);
+    mbedtls_pk_init(&key);
+    must(!mbedtls_x509_crt_parse_file(&root, files[0]) && !mbedtls_x509_crt_parse_file(&own, files[1]) &&
+             !mbedtls_pk_parse_keyfile(&key, files[2], NULL),
+         "no certificates");
+    mbedtls_ssl_conf_ciphersuites(&conf, suites);
+    mbedtls_ssl_conf_ca_chain(&conf, &root, NULL);
+    must(!mbedtls_ssl_conf_own_cert(&conf, &own, &key), "no own certificate");
+    mbedtls_ssl_conf_authmode(&conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+    with_certificates = 1;
+}
+
 /* Through the handshake, from a new port. */
 static void handshake(struct session *session, const char *port, mbedtls_ssl_session *known) {
     static mbedtls_ssl_session agreed;
@@ -119,14 +142,18 @@ static void receive(struct session *session) {
     must(len > 0 || len == MBEDTLS_ERR_SSL_WANT_READ, "the session is over");
 }
 
-static int run_client(const char *port, const char *fragment) {
+static int run_client(const char *port, char **options) {
     static mbedtls_ssl_session known;
     prepare(MBEDTLS_SSL_IS_CLIENT);
     must(!mbedtls_ssl_conf_psk(&conf, psk, sizeof psk, (const unsigned char *)identity, sizeof identity - 1), "no key");
-    if (fragment && !strcmp(fragment, "512"))
+    if (*options && !strcmp(*options, "512"))
         must(!mbedtls_ssl_conf_max_frag_len(&conf, MBEDTLS_SSL_MAX_FRAG_LEN_512), "no max_fragment_length");
+    if (*options && !strcmp(*options, "cert"))
+        use_certificates(options + 1);
     connect_to(port);
     struct session *session = fresh();
+    if (with_certificates)
+        must(!mbedtls_ssl_set_hostname(&session->ssl, options[4]), "no name");
     handshake(session, port, NULL);
     for (;;) {
         enum happened now = wait_for(1);
@@ -151,12 +178,15 @@ static int run_client(const char *port, const char *fragment) {
 
 int main(int argc, char **argv) {
     if (argc >= 3 && !strcmp(argv[1], "client"))
-        return run_client(argv[2], argv[3]);
-    if (argc != 2)
+        return argc > 3 && !strcmp(argv[3], "cert") && argc != 8 ? 2 : run_client(argv[2], argv + 3);
+    int certificates = argc == 5 && !strcmp(argv[1], "cert");
+    if (argc != 2 && !certificates)
         return 2;
     if (!strcmp(argv[1], "version"))
         return puts(MBEDTLS_VERSION_STRING) < 0;
     prepare_server(!strcmp(argv[1], "resume"));
+    if (certificates)
+        use_certificates(argv + 2);
     make_places();
     struct session *spare = fresh();
     listen_on_loopback();

@@ -1,8 +1,9 @@
 /* A DTLS 1.2 server and client over wolfSSL: a peer of `cargo xtask interop`. Arguments of the server: psk (sessions are
- * kept, and tickets given), cid (it has a connection ID too), or raw and then as hexadecimal numbers its scalar, its
- * public x and y, and the only client's public x and y; it serves one client after the other. Of the client: client, a
- * port, and any of 512 (max_fragment_length), cid and ticket, or raw and numbers, its own first; at the line "again" it
- * says goodbye and comes back with what it knows of its session. Or: version. */
+ * kept, and tickets given), cid (it has a connection ID too), raw and then as hexadecimal numbers its scalar, its public x
+ * and y, and the only client's public x and y, or cert and then files in PEM: a root, its chain, its key; it serves one
+ * client after the other. Of the client: client, a port, and any of 512 (max_fragment_length), cid and ticket, or raw and
+ * numbers, its own first, or cert, such files, and the server's name; at the line "again" it says goodbye and comes back
+ * with what it knows of its session. Or: version. */
 #include "connect.h"
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/sha256.h>
@@ -93,6 +94,16 @@ static void use_raw_keys(char **numbers) {
     wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 }
 
+/* RFC 7925 section 4.4. */
+static void use_certificates(char **files) {
+    must(wolfSSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-CCM-8") == WOLFSSL_SUCCESS, "no suite");
+    must(wolfSSL_CTX_load_verify_locations(ctx, files[0], NULL) == WOLFSSL_SUCCESS &&
+             wolfSSL_CTX_use_certificate_chain_file(ctx, files[1]) == WOLFSSL_SUCCESS &&
+             wolfSSL_CTX_use_PrivateKey_file(ctx, files[2], WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS,
+         "no certificates");
+    wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+}
+
 static void prepare(WOLFSSL_METHOD *method) {
     ctx = wolfSSL_CTX_new(method);
     must(ctx && wolfSSL_CTX_set_cipher_list(ctx, "PSK-AES128-CCM-8") == WOLFSSL_SUCCESS, "no PSK-AES128-CCM-8");
@@ -133,12 +144,14 @@ static void serve(int with_id) {
     wolfSSL_free(ssl);
 }
 
-static int run_server(int with_id, char **raw) {
+static int run_server(int with_id, char **raw, char **files) {
     WC_RNG rng;
     prepare(wolfDTLSv1_2_server_method());
     must(!wc_InitRng(&rng) && !wc_RNG_GenerateBlock(&rng, cookie_key, sizeof cookie_key), "no chance");
     if (raw)
         use_raw_keys(raw);
+    else if (files)
+        use_certificates(files);
     else
         wolfSSL_CTX_set_psk_server_callback(ctx, find_key);
     wolfSSL_CTX_SetGenCookie(ctx, bake);
@@ -158,6 +171,8 @@ static int wants(char **options, const char *option) {
 static WOLFSSL *handshake(const char *port, char **options, WOLFSSL_SESSION *known) {
     connect_to(port);
     WOLFSSL *ssl = fresh(&server, wants(options, "cid"));
+    if (*options && !strcmp(*options, "cert"))
+        must(wolfSSL_check_domain_name(ssl, options[4]) == WOLFSSL_SUCCESS, "no name");
     if (wants(options, "512"))
         must(wolfSSL_UseMaxFragment(ssl, WOLFSSL_MFL_2_9) == WOLFSSL_SUCCESS, "no max_fragment_length");
     if (wants(options, "ticket"))
@@ -188,6 +203,8 @@ static int run_client(const char *port, char **options) {
     prepare(wolfDTLSv1_2_client_method());
     if (*options && !strcmp(*options, "raw"))
         use_raw_keys(options + 1);
+    else if (*options && !strcmp(*options, "cert"))
+        use_certificates(options + 1);
     else
         wolfSSL_CTX_set_psk_client_callback(ctx, own_key);
     WOLFSSL *ssl = handshake(port, options, NULL);
@@ -218,9 +235,10 @@ int main(int argc, char **argv) {
     char **options = argv + (is_client ? 3 : 1);
     int count = argc - (options - argv);
     int raw = count > 0 && !strcmp(options[0], "raw");
-    if (raw ? count != 6 : !is_client && count != 1)
+    int cert = count > 0 && !strcmp(options[0], "cert");
+    if (raw ? count != 6 : cert ? count != 4 + is_client : !is_client && count != 1)
         return 2;
     if (is_client)
         return run_client(argv[2], options);
-    return run_server(!strcmp(options[0], "cid"), raw ? options + 1 : NULL);
+    return run_server(!strcmp(options[0], "cid"), raw ? options + 1 : NULL, cert ? options + 1 : NULL);
 }
