@@ -23,9 +23,6 @@ pub(crate) const SESSION_ID_OCTETS_MAX: usize = 32;
 pub(crate) const TICKET_OCTETS_MAX: usize = 376;
 
 #[cfg(feature = "server")]
-#[cfg(feature = "ecc")]
-pub(crate) use offer::CurveOffer;
-#[cfg(feature = "server")]
 pub(crate) use offer::{Answer, ClientHelloHead, ClientOffer};
 
 #[cfg(feature = "ecc")]
