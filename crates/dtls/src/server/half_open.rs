@@ -252,7 +252,9 @@ impl Server {
         let barred = self.is_barred(peer);
         let Some(half) = self.half_open.remove(peer) else { return };
         let identity = half.identity();
-        self.count_failure(peer, identity.as_deref(), (half.unreadable(), reason));
+        // Who begins anew has not failed, to the owner, but what was hopeless counts.
+        let counted = half.doom.map_or(reason, |(_, hopeless)| hopeless);
+        self.count_failure(peer, identity.as_deref(), (half.unreadable(), counted));
         self.tell_failure(peer, identity, reason, barred);
     }
 

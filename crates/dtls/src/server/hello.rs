@@ -166,9 +166,7 @@ impl Server {
         let used = again.map(|half| half.plain_seq);
         let plain_seq = used.map_or(place.record_seq, |used| used.max(place.record_seq));
         if used.is_none() {
-            let doomed = self.half_open.get(visit.peer).and_then(|half| half.doom);
-            let reason = doomed.map_or(CloseReason::Superseded, |(_, reason)| reason);
-            self.give_up(visit.peer, reason);
+            self.give_up(visit.peer, CloseReason::Superseded);
             self.make_room();
             let peer = visit.peer.clone();
             self.outputs.push_back(ServerOutput::HandshakeStarted { peer });
