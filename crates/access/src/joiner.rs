@@ -370,6 +370,16 @@ impl Joiner {
         self.seal(ContentType::ApplicationData, content)
     }
 
+    /// Tells the manager something of keys, once.
+    ///
+    /// # Errors
+    /// Why it was not sent.
+    pub fn tell(&mut self, message: &Message) -> Result<(), SendRefused> {
+        let mut content = [0; JOIN_DATAGRAM_OCTETS_MAX];
+        let len = message.emit(&mut content).map_err(|_| SendRefused::TooLong)?;
+        self.seal(ContentType::KeyParameters, &content[..len])
+    }
+
     fn seal(&mut self, content_type: ContentType, content: &[u8]) -> Result<(), SendRefused> {
         let path = self.path().ok_or(SendRefused::NotEstablished)?;
         if self.outputs.is_full() {
@@ -683,9 +693,9 @@ impl Joiner {
                 Message::Err { error, .. } if matches!(self.state, State::AwaitingKeys { .. }) => {
                     return self.fail(now, path, Failure::Refused(*error));
                 }
-                Message::Ack { .. } | Message::Err { .. } => continue,
+                Message::Ack { .. } | Message::Err { .. } | Message::Followed(_) => continue,
                 Message::Cfg { .. } => configured = true,
-                Message::Mkd(_) | Message::Spd(_) | Message::Req(_) => {}
+                Message::Mkd(_) | Message::Spd(_) | Message::Req(_) | Message::Path(_) => {}
             }
             let id = message.msg_id();
             fresh |= self.newest.is_none_or(|newest| id.is_newer_than(newest));

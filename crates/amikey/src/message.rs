@@ -7,9 +7,12 @@
 //! REQ a4 | msgid8 | CSB_ID32 | TEK_ID16 | { group16 | role8 }*       to the end of the record
 //! CFG a5 | msgid8 | len16 | CBOR                                     see `cfg`
 //! ERR a6 | msgid8 | error8
+//! PATH a8 | msgid8 | kind8 group16 | epoch32 | leaf16 | signer 65 | key 16 * 11     see `tree`
+//! FOLLOWED a9 | msgid8 = 0 | kind8 group16 | epoch32
 //! ```
-//! Several messages may stand in one record, so each has an extent of its own: fixed for MKD, ACK
-//! and ERR, by a length for the TLVs of SPD and for CFG. REQ alone runs to the end and so is the
+//! (a7 is TREE, which comes by multicast.)
+//! Several messages may stand in one record, so each has an extent of its own: fixed for MKD, ACK, ERR, PATH
+//! and FOLLOWED, by a length for the TLVs of SPD and for CFG. REQ alone runs to the end and so is the
 //! last in its record. An acknowledgement of several messages is a record of several ACKs,
 //! `a3 01 a3 02 a3 03`; nothing else is needed to list what one confirms. In ACK and ERR the id is
 //! that of the message answered.
@@ -21,6 +24,7 @@ use heapless::Vec;
 use lowgate_crypto::Secret;
 
 use crate::spd::{Spd, TlvDrop};
+use crate::tree::{Followed, PathTold};
 use crate::wire::{NoRoom, Reader, Writer};
 use crate::{Cfg, CfgDrop, CsbId, GROUPS_MAX, Generation, GroupId, MsgId, Role, TekId, Tgk, Wish};
 
@@ -30,6 +34,8 @@ const TAG_ACK: u8 = 0xa3;
 const TAG_REQ: u8 = 0xa4;
 const TAG_CFG: u8 = 0xa5;
 const TAG_ERR: u8 = 0xa6;
+const TAG_PATH: u8 = 0xa8;
+const TAG_FOLLOWED: u8 = 0xa9;
 
 /// One message. All are owned; those with keys wipe them when dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +65,10 @@ pub enum Message {
         /// Why.
         error: KeyError,
     },
+    /// A place in a key tree.
+    Path(PathTold),
+    /// A member holds what a tree's epoch told.
+    Followed(Followed),
 }
 
 /// A group's generation key.
@@ -167,6 +177,8 @@ pub enum MessageDrop {
     GroupsTooMany,
     /// The configuration.
     Cfg(CfgDrop),
+    /// No key tree is named so, or none has that leaf.
+    Tree,
 }
 
 impl MessageDrop {
@@ -178,7 +190,9 @@ impl MessageDrop {
                 KeyError::PolicyParameter
             }
             Self::Role(_) | Self::GroupRepeated(_) | Self::GroupsTooMany => KeyError::Policy,
-            Self::Truncated | Self::TekIdZero | Self::SenderIdZero => KeyError::Unspecified,
+            Self::Truncated | Self::TekIdZero | Self::SenderIdZero | Self::Tree => {
+                KeyError::Unspecified
+            }
         }
     }
 }
@@ -210,7 +224,9 @@ impl Carrier {
             | Message::Ack { .. }
             | Message::Req(_)
             | Message::Cfg { .. }
-            | Message::Err { .. } => Self::KeyParameters,
+            | Message::Err { .. }
+            | Message::Path(_)
+            | Message::Followed(_) => Self::KeyParameters,
         }
     }
 
@@ -230,13 +246,15 @@ impl Message {
             Self::Mkd(mkd) => mkd.msg_id,
             Self::Spd(spd) => spd.msg_id,
             Self::Req(req) => req.msg_id,
+            Self::Path(told) => told.msg_id,
+            Self::Followed(_) => MsgId(0),
             Self::Ack { msg_id } | Self::Cfg { msg_id, .. } | Self::Err { msg_id, .. } => *msg_id,
         }
     }
 
-    /// Whether its receiver confirms it with an ACK: everything but ACK and ERR.
+    /// Whether its receiver confirms it with an ACK: everything but ACK, ERR and FOLLOWED.
     pub const fn wants_ack(&self) -> bool {
-        !matches!(self, Self::Ack { .. } | Self::Err { .. })
+        !matches!(self, Self::Ack { .. } | Self::Err { .. } | Self::Followed(_))
     }
 
     /// Writes it and says how long it is.
@@ -265,6 +283,8 @@ impl Message {
             }
             Self::Cfg { cfg, .. } => writer.put_sized(|writer| cfg.emit_into(writer))?,
             Self::Err { error, .. } => writer.put_u8(*error as u8)?,
+            Self::Path(told) => told.emit(&mut writer)?,
+            Self::Followed(followed) => followed.emit(&mut writer)?,
         }
         Ok(writer.written())
     }
@@ -277,6 +297,8 @@ impl Message {
             Self::Req(_) => TAG_REQ,
             Self::Cfg { .. } => TAG_CFG,
             Self::Err { .. } => TAG_ERR,
+            Self::Path(_) => TAG_PATH,
+            Self::Followed(_) => TAG_FOLLOWED,
         }
     }
 }
@@ -333,6 +355,8 @@ fn extent(tag: u8, octets: &[u8]) -> Result<usize, MessageDrop> {
         TAG_REQ => Some(octets.len()),
         TAG_CFG => octets.get(2..).and_then(|body| Some(4 + usize::from(Reader(body).u16()?))),
         TAG_ERR => Some(3),
+        TAG_PATH => Some(PathTold::OCTETS),
+        TAG_FOLLOWED => Some(Followed::OCTETS),
         other => return Err(MessageDrop::UnknownMessage(other)),
     };
     extent.ok_or(MessageDrop::Truncated)
@@ -357,6 +381,8 @@ fn parse(tag: u8, octets: &[u8]) -> Result<Message, MessageDrop> {
             let error = reader.u8().ok_or(MessageDrop::Truncated)?;
             Ok(Message::Err { msg_id, error: KeyError::from_wire(error) })
         }
+        TAG_PATH => PathTold::parse(msg_id, reader).ok_or(MessageDrop::Tree).map(Message::Path),
+        TAG_FOLLOWED => Followed::parse(reader).ok_or(MessageDrop::Tree).map(Message::Followed),
         other => Err(MessageDrop::UnknownMessage(other)),
     }
 }

@@ -50,6 +50,8 @@ impl RequestFlags {
     pub const COMPACT_FORM: Self = Self(0x04);
     /// Wants a polynomial share; we have none to give.
     pub const POLYNOMIAL_SHARE: Self = Self(0x08);
+    /// Follows key trees: verifies what their messages are signed with.
+    pub const KEY_TREES: Self = Self(0x10);
 
     /// What this implementation can answer with.
     pub const SPOKEN: Self = Self::NETWORK_ACCESS.with(Self::COMPACT_FORM);

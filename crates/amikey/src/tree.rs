@@ -19,8 +19,8 @@
 //! **Invariant:** an epoch is planned once and stored before it is told, so no key wraps two seeds. Nothing of a
 //! message is used before its signature is verified: only [`Received::verified`] gives a [`Tree`].
 
-use crate::GroupId;
 use crate::wire::{NoRoom, Reader, Writer};
+use crate::{GroupId, MsgId};
 use lowgate_crypto::{Ccm, Key128, hkdf_sha256};
 
 /// Edges between a leaf and the root.
@@ -387,6 +387,81 @@ impl Path {
             *key = step(key, Place { tree: self.tree, epoch: self.epoch, node });
         }
         self.epoch += 1;
+    }
+}
+
+/// Octets of the point that messages are verified with, uncompressed (SEC 1).
+pub const SIGNER_OCTETS: usize = 65;
+
+/// A member's path, and who signs the messages of its tree: what a manager tells a device in its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathTold {
+    /// Number of this message.
+    pub msg_id: MsgId,
+    /// The path.
+    pub path: Path,
+    /// The manager's public key, a point on P-256.
+    pub signer: [u8; SIGNER_OCTETS],
+}
+
+/// That a member holds what an epoch told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Which tree.
+    pub tree: TreeName,
+    /// The epoch.
+    pub epoch: u32,
+}
+
+/// One in so many leaves says that it followed an epoch, others each time: enough to know that a flood came
+/// through, few enough to cost little.
+const WITNESSES_ONE_IN: u32 = 8;
+
+impl Leaf {
+    /// Whether its member is one of those who say that they followed that epoch.
+    pub const fn is_witness(self, epoch: u32) -> bool {
+        (self.0 as u32) % WITNESSES_ONE_IN == epoch % WITNESSES_ONE_IN
+    }
+}
+
+impl PathTold {
+    /// Octets of the message, tag and number included.
+    pub(crate) const OCTETS: usize = 2 + 3 + 4 + 2 + SIGNER_OCTETS + (DEPTH + 1) * 16;
+
+    pub(crate) fn emit(&self, writer: &mut Writer<'_>) -> Result<(), NoRoom> {
+        writer.put(&self.path.tree.octets())?;
+        writer.put_u32(self.path.epoch)?;
+        writer.put_u16(self.path.leaf.0)?;
+        writer.put(&self.signer)?;
+        self.path.keys.iter().try_for_each(|key| writer.put(key.expose()))
+    }
+
+    /// `None` if it ends early or names no tree or leaf.
+    pub(crate) fn parse(msg_id: MsgId, mut reader: Reader<'_>) -> Option<Self> {
+        let tree = TreeName::of(reader.array()?)?;
+        let (epoch, leaf) = (reader.u32()?, Leaf::new(reader.u16()?)?);
+        let signer = reader.array()?;
+        let mut keys = [const { None }; DEPTH + 1];
+        for key in &mut keys {
+            *key = Some(Key128::new(reader.array()?));
+        }
+        let keys = keys.map(|key| key.expect("all were read"));
+        Some(Self { msg_id, path: Path { tree, epoch, leaf, keys }, signer })
+    }
+}
+
+impl Followed {
+    /// Octets of the message, tag and number included.
+    pub(crate) const OCTETS: usize = 2 + 3 + 4;
+
+    pub(crate) fn emit(self, writer: &mut Writer<'_>) -> Result<(), NoRoom> {
+        writer.put(&self.tree.octets())?;
+        writer.put_u32(self.epoch)
+    }
+
+    /// `None` if it ends early or names no tree.
+    pub(crate) fn parse(mut reader: Reader<'_>) -> Option<Self> {
+        Some(Self { tree: TreeName::of(reader.array()?)?, epoch: reader.u32()? })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 use std::num::NonZeroU16;
 
+use lowgate_amikey::tree::{DEPTH, Followed, Leaf, Path, PathTold, SIGNER_OCTETS, TreeName};
 use lowgate_amikey::{
     BadMessage, Carrier, Cfg, CfgDrop, CsbId, Generation, GroupId, KeyError, Message, MessageDrop,
     Messages, Mkd, MsgId, NoRoom, OldEpoch, Rand, Req, Role, SenderId, SenderSet, SeqFloor, Spd,
@@ -105,6 +106,40 @@ fn req_of_the_worked_example() {
             wishes: heapless::Vec::new(),
         })],
     );
+}
+
+#[test]
+fn path_names_tree_epoch_leaf_and_signer() {
+    let key = |n: u8| Key128::new([n; 16]);
+    let path = |tree, leaf| {
+        let keys = core::array::from_fn(|level| key(level as u8));
+        let path = Path { tree, epoch: 0x0102_0304, leaf: Leaf::new(leaf).expect("in it"), keys };
+        Message::Path(PathTold { msg_id: MsgId(9), path, signer: [0x51; SIGNER_OCTETS] })
+    };
+    let keys: String = (0..=DEPTH as u8).map(|level| format!("{level:02x}").repeat(16)).collect();
+    let signer = "51".repeat(SIGNER_OCTETS);
+    check(
+        &format!("a809 00 0000 01020304 03ff {signer} {keys} a309"),
+        &[path(TreeName::Network, 1023), Message::Ack { msg_id: MsgId(9) }],
+    );
+    check(
+        &format!("a809 01 0007 01020304 0000 {signer} {keys}"),
+        &[path(TreeName::Group(GroupId(7)), 0)],
+    );
+    for head in ["00 0001", "02 0000"] {
+        check_fault(&format!("a809 {head} 01020304 0000 {signer} {keys}"), MessageDrop::Tree);
+    }
+    let beyond = format!("a809 00 0000 01020304 0400 {signer} {keys}");
+    check_fault(&beyond, MessageDrop::Tree);
+}
+
+#[test]
+fn followed_names_tree_and_epoch() {
+    let followed = |tree| Message::Followed(Followed { tree, epoch: 0xfeff_0001 });
+    check("a900 00 0000 feff0001", &[followed(TreeName::Network)]);
+    check("a900 01 0102 feff0001", &[followed(TreeName::Group(GroupId(0x0102)))]);
+    assert!(!followed(TreeName::Network).wants_ack());
+    check_fault("a900 03 0000 feff0001", MessageDrop::Tree);
 }
 
 #[test]

@@ -395,6 +395,7 @@ fn router(channel: Channel, entropy: &mut SeededEntropy) -> Router {
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
         retransmission: Retransmission::USUAL,
+        key_trees: false,
         key_log: false,
     };
     let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);

@@ -19,6 +19,7 @@ struct Granted {
     groups: BTreeMap<GroupId, Role>,
     /// What it asked for and is not in.
     withheld: BTreeSet<GroupId>,
+    follows_trees: bool,
     changes: Vec<Change>,
 }
 
@@ -40,7 +41,7 @@ impl Manager {
         let from = self.domain.pan_of(peer.addr);
         self.event(ManagerEvent::Authenticated { eui64, peer });
         match self.authorize(now, &device, from, group_request, entropy) {
-            Ok(Granted { groups, withheld, changes }) => {
+            Ok(Granted { groups, withheld, follows_trees, changes }) => {
                 self.end_session_of(now, eui64);
                 self.decide(&changes);
                 let admitted = self.domain.devices()[&eui64].pan();
@@ -60,6 +61,9 @@ impl Manager {
                         stage: Stage::Admitting,
                         owes_groups: BTreeSet::new(),
                         missed_groups: BTreeSet::new(),
+                        owes_paths: BTreeSet::new(),
+                        missed_paths: BTreeSet::new(),
+                        follows_trees,
                         owes_leave: withheld,
                         owes_key: Owed::Nothing,
                         msg_id_next: MsgId(1),
@@ -100,7 +104,8 @@ impl Manager {
         let groups = self.domain.granted(device, &asked);
         let withheld = asked.into_keys().filter(|id| !groups.contains_key(id)).collect();
         let changes = self.domain.decide_admission(now, device, from, &groups, entropy)?;
-        Ok(Granted { groups, withheld, changes })
+        let follows_trees = request.flags.contains(RequestFlags::KEY_TREES);
+        Ok(Granted { groups, withheld, follows_trees, changes })
     }
 
     fn refuse(&mut self, now: Instant, session: SessionId, eui64: Eui64, why: NotAuthorized) {

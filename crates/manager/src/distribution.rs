@@ -51,7 +51,8 @@ impl Manager {
             }
             Message::Req(req) => self.requested(now, session, req),
             Message::Err { error, .. } => self.keys_refused(now, session, *error),
-            Message::Mkd(_) | Message::Spd(_) | Message::Cfg { .. } => {
+            Message::Followed(followed) => self.followed(session, *followed),
+            Message::Mkd(_) | Message::Spd(_) | Message::Cfg { .. } | Message::Path(_) => {
                 self.drop_input(ManagerDrop::UnexpectedKeyMessage);
             }
         }
@@ -61,6 +62,7 @@ impl Manager {
     /// inventory's business.
     fn requested(&mut self, now: Instant, session: SessionId, req: &Req) {
         let answer = if req.wishes.is_empty() {
+            self.lacks_paths(now, session);
             let pans = self.domain.pans();
             self.sessions.edit(session, |state| {
                 state.owes_groups.extend(state.granted.keys());
@@ -119,6 +121,7 @@ impl Manager {
         self.event(ManagerEvent::KeysConfirmed { eui64 });
         self.meshes.of_pan_mut(pan).behind.remove(&eui64);
         self.epochs_confirmed(eui64, &delivery);
+        self.paths_confirmed(pan, eui64, &delivery);
         if let (Some(index), Purpose::Join | Purpose::Update) = (delivery.carries, delivery.purpose)
         {
             self.staged_key_confirmed(now, pan, eui64, index);
@@ -131,7 +134,8 @@ impl Manager {
                 self.meshes.of_pan_mut(pan).router.arrived(session, others);
             }
             Purpose::Switch => self.switched(pan, delivery.carries),
-            Purpose::Join | Purpose::Update => {}
+            Purpose::Join => self.meshes.of_pan_mut(pan).trees.came(now, eui64),
+            Purpose::Update => {}
         }
     }
 
@@ -175,6 +179,7 @@ impl Manager {
             } else {
                 state.missed_groups.extend(groups);
             }
+            state.missed_paths.extend(delivery.paths.iter().map(|(name, _)| *name));
         });
         // Laggards of a rekey are named when it ends; until then they are told again.
         if what != Lacks::StagedKey {
@@ -243,7 +248,7 @@ impl Manager {
     }
 
     pub(crate) fn begin_delivery(&mut self, now: Instant, session: SessionId, purpose: Purpose) {
-        let (domain, config) = (&self.domain, &self.config);
+        let (domain, config, meshes) = (&self.domain, &self.config, &self.meshes);
         let round_trip = self.server.round_trip(session);
         // Who is heard through a relay has no key of the network: it takes the first without being told.
         let peer = self.server.peer(session);
@@ -252,7 +257,9 @@ impl Manager {
         let policy = config.retransmission.over(near.then_some(1));
         let activation =
             if relayed { Activation::ByRole } else { Activation::Switch { after_ms: 0 } };
+        let signer = self.tree_secrets.signer();
         let begun = self.sessions.edit(session, |state| {
+            let trees = &meshes.of_pan(state.pan).trees;
             let staged = domain.pans()[&state.pan].staged_key.as_ref();
             let mut carries = staged.map(|key| key.index);
             let records = match purpose {
@@ -266,7 +273,17 @@ impl Manager {
                     let groups = std::mem::take(&mut state.owes_groups);
                     let owed = std::mem::replace(&mut state.owes_key, Owed::Nothing);
                     carries = carries.filter(|_| owed == Owed::Key);
-                    messages::update(domain, state, groups, owed)
+                    let changed = !groups.is_empty() || owed != Owed::Nothing;
+                    // Keys that are in force or to come do not wait for what saves air some day.
+                    let mut paths = Vec::new();
+                    if !changed && state.owes_leave.is_empty() {
+                        let owed = std::mem::take(&mut state.owes_paths);
+                        let told = owed.into_iter();
+                        paths = told.filter_map(|it| trees.path(it, state.eui64)).collect();
+                    }
+                    let mut records = messages::update(domain, state, groups, owed);
+                    records.extend(messages::paths(paths, signer, state));
+                    records
                 }
                 Purpose::Switch => {
                     staged.map(|key| vec![messages::switch(key, state)]).into_iter().collect()
@@ -294,12 +311,31 @@ impl Manager {
         if planted(Fault::RevocationForgetsOne) {
             members.extend(self.sessions.devices());
         }
-        for eui64 in members {
+        let told = self.tell_group(id);
+        for eui64 in members.difference(&told).copied() {
             self.sessions.edit_of(eui64, |state| {
                 if state.granted.contains_key(&id) {
                     state.owes_groups.insert(id);
                 }
             });
+        }
+    }
+
+    /// Who lacks an epoch may lack one of its trees, too.
+    fn lacks_paths(&mut self, now: Instant, session: SessionId) {
+        let Some(state) = self.sessions.get(session).filter(|state| state.follows_trees) else {
+            return;
+        };
+        let (eui64, pan) = (state.eui64, state.pan);
+        self.meshes.of_pan_mut(pan).trees.came(now, eui64);
+    }
+
+    /// A device holds these paths, unless the trees have moved on: then it is told the next ones.
+    fn paths_confirmed(&mut self, pan: PanId, eui64: Eui64, delivery: &Delivery) {
+        for (name, epoch) in &delivery.paths {
+            if !self.meshes.of_pan_mut(pan).trees.confirmed(*name, eui64, *epoch) {
+                self.sessions.edit_of(eui64, |state| state.owes_paths.insert(*name));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use crate::key_status::KeyStatus;
 use crate::membership::MemberRefused;
 use crate::pan::PanConfig;
 use crate::rekey::RekeyRefused;
+use lowgate_amikey::tree::TreeName;
 use lowgate_amikey::{GroupId, KeyError, KeyIndex, Role, TekId};
 use lowgate_crypto::Ccm;
 use lowgate_dtls::{CloseReason, KeyLog, Peer, RecordDrop, Retransmission};
@@ -466,6 +467,17 @@ pub enum ManagerEvent {
         done: usize,
         /// Members.
         of: usize,
+    },
+    /// What was told through a key tree has come through, or not.
+    TreeTold {
+        /// In which PAN.
+        pan: PanId,
+        /// Which tree.
+        tree: TreeName,
+        /// Members that it was for.
+        told: usize,
+        /// Of those, who is told by unicast after all.
+        unreached: usize,
     },
     /// A mesh uses another link-layer key.
     KeySwitched {

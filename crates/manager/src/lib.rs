@@ -11,6 +11,7 @@ mod decide;
 mod device;
 mod distribution;
 mod domain;
+mod flooding;
 mod group;
 mod interface;
 mod journal;
@@ -30,6 +31,7 @@ mod router_link;
 mod session;
 mod sessions;
 mod store;
+mod trees;
 
 pub use change::{Batch, Change, DomainConfig, LinkKey, Snapshot};
 pub use command::{CommandRefused, VALUE_OCTETS_MAX};

@@ -15,7 +15,9 @@ use crate::mesh::Meshes;
 use crate::reads::Reads;
 use crate::rollover::Rollover;
 use crate::sessions::Sessions;
+use crate::trees::{TreeSecrets, Trees};
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
+use lowgate_amikey::tree::TreeName;
 use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, Role};
 use lowgate_coap::Endpoint;
 use lowgate_dtls::{
@@ -41,6 +43,7 @@ pub struct Manager {
     /// Who confirmed the epoch in force of a group, in the session it has.
     pub(crate) confirmed: BTreeMap<GroupId, BTreeSet<Eui64>>,
     pub(crate) reads: Reads,
+    pub(crate) tree_secrets: TreeSecrets,
     /// Failed handshakes in the name of devices of the inventory.
     pub(crate) failures: BTreeMap<Eui64, u32>,
     pub(crate) strangers: u32,
@@ -175,6 +178,7 @@ impl Manager {
             sessions: Sessions::default(),
             confirmed: BTreeMap::new(),
             reads: Reads::default(),
+            tree_secrets: TreeSecrets::new(entropy),
             failures: BTreeMap::new(),
             strangers: 0,
             outputs: VecDeque::new(),
@@ -270,13 +274,15 @@ impl Manager {
         self.expire_deliveries(now)
             || self.begin_deliveries(now)
             || self.advance_rollover(now)
+            || self.advance_trees(now)
             || self.offer_to_router(now)
             || self.rouse(now)
     }
 
     /// When the manager's own timers want it, those that wait for something else left out.
     fn due(&self, now: Instant) -> Instant {
-        let meshes = self.meshes.iter().map(|(_, mesh)| mesh.due(now)).min();
+        let members = |pan: &PanId| self.domain.pans()[pan].members.len();
+        let meshes = self.meshes.iter().map(|(pan, mesh)| mesh.due(now, members(&pan))).min();
         self.deliveries_due(now).min(meshes.unwrap_or(Instant::FAR_FUTURE))
     }
 
@@ -385,9 +391,13 @@ impl Manager {
             }
             Consequence::GroupEntered(group, eui64, role) => {
                 self.sessions.edit_of(eui64, |session| session.enters(group, role));
+                self.trees_of(eui64).into_iter().for_each(|trees| trees.lacks(eui64));
             }
             Consequence::GroupLeft(group, eui64) => {
                 self.sessions.edit_of(eui64, |session| session.leaves(group));
+                let name = TreeName::Group(group);
+                let trees = self.trees_of(eui64);
+                trees.into_iter().for_each(|trees| trees.left(eui64, Some(name)));
                 self.unconfirm(group, eui64);
             }
         }
@@ -404,12 +414,18 @@ impl Manager {
         }
     }
 
+    fn trees_of(&mut self, eui64: Eui64) -> Option<&mut Trees> {
+        let pan = self.domain.devices().get(&eui64)?.pan()?;
+        Some(&mut self.meshes.of_pan_mut(pan).trees)
+    }
+
     /// A device is in that PAN no longer.
     fn left_pan(&mut self, pan: PanId, eui64: Eui64) {
         let mesh = self.meshes.of_pan_mut(pan);
         mesh.router.changed(eui64, None);
         mesh.rousing.found(eui64);
         mesh.behind.remove(&eui64);
+        mesh.trees.left(eui64, None);
         if let Some(rollover) = &mut mesh.rollover {
             rollover.forget(eui64);
         }

@@ -7,6 +7,7 @@ use crate::domain::Domain;
 use crate::rollover::Rollover;
 use crate::rousing::Rousing;
 use crate::router_link::RouterLink;
+use crate::trees::Trees;
 use lowgate_units::{Eui64, Instant, PanId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ pub(crate) struct Mesh {
     /// Whom a change of key passed by, and who confirmed nothing since.
     pub(crate) behind: BTreeSet<Eui64>,
     pub(crate) rousing: Rousing,
+    pub(crate) trees: Trees,
 }
 
 impl Mesh {
@@ -27,10 +29,11 @@ impl Mesh {
     }
 
     /// When its own timers want it, those that wait for something else left out.
-    pub(crate) fn due(&self, now: Instant) -> Instant {
+    pub(crate) fn due(&self, now: Instant, members: usize) -> Instant {
         let rollover = self.rollover.as_ref().map_or(Instant::FAR_FUTURE, Rollover::due);
         let rousing = if self.may_rouse() { self.rousing.due() } else { Instant::FAR_FUTURE };
-        let waiting = [rollover, self.router.due(), rousing];
+        let trees = self.trees.due(members);
+        let waiting = [rollover, self.router.due(), rousing, trees];
         let later = waiting.into_iter().filter(|due| *due > now).min();
         later.unwrap_or(Instant::FAR_FUTURE)
     }

@@ -9,10 +9,12 @@ use crate::group::{Group, csb_id_in, group_address, sender_ids};
 use crate::pan::Pan;
 use crate::session::{Owed, Session};
 use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
+use lowgate_amikey::tree::{Path, PathTold, SIGNER_OCTETS};
 use lowgate_amikey::{
-    self as amikey, Activation, Cfg, CsbId, GroupId, KeyUsage, Message, Mkd, OldEpoch, Req, Spd,
-    SpdParameters, Wish,
+    self as amikey, Activation, Cfg, CsbId, GroupId, KeyUsage, Message, Mkd, MsgId, OldEpoch, Req,
+    SenderId, Spd, SpdParameters, Wish,
 };
+use lowgate_units::PanId;
 use zeroize::Zeroizing;
 
 /// Octets of key messages in one record: through a relay, with the record's own octets, it must stay
@@ -90,9 +92,44 @@ pub(crate) fn switch(key: &LinkKey, session: &mut Session) -> Message {
 }
 
 fn stage(key: &LinkKey, session: &mut Session) -> Message {
+    Message::Cfg { msg_id: session.number(), cfg: staged(key) }
+}
+
+fn staged(key: &LinkKey) -> Cfg {
     let keys = [link_key(key)].into_iter().collect();
-    let cfg = Cfg { keys, activation: Activation::Stage, ..Cfg::default() };
-    Message::Cfg { msg_id: session.number(), cfg }
+    Cfg { keys, activation: Activation::Stage, ..Cfg::default() }
+}
+
+/// The key to come, for all who follow the network's tree. Writes the message and says how long it is; nobody
+/// acknowledges it.
+pub(crate) fn staged_for_all(key: &LinkKey, out: &mut RecordBuffer) -> usize {
+    let message = Message::Cfg { msg_id: MsgId(0), cfg: staged(key) };
+    message.emit(&mut out[..]).expect("one key")
+}
+
+/// A group's keys, likewise, for those who only listen.
+pub(crate) fn group_for_listeners(
+    domain: &Domain,
+    pan: PanId,
+    group: GroupId,
+    out: &mut RecordBuffer,
+) -> usize {
+    let (group, pan) = (&domain.groups()[&group], &domain.pans()[&pan]);
+    let ids = [MsgId(0); 2];
+    let unit = group_unit(pan, domain.founding_pan(), group, None, ids);
+    amikey::emit_all(&unit, &mut out[..]).expect("a group's keys fit a record")
+}
+
+/// Places in key trees, a record each.
+pub(crate) fn paths(
+    paths: Vec<Path>,
+    signer: [u8; SIGNER_OCTETS],
+    session: &mut Session,
+) -> Vec<Vec<Message>> {
+    let told = paths
+        .into_iter()
+        .map(|path| vec![Message::Path(PathTold { msg_id: session.number(), path, signer })]);
+    told.collect()
 }
 
 /// "You are in these groups no longer": the REQ of a member that wants to leave, in the other direction. It is
@@ -124,15 +161,29 @@ fn group_units(
 ) -> Vec<Vec<Message>> {
     let known = groups.into_iter().filter_map(|id| domain.groups().get(&id));
     let (pan, founding) = (&domain.pans()[&session.pan], domain.founding_pan());
-    known.map(|group| group_unit(pan, founding, group, session)).collect()
+    let unit = |group: &Group| {
+        // Who comes again as a listener only must not go on under the id it sent with.
+        let role = session.granted.get(&group.record.id).filter(|role| role.sends());
+        let own = (session.pan, session.eui64);
+        let sender_id = role.and_then(|_| group.sender_ids.get(&own).copied());
+        let ids = [session.number(), session.number()];
+        group_unit(pan, founding, group, sender_id, ids)
+    };
+    known.map(unit).collect()
 }
 
 /// A group's MKD and SPD in a PAN, which travel together.
-fn group_unit(pan: &Pan, founding: &Pan, group: &Group, session: &mut Session) -> Vec<Message> {
+fn group_unit(
+    pan: &Pan,
+    founding: &Pan,
+    group: &Group,
+    sender_id: Option<SenderId>,
+    [mkd_id, spd_id]: [MsgId; 2],
+) -> Vec<Message> {
     let (record, epoch) = (&group.record, &group.epoch);
     let csb_id = csb_id_in(epoch, &pan.config, &founding.config);
     let mkd = Mkd {
-        msg_id: session.number(),
+        msg_id: mkd_id,
         csb_id,
         generation: epoch.generation,
         group: record.id,
@@ -145,15 +196,10 @@ fn group_unit(pan: &Pan, founding: &Pan, group: &Group, session: &mut Session) -
         ..SpdParameters::default()
     };
     let spd = Spd {
-        msg_id: session.number(),
+        msg_id: spd_id,
         csb_id,
         tek_id: epoch.tek_id,
-        // Who comes again as a listener only must not go on under the id it sent with.
-        sender_id: session
-            .granted
-            .get(&record.id)
-            .filter(|role| role.sends())
-            .and_then(|_| group.sender_ids.get(&(session.pan, session.eui64)).copied()),
+        sender_id,
         rand: epoch.rand.clone(),
         // Every new epoch here comes with a new TGK; nobody accepts the old one any longer.
         old_epoch: OldEpoch::Wipe,

@@ -164,6 +164,9 @@ impl Manager {
             let confirmed = response.code.is_success();
             return self.offer_over(now, pan, if confirmed { Ok(()) } else { Err(Some(code)) });
         }
+        if let Some(pan) = self.flood_of(request) {
+            return self.flooded(now, pan, response.code.is_success());
+        }
         let resource = || Reply::Resource { code, payload: response.payload.clone(), round_trip };
         let over = self.reads.over(request, commanded(response.code), resource);
         self.outputs.extend(over.map(|(id, reply)| ManagerOutput::Reply { id, reply }));
@@ -172,6 +175,9 @@ impl Manager {
     fn unanswered(&mut self, now: Instant, request: CoapRequestId) {
         if let Some(pan) = self.offer_of(request) {
             return self.offer_over(now, pan, Err(None));
+        }
+        if let Some(pan) = self.flood_of(request) {
+            return self.flooded(now, pan, false);
         }
         let silent = Err(CommandRefused::NoAnswer);
         let over = self.reads.over(request, silent, || Reply::Refused(Refusal::NoAnswer));

@@ -34,6 +34,8 @@ pub(crate) struct Rollover {
     /// Members that did not confirm in time.
     late: BTreeSet<Eui64>,
     of: usize,
+    /// The epoch of the network's tree that is on its way with it.
+    flood: Option<u32>,
     switch_at: Instant,
 }
 
@@ -50,6 +52,24 @@ impl Rollover {
         self.late
     }
 
+    /// These were told by that epoch of the network's tree; who was not is told otherwise, until then.
+    pub(crate) fn told<'a>(
+        &mut self,
+        epoch: u32,
+        told: impl Iterator<Item = &'a Eui64>,
+        deadline: Instant,
+    ) {
+        if self.flood.take_if(|flood| *flood == epoch).is_some() {
+            told.for_each(|eui64| _ = self.open.remove(eui64));
+            self.deadline = deadline;
+        }
+    }
+
+    /// Whether those who did not confirm had their time.
+    fn is_overdue(&self, now: Instant) -> bool {
+        !self.open.is_empty() && self.flood.is_none() && now >= self.deadline
+    }
+
     /// Somebody is in this PAN no longer.
     pub(crate) fn forget(&mut self, eui64: Eui64) {
         if self.open.remove(&eui64) | self.late.remove(&eui64) {
@@ -59,7 +79,11 @@ impl Rollover {
 
     /// When the rekey goes on by itself.
     pub(crate) fn due(&self) -> Instant {
-        if self.open.is_empty() { self.switch_at } else { self.deadline }
+        match (self.open.is_empty(), self.flood) {
+            (true, _) => self.switch_at,
+            (false, None) => self.deadline,
+            (false, Some(_)) => Instant::FAR_FUTURE,
+        }
     }
 }
 
@@ -82,12 +106,14 @@ impl Manager {
         if planted(Fault::RevocationForgetsOne) {
             open.extend(self.sessions.devices());
         }
-        for eui64 in open.iter().chain(&late) {
+        let (flood, told) = self.tell_network(id).unzip();
+        let told = told.unwrap_or_default();
+        for eui64 in open.difference(&told).chain(&late) {
             self.sessions.edit_of(*eui64, |state| state.owes_key = Owed::Key);
         }
         let deadline = now + self.config.rollover_deadline;
         let of = open.len() + late.len();
-        let rollover = Rollover { index, deadline, open, late, of, switch_at: now };
+        let rollover = Rollover { index, deadline, open, late, of, flood, switch_at: now };
         self.meshes.of_pan_mut(id).rollover = Some(rollover);
     }
 
@@ -128,14 +154,16 @@ impl Manager {
         };
         let step = self.meshes.iter_mut().find_map(|(pan, mesh)| {
             let rollover = mesh.rollover.as_mut()?;
-            if now >= rollover.deadline && !rollover.open.is_empty() {
+            if rollover.is_overdue(now) {
                 let late = std::mem::take(&mut rollover.open);
                 rollover.late.extend(&late);
                 return Some((pan, Step::Late(late)));
             }
             let due = rollover.open.is_empty() && now >= rollover.switch_at;
             // The mesh must not go on without a device while the border router still lets it in.
-            let ready = mesh.router.knows_who_went() && mesh.router.session().is_some_and(is_idle);
+            let ready = mesh.router.knows_who_went()
+                && mesh.trees.is_idle()
+                && mesh.router.session().is_some_and(is_idle);
             if !due || !ready {
                 return None;
             }

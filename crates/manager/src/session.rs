@@ -4,6 +4,7 @@
 //! overtaken by a higher one; a number belongs to one message for good.
 
 use crate::interface::Lacks;
+use lowgate_amikey::tree::TreeName;
 use lowgate_amikey::{GroupId, KeyIndex, Message, MsgId, Role, TekId};
 use lowgate_dtls::RetransmissionTimer;
 use lowgate_units::{Eui64, Instant, PanId};
@@ -22,6 +23,12 @@ pub(crate) struct Session {
     pub(crate) owes_groups: BTreeSet<GroupId>,
     /// Groups that it may believe to be in, and is not.
     pub(crate) owes_leave: BTreeSet<GroupId>,
+    /// Key trees in which it has a place that it was not told.
+    pub(crate) owes_paths: BTreeSet<TreeName>,
+    /// Those whose paths it did not confirm in time.
+    pub(crate) missed_paths: BTreeSet<TreeName>,
+    /// Whether it can verify what key trees tell.
+    pub(crate) follows_trees: bool,
     /// Groups whose keys it did not confirm in time: told again when it is heard.
     pub(crate) missed_groups: BTreeSet<GroupId>,
     /// What is to be told of link-layer keys.
@@ -72,6 +79,8 @@ pub(crate) struct Delivery {
     pub(crate) carries: Option<KeyIndex>,
     /// The epochs of groups among the messages.
     pub(crate) epochs: Vec<(GroupId, TekId)>,
+    /// The paths among the messages, and for which epochs they are.
+    pub(crate) paths: Vec<(TreeName, u32)>,
     pub(crate) started: Instant,
     pub(crate) timer: RetransmissionTimer,
 }
@@ -106,11 +115,13 @@ impl Session {
         self.owes_key != Owed::Nothing
             || !self.owes_groups.is_empty()
             || !self.owes_leave.is_empty()
+            || !self.owes_paths.is_empty()
     }
 
     /// The device is heard: what it missed is to be told again.
     pub(crate) fn heard(&mut self) {
         self.owes_groups.append(&mut self.missed_groups);
+        self.owes_paths.append(&mut self.missed_paths);
     }
 
     /// The device is in one more group.
@@ -146,11 +157,12 @@ impl Delivery {
         timer: RetransmissionTimer,
     ) -> Self {
         let epochs = records.iter().flat_map(|messages| epochs_of(messages)).collect();
+        let paths = records.iter().flatten().filter_map(path_of).collect();
         let records = records.into_iter().map(|messages| {
             let open = messages.iter().map(Message::msg_id).collect();
             Record { messages, open }
         });
-        Self { purpose, records: records.collect(), carries, epochs, started: now, timer }
+        Self { purpose, records: records.collect(), carries, epochs, paths, started: now, timer }
     }
 
     /// When it is repeated or given up.
@@ -199,6 +211,13 @@ impl Delivery {
             (Purpose::Update, Some(_)) => Lacks::StagedKey,
             (Purpose::Update, None) => Lacks::Update,
         }
+    }
+}
+
+fn path_of(message: &Message) -> Option<(TreeName, u32)> {
+    match message {
+        Message::Path(told) => Some((told.path.tree, told.path.epoch)),
+        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@ use heapless::Vec as FixedVec;
 use lowgate_access::joiner::Datagram;
 use lowgate_access::joiner::JoinerEvent;
 use lowgate_access::relay::RelayDrop;
+use lowgate_amikey::tree::TreeFault;
 use lowgate_amikey::{GroupId, KeyIndex, Membership};
 use lowgate_coap::{ExchangeId, Request, Response};
 use lowgate_crypto::Ccm;
@@ -49,6 +50,9 @@ pub struct NodeConfig {
     pub ccm: &'static dyn Ccm,
     /// When it repeats what it says to the manager before it is a member.
     pub retransmission: Retransmission,
+    /// Follow key trees, in a build that can (feature `trees`): the manager then tells by one message to many what
+    /// changes for all of them.
+    pub key_trees: bool,
     /// Report the secrets of DTLS sessions.
     pub key_log: bool,
 }
@@ -199,6 +203,8 @@ pub enum Event {
     },
     /// A group's record was dropped.
     GroupDropped(GroupId, GroupDrop),
+    /// A key tree's message was dropped.
+    TreeDropped(TreeFault),
     /// The lamp was set.
     Light {
         /// On, or off.

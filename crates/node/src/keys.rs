@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
+use lowgate_amikey::tree::{Followed, PathTold, TreeName};
 use lowgate_amikey::{
     Activation, Cfg, GroupId, KEYS_MAX, KeyIndex, KeyUsage, LinkKey, Message, Messages, Mkd, Spd,
     TekId,
@@ -70,6 +71,8 @@ impl LaterKey {
 const LEFT_MAX: usize = lowgate_amikey::GROUPS_MAX;
 /// Configurations that one record may hold: the network's, and one that stages a key.
 const UPDATES_MAX: usize = 4;
+/// Paths that fit one record.
+const PATHS_MAX: usize = 2;
 /// Keys whose counters are remembered: those a network uses at a time, and those before.
 pub(crate) const FLOORS_MAX: usize = 8;
 
@@ -111,13 +114,21 @@ impl Link {
 
 /// Messages of one record, stored and about to be put in force.
 pub(crate) struct NewKeys {
-    /// The joiner's, to confirm them with.
-    ticket: u32,
+    confirm: Confirm,
     groups: FixedVec<(Mkd, Spd), GROUPS_MAX>,
     left: FixedVec<GroupId, LEFT_MAX>,
     updates: FixedVec<Cfg, UPDATES_MAX>,
+    paths: FixedVec<PathTold, PATHS_MAX>,
     /// What the flash holds of the network since.
     stored: Option<Cfg>,
+}
+
+/// How the manager hears that keys are stored.
+pub(crate) enum Confirm {
+    /// By the joiner, who gave this ticket.
+    Ticket(u32),
+    /// They came through a key tree: if this node is a witness of the epoch, by this.
+    Followed(Option<Followed>),
 }
 
 /// What follows when storage confirms a ticket.
@@ -194,11 +205,12 @@ impl Node {
     }
 
     /// One record of messages from the manager, all of which parse.
-    pub(crate) fn keys(&mut self, now: Instant, ticket: u32, content: &[u8]) {
+    pub(crate) fn keys(&mut self, now: Instant, confirm: Confirm, content: &[u8]) {
         let mut groups: FixedVec<(Mkd, Spd), GROUPS_MAX> = FixedVec::new();
         let mut mkds: FixedVec<Mkd, GROUPS_MAX> = FixedVec::new();
         let mut left: FixedVec<GroupId, LEFT_MAX> = FixedVec::new();
         let mut updates: FixedVec<Cfg, UPDATES_MAX> = FixedVec::new();
+        let mut paths: FixedVec<PathTold, PATHS_MAX> = FixedVec::new();
         for message in Messages::new(content).flatten() {
             // What passes the bounds was not asked for; the manager knows them too.
             match message {
@@ -217,7 +229,8 @@ impl Node {
                         let _ = left.push(wish.group);
                     }
                 }
-                Message::Ack { .. } | Message::Err { .. } => {}
+                Message::Path(told) => drop(paths.push(told)),
+                Message::Ack { .. } | Message::Err { .. } | Message::Followed(_) => {}
             }
         }
         let mut records: FixedVec<Record, { GROUPS_MAX + 1 }> = FixedVec::new();
@@ -235,7 +248,7 @@ impl Node {
         for record in records {
             self.store(record, Pending::Nothing);
         }
-        let keys = Box::new(NewKeys { ticket, groups, left, updates, stored });
+        let keys = Box::new(NewKeys { confirm, groups, left, updates, paths, stored });
         match last {
             Some(record) if planted(Fault::KeysUnstored) => {
                 self.store(record, Pending::Nothing);
@@ -259,11 +272,12 @@ impl Node {
     }
 
     fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
-        let NewKeys { ticket, groups, left, updates, stored } = keys;
+        let NewKeys { confirm, groups, left, updates, paths, stored } = keys;
         left.into_iter().for_each(|id| self.leave_group(now, id));
         for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
+        paths.into_iter().for_each(|told| self.trees.install(told));
         let first = self.link.is_none();
         updates.into_iter().for_each(|update| self.configure(now, update));
         // The network may have moved on while the flash was busy.
@@ -272,7 +286,15 @@ impl Node {
             self.store(record, Pending::Nothing);
         }
         // The acknowledgement leaves by the way that the messages came, before the way changes.
-        self.joiner.handle(now, JoinerInput::Stored { ticket });
+        match confirm {
+            Confirm::Ticket(ticket) => self.joiner.handle(now, JoinerInput::Stored { ticket }),
+            Confirm::Followed(followed) => {
+                // Unheard, the manager tells this node once more by itself.
+                if let Some(followed) = followed {
+                    let _ = self.joiner.tell(&Message::Followed(followed));
+                }
+            }
+        }
         if let Some(link) = self.link.as_ref().filter(|_| first) {
             self.entering = Some(Entering { hint: link.hint });
         }
@@ -288,6 +310,7 @@ impl Node {
                     self.net.handle(now, NetInput::JoinGroup { addr, port });
                 }
                 if before != Some(epoch) {
+                    self.keys_doubted.settle();
                     self.event(Event::GroupKeyed { group: mkd.group, epoch: epoch.raw() });
                 }
                 self.reserve_sequences(mkd.group);
@@ -300,6 +323,7 @@ impl Node {
     fn leave_group(&mut self, now: Instant, id: GroupId) {
         self.push(Output::Erase(RecordKey::Group(id)));
         self.push(Output::Erase(RecordKey::GroupSequence(id)));
+        self.trees.forget(TreeName::Group(id));
         let Some(group) = self.groups.forget(id) else { return };
         let (addr, port) = (group.address, group.port);
         self.net.handle(now, NetInput::LeaveGroup { addr, port });
@@ -515,6 +539,7 @@ impl Node {
             self.push(Output::Erase(RecordKey::Group(group)));
         }
         self.groups.clear();
+        self.trees.clear();
         self.mac.handle(now, MacInput::ForgetAll);
         self.net.handle(now, NetInput::Detach);
         self.relay.set_rate(now, 0);

@@ -14,6 +14,7 @@ extern crate alloc;
 mod api;
 mod app;
 mod command;
+mod doubt;
 mod fed;
 pub mod flash;
 mod groups;
@@ -21,6 +22,7 @@ mod keys;
 mod node;
 mod outside;
 mod traffic;
+mod trees;
 
 pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output, ROUTER_GROUPS_MAX};
 pub use app::{LIGHT_PATH, SENSOR_PATH};

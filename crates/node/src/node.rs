@@ -5,18 +5,22 @@
 
 use crate::api::{Event, Input, Kind, NodeConfig, Output};
 use crate::app::App;
+use crate::doubt::Doubt;
 use crate::fed::Fed;
 use crate::flash::Record;
 use crate::groups::Groups;
-use crate::keys::{FLOORS_MAX, Link, Pending};
+use crate::keys::{Confirm, FLOORS_MAX, Link, Pending};
 use crate::outside::{self, Outsider};
+use crate::trees::Trees;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use lowgate_access::beacon::Beacon;
 use lowgate_access::candidates::Candidate;
 use lowgate_access::joiner::{Joiner, JoinerConfig, JoinerEvent, JoinerInput, JoinerOutput, Path};
 use lowgate_access::relay::Relay;
-use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
+use lowgate_access::{
+    ALL_NODES, JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT, TREE_PORT,
+};
 use lowgate_amikey::{GroupId, GroupRequest, KeyIndex, RequestFlags};
 use lowgate_coap::{Bounds, Config as CoapConfig, Endpoint, RequestId};
 use lowgate_crypto::{Secret, hkdf_sha256};
@@ -62,6 +66,7 @@ pub struct Node {
     pub(crate) greeting: Option<RequestId>,
     pub(crate) outside: Fed<Endpoint<Outsider>>,
     pub(crate) groups: Groups,
+    pub(crate) trees: Trees,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
     pub(crate) floors: heapless::Vec<(KeyIndex, FrameCounter), FLOORS_MAX>,
@@ -69,6 +74,7 @@ pub struct Node {
     pub(crate) next_ticket: u32,
     pub(crate) unopened: Unopened,
     pub(crate) later_key: LaterKey,
+    pub(crate) keys_doubted: Doubt,
     /// Border router: the DODAG's version since this boot.
     pub(crate) dodag_version: u8,
     pub(crate) prng: Prng,
@@ -147,6 +153,7 @@ impl Node {
             greeting: None,
             outside: Fed::new(outside::endpoint(prng.fork(5))),
             groups: Groups::new(config.kind),
+            trees: Trees::new(),
             app: App::new(config.kind),
             link: None,
             floors: heapless::Vec::new(),
@@ -155,6 +162,7 @@ impl Node {
             dodag_version: next_dodag_version_of(&records),
             unopened: Unopened::new(now),
             later_key: LaterKey::new(now),
+            keys_doubted: Doubt::default(),
             frames_out: 0,
             entering: None,
             channel_turn: 0,
@@ -164,6 +172,10 @@ impl Node {
             prng: Prng::new(prng.next_u64()),
             config,
         };
+        if follows_trees(&node.config) {
+            let (addr, port) = (ALL_NODES, TREE_PORT);
+            node.net.handle(now, NetInput::JoinGroup { addr, port });
+        }
         node.restore(now, &records);
         node
     }
@@ -239,7 +251,8 @@ impl Node {
     fn wake_at(&self) -> Instant {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
         let own = beacon.min(self.unopened.due()).min(self.later_key.due());
-        own.min(self.mac.until())
+        own.min(self.keys_doubted.due())
+            .min(self.mac.until())
             .min(self.net.until())
             .min(self.joiner.until())
             .min(self.coap.until())
@@ -281,6 +294,7 @@ impl Node {
         loop {
             self.send_beacon_if_due(now);
             self.doubt_if_due(now);
+            self.ask_for_keys_if_due(now);
             let moved = self.drain_mac(now)
                 | self.drain_net(now)
                 | self.drain_joiner(now)
@@ -394,7 +408,9 @@ impl Node {
                     self.mac.handle(now, MacInput::SetNetwork { channel, pan_id, short: None });
                 }
                 JoinerOutput::Datagram { path, octets } => self.send_to_manager(now, path, octets),
-                JoinerOutput::Keys { ticket, content } => self.keys(now, ticket, &content),
+                JoinerOutput::Keys { ticket, content } => {
+                    self.keys(now, Confirm::Ticket(ticket), &content)
+                }
                 JoinerOutput::Application(content) => self.take_from_manager(now, &content),
                 JoinerOutput::Greet => self.greet_manager(now),
                 JoinerOutput::Event(event) => {
@@ -463,7 +479,7 @@ const PING_IDENTIFIER: u16 = 0x4c47;
 
 fn joiner_config(config: &NodeConfig) -> JoinerConfig {
     let request = GroupRequest {
-        flags: RequestFlags::SPOKEN,
+        flags: spoken(config),
         // The handshake says who asks, and that authentically.
         node_id: heapless::Vec::new(),
         groups: config.groups.iter().copied().collect(),
@@ -480,6 +496,19 @@ fn joiner_config(config: &NodeConfig) -> JoinerConfig {
         retransmission: config.retransmission,
         key_log: config.key_log,
         greet_every: (config.kind == Kind::BorderRouter).then_some(GREETING_INTERVAL),
+    }
+}
+
+/// A border router tells them and follows none.
+const fn follows_trees(config: &NodeConfig) -> bool {
+    cfg!(feature = "trees") && config.key_trees && !matches!(config.kind, Kind::BorderRouter)
+}
+
+fn spoken(config: &NodeConfig) -> RequestFlags {
+    if follows_trees(config) {
+        RequestFlags::SPOKEN.with(RequestFlags::KEY_TREES)
+    } else {
+        RequestFlags::SPOKEN
     }
 }
 

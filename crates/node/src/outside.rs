@@ -96,6 +96,7 @@ mod tests {
             channels: Channel::new(15).into_iter().collect(),
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
+            key_trees: false,
             key_log: false,
         };
         Node::new(NOW, config, [], &mut SeededEntropy::new(1), Prng::new(1))

@@ -9,12 +9,12 @@ use crate::node::{CoapPeer, Node, link_local, relay_of};
 use crate::outside::COAP_PORT;
 use lowgate_access::joiner::{Datagram, JoinerInput, Path};
 use lowgate_access::relay::{self, FromJoiner};
-use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT};
+use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT, TREE_PORT};
 use lowgate_amikey::GroupId;
 use lowgate_coap::{
     Addressed, ExchangeId, Input as CoapInput, Output as CoapOutput, Request, Response,
 };
-use lowgate_dtls::group::GroupOpened;
+use lowgate_dtls::group::{GroupDrop, GroupOpened};
 use lowgate_net::{SendRefused, UdpReceived, UdpSend};
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
@@ -37,6 +37,9 @@ impl Node {
             (true, JOINER_PORT) if from_manager && datagram.src_port == MANAGER_PORT => {
                 let (path, octets) = (Path::Direct, &mut datagram.payload[..]);
                 self.joiner.handle(now, JoinerInput::Datagram { path, octets });
+            }
+            (true, TREE_PORT) if datagram.dst.is_multicast() => {
+                self.take_tree(now, &datagram.payload);
             }
             (true, port) if datagram.dst.is_multicast() => {
                 self.take_from_group(now, datagram.dst, port, &mut datagram.payload);
@@ -143,6 +146,7 @@ impl Node {
             return;
         };
         let (id, epoch) = (group.id, group.epoch.raw());
+        let is_later = epoch_of(record).is_some_and(|it| it.wrapping_sub(epoch) as i16 > 0);
         match group.open(ccm, record) {
             Ok(GroupOpened { sender, seq: sequence, plaintext: octets, .. }) => {
                 let peer = CoapPeer::Member(id, sender.0);
@@ -150,7 +154,12 @@ impl Node {
                 self.coap.handle(now, CoapInput::Datagram { peer, addressed, octets });
                 self.event(Event::GroupOpened { group: id, epoch, sender, sequence });
             }
-            Err(drop) => self.event(Event::GroupDropped(id, drop)),
+            Err(drop) => {
+                if drop == GroupDrop::WrongEpoch && is_later {
+                    self.doubt_keys(now);
+                }
+                self.event(Event::GroupDropped(id, drop));
+            }
         }
     }
 
@@ -228,6 +237,11 @@ impl Node {
         // Refused when the exchange was forgotten meanwhile: the peer asks again.
         let _ = self.coap.respond(now, exchange, &response);
     }
+}
+
+/// The epoch of a record (RFC 6347 section 4.1).
+fn epoch_of(record: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes([*record.get(3)?, *record.get(4)?]))
 }
 
 fn elsewhere(manager: Ipv6Addr) -> Ipv6Addr {

@@ -6,10 +6,10 @@ use crate::filter::{COAP_PORT, Filter, Inward};
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
 use lowgate_access::group_command::GROUP_PATH;
 use lowgate_access::joiner::JoinerEvent;
-use lowgate_access::{JOINER_PORT, MANAGER_PORT};
+use lowgate_access::{ALL_NODES, JOINER_PORT, MANAGER_PORT, TREE_PATH, TREE_PORT};
 use lowgate_coap::{Code, Method, Request, Response};
 use lowgate_mac::{RadioCommand, RadioEvent};
-use lowgate_net::{NetEvent, Packet};
+use lowgate_net::{NetEvent, Packet, SendRefused, UdpSend};
 use lowgate_node::flash::{Record, RecordKey};
 use lowgate_node::{
     CommandRefused, Event, GroupId, Input as NodeInput, Node, NodeConfig, Output as NodeOutput,
@@ -241,6 +241,9 @@ impl Router {
                 Err(_) => Code::BAD_REQUEST,
             },
             (Method::Get | Method::Post | Method::Delete, true) => Code::METHOD_NOT_ALLOWED,
+            (Method::Post, false) if request.path.is(TREE_PATH) => {
+                self.flood_tree(now, &request.payload)
+            }
             (_, false) if request.path.segments().next() == Some(GROUP_PATH) => {
                 self.group_command(now, request)
             }
@@ -260,6 +263,17 @@ impl Router {
             Err(CommandRefused::NotASender) => Code::NOT_FOUND,
             Err(CommandRefused::TooLong) => Code::REQUEST_ENTITY_TOO_LARGE,
             Err(CommandRefused::Busy) => Code::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The manager signed it: nobody here need understand it.
+    fn flood_tree(&mut self, now: Instant, payload: &[u8]) -> Code {
+        let (dst, src_port, dst_port) = (ALL_NODES, TREE_PORT, TREE_PORT);
+        let datagram = UdpSend { dst, src_port, dst_port, secured: true, payload };
+        match self.node.send(now, datagram) {
+            Ok(()) => Code::CHANGED,
+            Err(SendRefused::TooLarge) => Code::REQUEST_ENTITY_TOO_LARGE,
+            Err(_) => Code::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -342,6 +356,7 @@ mod tests {
             channels: Channel::new(15).into_iter().collect(),
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
+            key_trees: false,
             key_log: false,
         };
         let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);

@@ -66,6 +66,8 @@ pub enum Fault {
     PausesUnbounded,
     /// Datagrams leave for the backbone without a checksum.
     ChecksumSkipped,
+    /// A key tree's next epoch is told to whoever goes, too.
+    TreeKeepsTheGone,
 }
 
 #[cfg(feature = "planted-faults")]

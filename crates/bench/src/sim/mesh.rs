@@ -42,6 +42,7 @@ impl Station {
             channels: channel().into_iter().collect(),
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
+            key_trees: false,
             key_log: false,
         };
         let network = std::iter::once(network(station));

@@ -229,6 +229,7 @@ fn router(
         channels: [channel].into_iter().collect(),
         ccm: &SoftCcm,
         retransmission: Retransmission::USUAL,
+        key_trees: false,
         key_log: false,
     };
     let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr, inward };

@@ -1,5 +1,6 @@
 //! Key-management messages in words. No key, RAND or salt is among them.
 
+use lowgate_amikey::tree::{Followed, Path};
 use lowgate_amikey::{Activation, Cfg, Message, Messages, Spd};
 
 /// The messages of a record in words.
@@ -28,6 +29,11 @@ fn one(message: &Message) -> String {
         }
         Message::Cfg { msg_id, cfg } => format!("CFG {} ({})", msg_id.0, configuration(cfg)),
         Message::Err { msg_id, error } => format!("ERR {} ({error:?})", msg_id.0),
+        Message::Path(told) => {
+            let Path { tree, epoch, leaf, .. } = &told.path;
+            format!("PATH {} ({tree:?} epoch {epoch} leaf {})", told.msg_id.0, leaf.number())
+        }
+        Message::Followed(Followed { tree, epoch }) => format!("FOLLOWED ({tree:?} epoch {epoch})"),
     }
 }
 

@@ -99,6 +99,8 @@ pub struct WorldConfig {
     pub ccm: &'static dyn Ccm,
     /// When joiners and the manager repeat what they say to each other.
     pub retransmission: Retransmission,
+    /// Devices follow key trees.
+    pub key_trees: bool,
     /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
     pub cookie: bool,
     /// Every datagram that arrives unsecured is lost with this probability, as a whole and behind the
@@ -120,7 +122,7 @@ impl WorldConfig {
         let (ccm, root) = (&SoftCcm, Root::Router);
         let further_channels = ChannelSet::NONE;
         let retransmission = Retransmission::USUAL;
-        let (cookie, datagram_loss) = (true, None);
+        let (cookie, datagram_loss, key_trees) = (true, None, false);
         Self {
             seed,
             medium,
@@ -130,6 +132,7 @@ impl WorldConfig {
             key_log,
             ccm,
             retransmission,
+            key_trees,
             cookie,
             datagram_loss,
             commit_delay,

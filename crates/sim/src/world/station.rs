@@ -200,6 +200,7 @@ impl Station {
             channels: world.channels(),
             ccm: world.ccm,
             retransmission: world.retransmission,
+            key_trees: world.key_trees,
             key_log: world.key_log,
         };
         Self::new(id, record.eui64, StationKind::Device(kind), Some(config), world, prng)
@@ -223,6 +224,7 @@ impl Station {
                     channels: world.channels(),
                     ccm: world.ccm,
                     retransmission: Retransmission::USUAL,
+                    key_trees: false,
                     key_log: false,
                 };
                 let kind = StationKind::Device(Kind::Light);

@@ -4,4 +4,5 @@ mod groups;
 mod outside;
 mod rekey;
 mod restart;
+mod trees;
 mod world;

@@ -343,6 +343,8 @@ impl Device {
                     self.left.push(wish.group);
                 }
             }
+            // None of these devices follows key trees.
+            Message::Path(_) | Message::Followed(_) => panic!("{message:?}"),
             Message::Ack { .. } => {}
         }
     }
