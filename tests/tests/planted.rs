@@ -1,6 +1,6 @@
 //! Purpose: the checkers find what they are for. Topology: border router, two lights and a switch in a
 //! line of rooms, a light beside the switch that comes late and one that comes last, three eavesdroppers
-//! beside the first light. Two more tests install a building of 40 devices at once.
+//! beside the first light. Two more tests install a building of 40 devices at once, and one stands 40 in a corridor.
 //! What happens: a join, reads, group commands, restarts, an envelope from an outsider, intrusions, a flash
 //! that is worn out, a revocation, another join.
 //! Pass: with a mistake planted in the product, its checker finds it; without one, nothing is found.
@@ -37,6 +37,7 @@
 //! | `SenderIdShared` | manager | domain: a SenderID given twice | 89 |
 //! | `AddressShared` | manager | domain: an address given twice | 355 |
 //! | `RevokedForgotten` | manager | a revoked device is admitted | 353 |
+//! | `TreeKeepsTheGone` | manager | a revoked device opens a frame | its own world |
 //!
 //! The mistakes of the line of rooms are planted in second 32, those of the building from the beginning.
 //! A mistake waits for its occasion: for a record in clear that is the next join, for a key that is kept
@@ -50,6 +51,7 @@ use lowgate_manager::{
 use lowgate_router::{Datagram, packet};
 use lowgate_sim::building::{Building, Device};
 use lowgate_sim::check::{Fault as Found, Finding};
+use lowgate_sim::eviction::{Way, evict};
 use lowgate_sim::medium::StationId;
 use lowgate_sim::scenario::{Disaster, Expectation, Outcome, Run, RunOptions, Scenario, Trouble};
 use lowgate_sim::world::{Intruder, MANAGER_ADDR, Trick, World, WorldConfig};
@@ -457,6 +459,16 @@ fn a_datagram_without_a_checksum() {
     let findings = crowd(Some(Fault::ChecksumSkipped), Vec::new()).findings;
     let found = findings.iter().find(|it| matches!(it.fault, Found::DatagramMalformed));
     println!("ChecksumSkipped: {}", found.unwrap_or_else(|| panic!("{findings:?}")));
+}
+
+/// What is told through a key tree is measured elsewhere; here whoever went is told, too.
+#[test]
+fn a_tree_that_keeps_the_gone() {
+    plant(Some(Fault::TreeKeepsTheGone));
+    let cost = evict(40, 1, 0.0, Way::Tree, 1);
+    plant(None);
+    assert!(cost.findings > 0 && cost.opened_after > 0, "{cost:?}");
+    println!("TreeKeepsTheGone: {} frames and records opened", cost.opened_after);
 }
 
 #[test]

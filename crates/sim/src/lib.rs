@@ -7,6 +7,7 @@ pub mod building;
 pub mod capture;
 pub mod check;
 pub mod crowd;
+pub mod eviction;
 mod intruder;
 pub mod keoh;
 pub mod keybook;

@@ -1,11 +1,13 @@
 //! `lowgate sim report`: the simulator against results that are known without it, and what it costs.
 
+mod eviction;
 mod keoh;
 mod plot;
 mod scale;
 
 use crate::report::{Page, text, verdict};
 use clap::Subcommand;
+use eviction::Eviction;
 use keoh::Keoh;
 use lowgate_sim::medium::known::{Curve, Study, all};
 use scale::Scale;
@@ -40,6 +42,16 @@ pub enum Report {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// What it costs to shut members of a group out, through key trees and by unicast; a table in Markdown
+    Eviction {
+        /// Groups of up to so many members, 16 to 1000
+        #[arg(long, value_name = "N", default_value_t = 1000,
+              value_parser = clap::value_parser!(u32).range(16..=1000))]
+        members_max: u32,
+        /// Write the figures to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// What a campus costs by its size, everybody switched on at once; a table in Markdown
     Scale {
         /// Sizes up to so many devices, 25 to 10000
@@ -57,6 +69,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> ExitCode {
     let done = match report {
         Report::Radio { out: file } => radio(file.as_deref(), out),
         Report::Keoh { runs, crowd, json } => access(*runs, *crowd, json.as_deref(), out),
+        Report::Eviction { members_max, json } => eviction(*members_max, json.as_deref(), out),
         Report::Scale { devices_max, json } => scale(*devices_max, json.as_deref(), out),
     };
     match done {
@@ -87,6 +100,16 @@ fn access(runs: u32, crowd: u32, json: Option<&Path>, out: &mut impl Write) -> i
         write(file, &(serde_json::to_string_pretty(&keoh)? + "\n"))?;
     }
     Ok(keoh.holds())
+}
+
+/// Whether who went is out, at the price that is allowed.
+fn eviction(members_max: u32, json: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
+    let eviction = Eviction::measure(members_max as usize, SEED, |told| eprintln!("{told}"));
+    write!(out, "{eviction}")?;
+    if let Some(file) = json {
+        write(file, &(serde_json::to_string_pretty(&eviction)? + "\n"))?;
+    }
+    Ok(eviction.holds())
 }
 
 /// Whether everybody was in in time and nothing was found.
