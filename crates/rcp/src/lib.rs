@@ -8,7 +8,10 @@
 //! or drops.
 #![no_std]
 
+pub mod air;
 mod machine;
 mod settings;
 
-pub use machine::{Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX, TRANSMISSION_MAX};
+pub use machine::{
+    LAST_WORDS_OCTETS_MAX, Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX, TRANSMISSION_MAX,
+};

@@ -1,7 +1,7 @@
 //! The machine: commands in, answers out, frames both ways.
 
 use crate::settings::Settings;
-use heapless::{Deque, Vec};
+use heapless::{Deque, String, Vec};
 use lowgate_mac::{Psdu, RadioCommand, RadioConfig, RadioEvent, TxStatus, TxToken};
 use lowgate_spinel::{
     Command, Decoder, FCS_OCTETS, FRAME_OCTETS_MAX, Frame, Header, NOISE_UNKNOWN, Property,
@@ -14,6 +14,9 @@ use lowgate_units::{Channel, Duration, Eui64, Instant, Lqi, Rssi};
 pub const SERIAL_OCTETS_MAX: usize = encoded_octets_max(FRAME_OCTETS_MAX);
 /// A radio that did not say how a transmission ended is not waited for any longer.
 pub const TRANSMISSION_MAX: Duration = Duration::from_secs(2);
+
+/// Octets of what a program that gave up has to say.
+pub const LAST_WORDS_OCTETS_MAX: usize = 160;
 
 const DECODER_OCTETS: usize = FRAME_OCTETS_MAX + FCS_OCTETS;
 /// Frames for a host that reads slowly. Received frames leave room for answers.
@@ -71,6 +74,10 @@ pub struct Rcp {
     told: Option<RadioConfig>,
     next_token: TxToken,
     on_air: Option<OnAir>,
+    /// It has said nothing yet.
+    unborn: bool,
+    /// Why the life before this one ended, until a host has asked for a reset.
+    last_words: Option<String<LAST_WORDS_OCTETS_MAX>>,
     dropped: u32,
 }
 
@@ -89,20 +96,48 @@ struct OnAir {
 
 impl Rcp {
     /// Tells the host that the power came on.
-    pub fn new(_now: Instant, config: RcpConfig) -> Self {
-        let mut rcp = Self {
+    pub const fn new(now: Instant, config: RcpConfig) -> Self {
+        Self::restarted(now, config, Status::RESET_POWER_ON, None)
+    }
+
+    /// Tells the host why the program starts: with a status of a reset, and with what the life before
+    /// this one wrote down at its end.
+    ///
+    /// It is a value and nothing else, lest a small stack hold the machine twice while it is built.
+    pub const fn restarted(
+        _now: Instant,
+        config: RcpConfig,
+        why: Status,
+        last_words: Option<String<LAST_WORDS_OCTETS_MAX>>,
+    ) -> Self {
+        Self {
             config,
-            settings: Settings::new(config.eui64, Status::RESET_POWER_ON),
+            settings: Settings::new(config.eui64, why),
             decoder: Decoder::new(),
             frames: Deque::new(),
             commands: Deque::new(),
             told: None,
             next_token: TxToken(0),
             on_air: None,
+            unborn: true,
+            last_words,
             dropped: 0,
-        };
-        rcp.status(Header::new(Tid::NONE), Status::RESET_POWER_ON);
-        rcp
+        }
+    }
+
+    /// Its first words, before any others.
+    fn be_born(&mut self) {
+        if core::mem::take(&mut self.unborn) {
+            self.status(Header::new(Tid::NONE), self.settings.last_status);
+            self.tell_last_words();
+        }
+    }
+
+    fn tell_last_words(&mut self) {
+        if let Some(words) = self.last_words.clone() {
+            let header = Header::new(Tid::NONE);
+            self.answer(header, Command::PROP_VALUE_IS, Property::STREAM_DEBUG, |w| w.text(&words));
+        }
     }
 
     /// Frames of either direction that were dropped for want of room or sense.
@@ -112,6 +147,7 @@ impl Rcp {
 
     /// Takes one input. The owner then polls until [`RcpOutput::Wait`].
     pub fn handle(&mut self, now: Instant, input: RcpInput<'_>) {
+        self.be_born();
         match input {
             RcpInput::Serial(octets) => self.serial(now, octets),
             RcpInput::Radio(RadioEvent::Received { psdu, rssi, lqi }) => {
@@ -125,6 +161,7 @@ impl Rcp {
 
     /// What to do next; [`RcpOutput::Wait`] last.
     pub fn poll(&mut self, now: Instant) -> RcpOutput {
+        self.be_born();
         if let Some(on_air) = self.on_air.filter(|on_air| now >= on_air.deadline) {
             self.end(now, on_air, Status::FAILURE);
         }
@@ -201,6 +238,9 @@ impl Rcp {
             on_air.asker = None;
         }
         self.status(Header::new(Tid::NONE), Status::RESET_SOFTWARE);
+        // Who asks was perhaps not there to hear them at our birth.
+        self.tell_last_words();
+        self.last_words = None;
     }
 
     fn get(&mut self, now: Instant, header: Header, property: Property) {

@@ -133,7 +133,7 @@ impl Settings {
             Property::MAC_15_4_SADDR => self.short = reader.u16()?,
             Property::MAC_15_4_PANID => self.pan_id = reader.u16()?,
             Property::MAC_RAW_STREAM_ENABLED => self.raw_stream = reader.boolean()?,
-            Property::MAC_PROMISCUOUS_MODE => self.promiscuous = reader.u8()?,
+            Property::MAC_PROMISCUOUS_MODE => self.promiscuous = promiscuous(reader.u8()?)?,
             Property::MAC_SRC_MATCH_ENABLED => self.source_match = reader.boolean()?,
             // The link machine knows no sleeping neighbours: the lists are taken and not used.
             Property::MAC_SRC_MATCH_SHORT_ADDRESSES
@@ -146,4 +146,9 @@ impl Settings {
     fn channel(&self, number: u8) -> Result<u8, Status> {
         Channel::new(number).map(Channel::number).ok_or(Status::INVALID_ARGUMENT)
     }
+}
+
+/// Off, everything of our network, everything. To the seam the latter two are the same.
+fn promiscuous(mode: u8) -> Result<u8, Status> {
+    if mode > Property::PROMISCUOUS { Err(Status::INVALID_ARGUMENT) } else { Ok(mode) }
 }

@@ -42,6 +42,12 @@ impl Status {
     pub const RESET_POWER_ON: Self = Self(112);
     /// The host wanted it.
     pub const RESET_SOFTWARE: Self = Self(114);
+    /// Its processor met a fault.
+    pub const RESET_FAULT: Self = Self(115);
+    /// Its program gave up over a mistake of its own.
+    pub const RESET_CRASH: Self = Self(116);
+    /// Its watchdog found it stuck.
+    pub const RESET_WATCHDOG: Self = Self(120);
     const RESET_END: Self = Self(128);
 
     /// It tells of a reset.
@@ -77,6 +83,9 @@ impl fmt::Display for Status {
             Self::INVALID_COMMAND_FOR_PROP => "invalid command for the property",
             Self::RESET_POWER_ON => "power came on",
             Self::RESET_SOFTWARE => "reset by software",
+            Self::RESET_FAULT => "reset after a fault of the processor",
+            Self::RESET_CRASH => "reset after its program gave up",
+            Self::RESET_WATCHDOG => "reset by its watchdog",
             Self(other) => return write!(f, "status {other}"),
         };
         f.write_str(name)

@@ -74,6 +74,33 @@ fn it_tells_of_its_birth_and_of_a_reset() {
 }
 
 #[test]
+fn why_the_last_life_ended_is_told_at_birth_and_to_the_host_that_resets() {
+    let config = RcpConfig { eui64: HWADDR, version: "test" };
+    let words = String::try_from("no").unwrap();
+    let rcp = Rcp::restarted(NOW, config, Status::RESET_CRASH, Some(words));
+    let mut bench = Bench { rcp, ..Bench::new() };
+    bench.frames.clear();
+    bench.drain();
+    assert_eq!(bench.frames, [hex("80 06 00 74"), hex("80 06 70 6e6f00")]);
+    bench.frames.clear();
+    bench.send(&hex("80 01 02"));
+    assert_eq!(bench.frames, [hex("80 06 00 72"), hex("80 06 70 6e6f00")]);
+    bench.check("80 01 02", "80 06 00 72");
+}
+
+#[test]
+fn the_longest_last_words_fit() {
+    let config = RcpConfig { eui64: HWADDR, version: "test" };
+    let words: String<LAST_WORDS_OCTETS_MAX> = ['x'; LAST_WORDS_OCTETS_MAX].iter().collect();
+    let mut bench = Bench::new();
+    bench.frames.clear();
+    bench.rcp = Rcp::restarted(NOW, config, Status::RESET_CRASH, Some(words));
+    bench.drain();
+    assert_eq!(bench.frames[1].len(), 3 + LAST_WORDS_OCTETS_MAX + 1);
+    assert_eq!(bench.rcp.dropped(), 0);
+}
+
+#[test]
 fn a_sniffer_takes_everything() {
     let mut bench = Bench::new();
     bench.enable();
@@ -106,6 +133,7 @@ fn what_it_does_not_know_it_says() {
     bench.check("81 55 36", "81 06 00 05");
     bench.check("81 03 20 07", "81 06 00 09");
     bench.check("81 03 21 05", "81 06 00 03");
+    bench.check("81 03 38 03", "81 06 00 03");
     bench.check("91 02 01", "91 06 00 06");
 }
 

@@ -14,6 +14,8 @@ pub enum CoProcessorEvent {
     },
     /// It started afresh.
     Restarted(Status),
+    /// Its last words of the life before: why its program gave up.
+    LastWords(String),
     /// It said what it is.
     Identified {
         /// Its firmware.
@@ -86,6 +88,10 @@ impl fmt::Display for CoProcessorEvent {
         match self {
             Self::Resetting { attempt } => write!(f, "co-processor: reset, attempt {attempt}"),
             Self::Restarted(status) => write!(f, "co-processor: started afresh ({status})"),
+            // Whatever it says, it is one line.
+            Self::LastWords(words) => {
+                write!(f, "co-processor: its last words were: {}", words.escape_debug())
+            }
             Self::Identified { version, eui64: Some(eui64), api } => {
                 write!(f, "co-processor: {version}, address {eui64}, interface level {api}")
             }

@@ -433,8 +433,18 @@ impl CoProcessor {
                     self.restarted(now, status);
                 }
             }
+            (Property::STREAM_DEBUG, Tid::NONE) => self.spoke(value),
             (_, Tid::NONE) => {} // the co-processor's own wish
             (_, tid) => self.answered(now, tid, property, value),
+        }
+    }
+
+    /// Right after a reset it tells of the life before; later words would only fill the log.
+    fn spoke(&mut self, value: &[u8]) {
+        if matches!(self.state, State::Resetting { .. } | State::Asking { .. })
+            && let Ok(words) = Reader::new(value).text()
+        {
+            self.tell(CoProcessorEvent::LastWords(words.to_owned()));
         }
     }
 

@@ -5,6 +5,7 @@
 use super::*;
 use lowgate_mac::{Psdu, RADIO_SILENCE_MAX, RadioConfig, TxStatus, TxToken};
 use lowgate_rcp::{Rcp, RcpConfig, RcpInput, RcpOutput};
+use lowgate_spinel::Status;
 use lowgate_units::{Channel, Duration, Eui64, Lqi, PanId, Prng, Rssi, ShortAddr};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -396,6 +397,20 @@ fn a_co_processor_that_started_afresh_is_configured_again() {
     assert_eq!(world.events, [end]);
     world.check_recovery();
     assert_eq!(world.reopened, 0);
+}
+
+#[test]
+fn what_a_crashed_co_processor_says_of_its_end_is_told_in_one_line() {
+    let mut world = World::new(1);
+    let words = heapless::String::try_from("gave up\nat x.rs:1").unwrap();
+    let config = RcpConfig { eui64: EUI64, version: "test/1" };
+    world.rcp = Rcp::restarted(world.now, config, Status::RESET_CRASH, Some(words));
+    world.command(RadioCommand::Configure(self::config(15)));
+    world.run_for(Duration::from_millis(100));
+    let told: Vec<String> = world.told.iter().map(ToString::to_string).collect();
+    let words = "co-processor: its last words were: gave up\\nat x.rs:1";
+    assert!(told.iter().any(|line| line == words), "{told:?}");
+    assert!(world.host.is_ready(), "{told:?}");
 }
 
 #[test]
