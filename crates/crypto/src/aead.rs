@@ -3,11 +3,12 @@
 //! 802.15.4 takes a nonce of 13 octets and tags of 4, 8 or 16; DTLS takes 12 and 8 (RFC 6655).
 
 use crate::Key128;
-use aes::cipher::consts::U16;
+use aes::cipher::consts::{U1, U16};
+use aes::cipher::inout::InOut;
 use aes::cipher::typenum::Unsigned;
 use aes::cipher::{
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
-    ParBlocks,
+    ParBlocks, ParBlocksSizeUser,
 };
 use aes::{Aes128Enc, Block};
 use subtle::ConstantTimeEq;
@@ -48,8 +49,7 @@ pub struct SoftCcm;
 
 impl Ccm for SoftCcm {
     fn seal(&self, key: &Key128, nonce: &[u8], aad: &[u8], payload: &mut [u8], tag: &mut [u8]) {
-        let full = pass(key, Direction::Seal, nonce, aad, payload, tag.len());
-        tag.copy_from_slice(&full[..tag.len()]);
+        seal(|pass| soft(key, pass), nonce, aad, payload, tag);
     }
 
     fn open(
@@ -60,13 +60,90 @@ impl Ccm for SoftCcm {
         payload: &mut [u8],
         tag: &[u8],
     ) -> Result<(), BadTag> {
-        let full = pass(key, Direction::Open, nonce, aad, payload, tag.len());
-        if bool::from(full[..tag.len()].ct_eq(tag)) {
-            return Ok(());
-        }
-        payload.fill(0);
-        Err(BadTag)
+        open(|pass| soft(key, pass), nonce, aad, payload, tag)
     }
+}
+
+fn soft(key: &Key128, pass: Pass<'_>) {
+    Aes128Enc::new(key.expose().into()).encrypt_with_backend(pass);
+}
+
+/// A chip's AES engine, which knows one block.
+pub trait AesEngine: Sync {
+    /// Encrypts `block` in place.
+    fn encrypt(&self, key: &Key128, block: &mut [u8; 16]);
+}
+
+/// Over a chip's AES engine: CCM itself is the same as in [`SoftCcm`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineCcm<E>(
+    /// The engine.
+    pub E,
+);
+
+impl<E: AesEngine> EngineCcm<E> {
+    fn run(&self, key: &Key128, pass: Pass<'_>) {
+        pass.call(&EngineBackend { engine: &self.0, key });
+    }
+}
+
+impl<E: AesEngine> Ccm for EngineCcm<E> {
+    fn seal(&self, key: &Key128, nonce: &[u8], aad: &[u8], payload: &mut [u8], tag: &mut [u8]) {
+        seal(|pass| self.run(key, pass), nonce, aad, payload, tag);
+    }
+
+    fn open(
+        &self,
+        key: &Key128,
+        nonce: &[u8],
+        aad: &[u8],
+        payload: &mut [u8],
+        tag: &[u8],
+    ) -> Result<(), BadTag> {
+        open(|pass| self.run(key, pass), nonce, aad, payload, tag)
+    }
+}
+
+/// An engine and its key, as the cipher's crate calls a cipher.
+struct EngineBackend<'a, E> {
+    engine: &'a E,
+    key: &'a Key128,
+}
+
+impl<E> BlockSizeUser for EngineBackend<'_, E> {
+    type BlockSize = U16;
+}
+
+impl<E> ParBlocksSizeUser for EngineBackend<'_, E> {
+    type ParBlocksSize = U1;
+}
+
+impl<E: AesEngine> BlockCipherEncBackend for EngineBackend<'_, E> {
+    fn encrypt_block(&self, mut block: InOut<'_, '_, Block>) {
+        let mut octets = block.clone_in().0;
+        self.engine.encrypt(self.key, &mut octets);
+        *block.get_out() = octets.into();
+    }
+}
+
+fn seal(run: impl FnOnce(Pass<'_>), nonce: &[u8], aad: &[u8], payload: &mut [u8], tag: &mut [u8]) {
+    let full = pass(run, Direction::Seal, nonce, aad, payload, tag.len());
+    tag.copy_from_slice(&full[..tag.len()]);
+}
+
+fn open(
+    run: impl FnOnce(Pass<'_>),
+    nonce: &[u8],
+    aad: &[u8],
+    payload: &mut [u8],
+    tag: &[u8],
+) -> Result<(), BadTag> {
+    let full = pass(run, Direction::Open, nonce, aad, payload, tag.len());
+    if bool::from(full[..tag.len()].ct_eq(tag)) {
+        return Ok(());
+    }
+    payload.fill(0);
+    Err(BadTag)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +154,7 @@ enum Direction {
 
 /// Encrypts or decrypts `payload`; the tag, not yet cut.
 fn pass(
-    key: &Key128,
+    run: impl FnOnce(Pass<'_>),
     direction: Direction,
     nonce: &[u8],
     aad: &[u8],
@@ -88,8 +165,7 @@ fn pass(
     assert!(matches!(shape, (13, 4 | 8 | 16) | (12, 8)), "no protocol uses CCM with {shape:?}");
     let mut tag = Block::default();
     let (mac, counter) = first_blocks(nonce, aad.len(), payload.len(), tag_len);
-    let pass = Pass { direction, mac, counter, aad, payload, tag: &mut tag };
-    Aes128Enc::new(key.expose().into()).encrypt_with_backend(pass);
+    run(Pass { direction, mac, counter, aad, payload, tag: &mut tag });
     tag
 }
 
@@ -234,18 +310,29 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
+    /// What a chip's engine does, without the chip.
+    struct OneBlock;
+
+    impl AesEngine for OneBlock {
+        fn encrypt(&self, key: &Key128, block: &mut [u8; 16]) {
+            Aes128Enc::new(key.expose().into()).encrypt_block(block.into());
+        }
+    }
+
     fn check(key: &str, nonce: &str, aad: &str, plain: &str, sealed: &str) {
         let key = Key128::from_slice(&hex(key)).expect("16 octets");
         let (nonce, aad, plain, sealed) = (hex(nonce), hex(aad), hex(plain), hex(sealed));
-        let mut octets = plain.clone();
-        let mut tag = [0xaa; 16];
-        let tag = &mut tag[..sealed.len() - plain.len()];
-        SoftCcm.seal(&key, &nonce, &aad, &mut octets, tag);
-        assert_eq!([&octets[..], tag].concat(), sealed);
-        SoftCcm.open(&key, &nonce, &aad, &mut octets, tag).expect("own tag");
-        assert_eq!(octets, plain);
-        tag[0] ^= 1;
-        assert_eq!(SoftCcm.open(&key, &nonce, &aad, &mut octets, tag), Err(BadTag));
+        for ccm in [&SoftCcm as &dyn Ccm, &EngineCcm(OneBlock)] {
+            let mut octets = plain.clone();
+            let mut tag = [0xaa; 16];
+            let tag = &mut tag[..sealed.len() - plain.len()];
+            ccm.seal(&key, &nonce, &aad, &mut octets, tag);
+            assert_eq!([&octets[..], tag].concat(), sealed);
+            ccm.open(&key, &nonce, &aad, &mut octets, tag).expect("own tag");
+            assert_eq!(octets, plain);
+            tag[0] ^= 1;
+            assert_eq!(ccm.open(&key, &nonce, &aad, &mut octets, tag), Err(BadTag));
+        }
     }
 
     #[test]
@@ -302,10 +389,13 @@ mod tests {
         let their_tag = peer.encrypt_inout_detached(their_nonce, aad, (&mut theirs[..]).into());
         let (key, mut ours, mut tag) = (Key128::new(key), plain.to_vec(), [0; 16]);
         let tag = &mut tag[..tag_len];
-        SoftCcm.seal(&key, nonce, aad, &mut ours, tag);
-        assert_eq!((&ours, &tag[..]), (&theirs, &their_tag.expect("short")[..]));
-        assert_eq!(SoftCcm.open(&key, nonce, aad, &mut ours, tag), Ok(()));
-        assert_eq!(ours, plain);
+        let their_tag = their_tag.expect("short");
+        for ccm in [&SoftCcm as &dyn Ccm, &EngineCcm(OneBlock)] {
+            ccm.seal(&key, nonce, aad, &mut ours, tag);
+            assert_eq!((&ours, &tag[..]), (&theirs, &their_tag[..]));
+            assert_eq!(ccm.open(&key, nonce, aad, &mut ours, tag), Ok(()));
+            assert_eq!(ours, plain);
+        }
     }
 
     proptest! {

@@ -3,7 +3,8 @@
 //! and, with the cargo feature `p256`, the curve P-256.
 //!
 //! **Invariant:** key types wipe themselves when dropped, compare in constant time and never print.
-//! [`Ccm`] is a trait so that a chip's AES engine can stand in for [`SoftCcm`].
+//! [`Ccm`] is a trait so that a chip's AES engine can stand in for [`SoftCcm`]: an [`AesEngine`] of one
+//! block is enough for [`EngineCcm`].
 
 mod aead;
 #[cfg(feature = "p256")]
@@ -11,7 +12,7 @@ mod curve;
 mod hash;
 mod key;
 
-pub use aead::{BadTag, Ccm, SoftCcm};
+pub use aead::{AesEngine, BadTag, Ccm, EngineCcm, SoftCcm};
 #[cfg(feature = "p256")]
 pub use curve::{
     EphemeralKey, POINT_OCTETS, PrivateKey, PublicKey, SIGNATURE_OCTETS_MAX, SPKI_OCTETS,
