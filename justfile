@@ -5,6 +5,8 @@ test:
     cargo xtask test
 embedded:
     cargo xtask embedded
+firmware:
+    cargo xtask firmware
 interop:
     cargo xtask interop
 e2e:

@@ -27,8 +27,10 @@ pub fn workspace_root() -> &'static Path {
 /// When a folder cannot be read.
 pub fn rust_sources() -> Vec<PathBuf> {
     let mut sources = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        ["crates", "tests"].iter().map(|folder| workspace_root().join(folder)).collect();
+    let mut folders: Vec<PathBuf> = ["crates", "firmware", "tests"]
+        .iter()
+        .map(|folder| workspace_root().join(folder))
+        .collect();
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir().unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
             let path = entry.expect("a folder that can be read").path();

@@ -3,6 +3,7 @@
 
 mod deb;
 mod dtls_peers;
+mod firmware;
 mod fuzz;
 mod notices;
 mod peers;
@@ -16,11 +17,15 @@ cargo xtask <task>
 
   test       format, lints, all tests, documentation: no root, no network, nothing installed
   embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
+  firmware   the firmware, in an emulated machine (as root it installs the emulator with apt-get, and adds
+             the target with rustup)
   interop    tests against programs and libraries that others wrote (as root, installs them with apt-get)
   e2e        the daemon on a real kernel, in network namespaces of its own (as root)
   soak WHAT [N]
              the same for longer (as root): `faults` of the serial line, 1000 of them; `kills` of the
              daemon while devices join, 200 of them
+  soak firmware [N]
+             N faults (default 1000) of the serial line to the co-processor in the emulator
   soak dtls [N]
              N DTLS handshakes and resumptions (default 10000) whose path spoils a flight
   soak dtls-orders [N]
@@ -58,12 +63,15 @@ fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test(),
         ["embedded"] => embedded(),
+        ["firmware"] => firmware::test(&release_binary()),
         ["interop"] => interop(),
         ["e2e"] => e2e(),
         ["soak", "faults"] => soak("e2e_faults", "1000"),
         ["soak", "faults", rounds] => soak("e2e_faults", rounds),
         ["soak", "kills"] => soak("e2e_kills", "200"),
         ["soak", "kills", rounds] => soak("e2e_kills", rounds),
+        ["soak", "firmware"] => firmware::soak(&release_binary(), "1000"),
+        ["soak", "firmware", rounds] => firmware::soak(&release_binary(), rounds),
         ["soak", "dtls"] => soak_dtls("matrix", "10000"),
         ["soak", "dtls", runs] => soak_dtls("matrix", runs),
         ["soak", "dtls-orders"] => soak_dtls("orders", "4"),
@@ -114,10 +122,7 @@ fn test() -> Result<(), String> {
 /// Which crates must build without `std` is written in the crates themselves; that the right ones
 /// say so is a test (`tests/tests/layering.rs`).
 fn embedded() -> Result<(), String> {
-    let installed = Step::new("rustup", &["target", "list", "--installed"]).output()?;
-    if !installed.lines().any(|line| line == EMBEDDED_TARGET) {
-        Step::new("rustup", &["target", "add", EMBEDDED_TARGET]).run()?;
-    }
+    firmware::provide_target(EMBEDDED_TARGET)?;
     let packages = no_std_packages()?;
     if packages.is_empty() {
         return Err("no crate says #![no_std]: this would check nothing".into());

@@ -27,6 +27,9 @@ pub(crate) const TESTS: &[Peer] = &[
     ("python3", "python3"),
 ];
 
+/// Of the firmware's tests.
+pub(crate) const EMULATOR: &[Peer] = &[("qemu-system-arm", "qemu-system-arm")];
+
 /// Of the benchmarks. A path is a file that need not be a program.
 pub(crate) const BENCH: &[Peer] = &[
     ("cc", "gcc"),

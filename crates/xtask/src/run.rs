@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// A program with its arguments and what it finds in its environment besides ours.
+/// A program with its arguments and what it finds in its environment besides ours, and where.
 pub(crate) struct Step {
     program: String,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    /// Below the top level.
+    folder: &'static str,
 }
 
 /// The cargo that runs us.
@@ -29,7 +31,13 @@ impl Step {
             program: program.into(),
             arguments: arguments.iter().map(|argument| (*argument).into()).collect(),
             environment: Vec::new(),
+            folder: "",
         }
+    }
+
+    /// In a folder of the checkout instead of its top level.
+    pub(crate) fn within(self, folder: &'static str) -> Self {
+        Self { folder, ..self }
     }
 
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -66,13 +74,16 @@ impl Step {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(root());
+            .current_dir(root().join(self.folder));
         command
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.folder.is_empty() {
+            write!(f, "cd {} && ", self.folder)?;
+        }
         for (name, value) in &self.environment {
             write!(f, "{name}='{value}' ")?;
         }

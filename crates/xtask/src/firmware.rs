@@ -1,0 +1,75 @@
+//! The firmware: a workspace of its own in `firmware/`, and its programs in an emulated machine.
+
+use crate::peers;
+use crate::run::{self, Step, cargo};
+
+/// Instruction set of the emulated machine, a Cortex-M3.
+const EMULATED_TARGET: &str = "thumbv7m-none-eabi";
+
+/// Both builds of the emulated programs.
+struct Programs {
+    /// Folder of those that are shipped.
+    shipped: String,
+    /// Folder of those that make mistakes on demand.
+    planted: String,
+}
+
+/// Formats, lints, builds and runs it. `lowgate` is the daemon's program, built for release.
+pub(crate) fn test(lowgate: &str) -> Result<(), String> {
+    peers::provide(peers::EMULATOR)?;
+    let programs = build()?;
+    cargo(&["build", "--release", "-p", "lowgate"]).run()?;
+    run(&programs, lowgate, "").run()
+}
+
+/// So many faults of the serial line.
+pub(crate) fn soak(lowgate: &str, rounds: &str) -> Result<(), String> {
+    if rounds.parse::<u32>().is_err() {
+        return Err(format!("{rounds:?}: how many faults? Write a number"));
+    }
+    peers::provide(peers::EMULATOR)?;
+    run(&build()?, lowgate, "faults").env("LOWGATE_ROUNDS", rounds).run()
+}
+
+/// The tests whose names have `some` in them.
+fn run(programs: &Programs, lowgate: &str, some: &str) -> Step {
+    // One after the other, for each has a machine that lives in real time; and they tell what they measured.
+    let shown = ["--", "--test-threads=1", "--nocapture", some];
+    inside(&[&["test", "--locked", "-p", "lowgate-firmware-tests"], &shown[..]].concat())
+        .env("LOWGATE_BIN", lowgate)
+        .env("LOWGATE_FIRMWARE", &programs.shipped)
+        .env("LOWGATE_FIRMWARE_PLANTED", &programs.planted)
+}
+
+fn build() -> Result<Programs, String> {
+    provide_target(EMULATED_TARGET)?;
+    inside(&["fmt", "--all", "--check"]).run()?;
+    let target = ["--release", "--locked", "--target", EMULATED_TARGET];
+    let planted = ["--features", "lowgate-rcp-qemu/planted"];
+    let lints = ["--", "-D", "warnings"];
+    inside(&[&["clippy", "--workspace"], &target[..], &planted, &lints].concat()).run()?;
+    let tests = ["clippy", "--locked", "-p", "lowgate-firmware-tests", "--all-targets"];
+    inside(&[&tests[..], &lints].concat()).run()?;
+    inside(&[&["build", "--workspace"], &target[..]].concat()).run()?;
+    let apart = ["--target-dir", "target/planted"];
+    inside(&[&["build", "--workspace"], &target[..], &planted, &apart].concat()).run()?;
+    let folder = |target: &str| {
+        let folder = run::root().join("firmware").join(target).join(EMULATED_TARGET);
+        folder.join("release").display().to_string()
+    };
+    Ok(Programs { shipped: folder("target"), planted: folder("target/planted") })
+}
+
+/// A cargo of the firmware's own workspace.
+fn inside(arguments: &[&str]) -> Step {
+    cargo(arguments).within("firmware")
+}
+
+/// With rustup, which also knows that it is there already.
+pub(crate) fn provide_target(target: &str) -> Result<(), String> {
+    let installed = Step::new("rustup", &["target", "list", "--installed"]).output()?;
+    if installed.lines().any(|line| line == target) {
+        return Ok(());
+    }
+    Step::new("rustup", &["target", "add", target]).run()
+}

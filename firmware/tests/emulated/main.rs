@@ -1,0 +1,19 @@
+//! Purpose: the firmware as machine code, in an emulated machine.
+//! Topology: QEMU's `lm3s6965evb` runs the co-processor; at its first serial line stands a host of ours, at
+//! its second one the test, which plays the radio. `cargo xtask firmware` builds the programs and says where
+//! they are.
+//! Criteria: with each test.
+
+mod air;
+mod dialog;
+mod emulator;
+mod host;
+mod line;
+
+mod bad_input;
+mod driver;
+mod end_to_end;
+mod faults;
+mod mistakes;
+mod properties;
+mod throughput;
