@@ -31,5 +31,7 @@ deny:
     cargo xtask deny
 bench-forward file:
     cargo xtask bench forward --json {{file}}
+size file:
+    cargo xtask size --json {{file}}
 ci:
     .ci/run

@@ -6,6 +6,9 @@ use crate::run::{self, Step, cargo};
 /// Instruction set of the emulated machine, a Cortex-M3.
 const EMULATED_TARGET: &str = "thumbv7m-none-eabi";
 
+/// Of a device, a Cortex-M4.
+pub(crate) const DEVICE_TARGET: &str = "thumbv7em-none-eabihf";
+
 /// Both builds of the emulated programs.
 struct Programs {
     /// Folder of those that are shipped.
@@ -41,18 +44,33 @@ fn run(programs: &Programs, lowgate: &str, some: &str) -> Step {
         .env("LOWGATE_FIRMWARE_PLANTED", &programs.planted)
 }
 
+/// What the parts of a device's join path cost, from the linked program: a table, and a file of JSON.
+pub(crate) fn size(file: &str) -> Result<(), String> {
+    provide_target(DEVICE_TARGET)?;
+    let target = ["--release", "--locked", "--target", DEVICE_TARGET, "-p", "lowgate-footprint"];
+    inside(&[&["build"], &target[..]].concat()).run()?;
+    let file = std::path::absolute(file).map_err(|fault| format!("{file}: {fault}"))?;
+    let file = file.display().to_string();
+    let programs =
+        ["soft", "engine"].map(|aes| format!("target/{DEVICE_TARGET}/release/footprint-{aes}"));
+    let measure = ["run", "--locked", "-p", "lowgate-size", "--", &file];
+    let programs = programs.iter().map(String::as_str);
+    inside(&measure.into_iter().chain(programs).collect::<Vec<_>>()).run()
+}
+
 fn build() -> Result<Programs, String> {
     provide_target(EMULATED_TARGET)?;
     inside(&["fmt", "--all", "--check"]).run()?;
-    let target = ["--release", "--locked", "--target", EMULATED_TARGET];
+    let target = ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-rcp-qemu"];
     let planted = ["--features", "lowgate-rcp-qemu/planted"];
     let lints = ["--", "-D", "warnings"];
-    inside(&[&["clippy", "--workspace"], &target[..], &planted, &lints].concat()).run()?;
-    let tests = ["clippy", "--locked", "-p", "lowgate-firmware-tests", "--all-targets"];
-    inside(&[&tests[..], &lints].concat()).run()?;
-    inside(&[&["build", "--workspace"], &target[..]].concat()).run()?;
+    let machine = ["-p", "lowgate-lm3s6965", "-p", "lowgate-footprint"];
+    inside(&[&["clippy"], &target[..], &planted, &machine, &lints].concat()).run()?;
+    let here = ["-p", "lowgate-firmware-tests", "-p", "lowgate-size", "--all-targets"];
+    inside(&[&["clippy", "--locked"], &here[..], &lints].concat()).run()?;
+    inside(&[&["build"], &target[..]].concat()).run()?;
     let apart = ["--target-dir", "target/planted"];
-    inside(&[&["build", "--workspace"], &target[..], &planted, &apart].concat()).run()?;
+    inside(&[&["build"], &target[..], &planted, &apart].concat()).run()?;
     let folder = |target: &str| {
         let folder = run::root().join("firmware").join(target).join(EMULATED_TARGET);
         folder.join("release").display().to_string()

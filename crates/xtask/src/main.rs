@@ -44,15 +44,14 @@ cargo xtask <task>
   bench dtls --json FILE
              what a DTLS server costs, against OpenSSL, Mbed TLS, tinydtls, dimpl and webrtc-dtls (as root it
              installs what is missing; who cannot be had is left out)
+  size --json FILE
+             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
   ot-rcp PROGRAM
              our host against OpenThread's co-processor, built for simulation; writes the transcript
              that `test` replays (as root, in a network namespace of its own)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
-
-/// The device's instruction set.
-const EMBEDDED_TARGET: &str = "thumbv7em-none-eabihf";
 
 /// Those that the peer of `bench sim` is made of.
 const NS3_LIBRARIES: [&str; 8] =
@@ -87,6 +86,7 @@ fn main() -> ExitCode {
         ["bench", "forward", "--json", file] => bench_forward(file),
         ["bench", "sim", "--json", file] => bench_sim(file),
         ["bench", "dtls", "--json", file] => bench_dtls(file),
+        ["size", "--json", file] => firmware::size(file),
         ["deb"] | ["deb", "amd64"] => deb(deb::Arch::Amd64),
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
@@ -122,14 +122,15 @@ fn test() -> Result<(), String> {
 /// Which crates must build without `std` is written in the crates themselves; that the right ones
 /// say so is a test (`tests/tests/layering.rs`).
 fn embedded() -> Result<(), String> {
-    firmware::provide_target(EMBEDDED_TARGET)?;
+    firmware::provide_target(firmware::DEVICE_TARGET)?;
     let packages = no_std_packages()?;
     if packages.is_empty() {
         return Err("no crate says #![no_std]: this would check nothing".into());
     }
     // Without the features that need an allocator: a device joins without one. One by one, lest a crate be
     // built with what another one asks of it.
-    let arguments = ["check", "--lib", "--no-default-features", "--target", EMBEDDED_TARGET, "-p"];
+    let arguments =
+        ["check", "--lib", "--no-default-features", "--target", firmware::DEVICE_TARGET, "-p"];
     packages
         .iter()
         .try_for_each(|package| cargo(&[&arguments[..], &[package.as_str()]].concat()).run())
