@@ -62,13 +62,14 @@ fn build() -> Result<Programs, String> {
     provide_target(EMULATED_TARGET)?;
     inside(&["fmt", "--all", "--check"]).run()?;
     let target = ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-rcp-qemu"];
+    let counts = ["-p", "lowgate-counts-qemu"];
     let planted = ["--features", "lowgate-rcp-qemu/planted"];
     let lints = ["--", "-D", "warnings"];
     let machine = ["-p", "lowgate-lm3s6965", "-p", "lowgate-footprint"];
-    inside(&[&["clippy"], &target[..], &planted, &machine, &lints].concat()).run()?;
+    inside(&[&["clippy"], &target[..], &counts, &planted, &machine, &lints].concat()).run()?;
     let here = ["-p", "lowgate-firmware-tests", "-p", "lowgate-size", "--all-targets"];
     inside(&[&["clippy", "--locked"], &here[..], &lints].concat()).run()?;
-    inside(&[&["build"], &target[..]].concat()).run()?;
+    inside(&[&["build"], &target[..], &counts].concat()).run()?;
     let apart = ["--target-dir", "target/planted"];
     inside(&[&["build"], &target[..], &planted, &apart].concat()).run()?;
     let folder = |target: &str| {

@@ -1,7 +1,7 @@
 //! Time since the start, from the core's own SysTick.
 //!
 //! **Invariant:** it never goes back. It is late if the processor is kept from its interrupts for
-//! longer than [`WRAP`].
+//! longer than 100 ms.
 
 use crate::register::Register;
 use core::cell::Cell;
@@ -9,12 +9,11 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::exception;
 use critical_section::Mutex;
-use lowgate_units::{Duration, Instant};
+use lowgate_units::Instant;
 
 /// The processor's clock.
 pub(crate) const CLOCK_HZ: u32 = 50_000_000;
-/// How often the counter starts anew; also the longest sleep.
-const WRAP: Duration = Duration::from_millis(100);
+/// The counter starts anew every 100 ms, which is also the longest sleep.
 const WRAP_CYCLES: u32 = CLOCK_HZ / 10;
 const CYCLES_PER_US: u32 = CLOCK_HZ / 1_000_000;
 
@@ -43,13 +42,19 @@ impl Clock {
 
     /// To the microsecond.
     pub fn now(&self) -> Instant {
+        Instant::from_micros(self.ticks() / u64::from(CYCLES_PER_US))
+    }
+
+    /// Cycles of the processor's clock since the start; of two with interrupts held back between them the
+    /// difference is right up to 100 ms.
+    pub fn ticks(&self) -> u64 {
         let (wraps, left) = critical_section::with(|cs| {
             let (wraps, left) = (WRAPS.borrow(cs).get(), SYST::get_current());
             // It wrapped after we had switched interrupts off: which of the two we read is not sure.
             if SCB::is_pendst_pending() { (wraps + 1, SYST::get_current()) } else { (wraps, left) }
         });
-        let micros = (WRAP_CYCLES - 1).saturating_sub(left) / CYCLES_PER_US;
-        Instant::ZERO + WRAP * wraps + Duration::from_micros(u64::from(micros))
+        u64::from(wraps) * u64::from(WRAP_CYCLES)
+            + u64::from((WRAP_CYCLES - 1).saturating_sub(left))
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) const EUI64: [u8; 8] = [0x02, 0x4c, 0x47, 0xff, 0xfe, 0x00, 0x00, 0x0
 
 /// As in the firmware's `memory.x`.
 const STACK_BOTTOM: u32 = 0x2000_0000;
-const STACK_OCTETS: usize = 16 * 1024;
+const STACK_OCTETS: usize = 32 * 1024;
 /// What the runtime fills the stack with before the program begins.
 const PAINT: [u8; 4] = [0xcc; 4];
 
@@ -47,16 +47,29 @@ pub(crate) enum Build {
     Shipped,
     /// With mistakes that the radio's end of the line can ask for.
     Planted,
+    /// The one that counts its instructions.
+    Counting,
 }
 
 impl Build {
     fn program(self) -> PathBuf {
         let variable = match self {
-            Self::Shipped => "LOWGATE_FIRMWARE",
+            Self::Shipped | Self::Counting => "LOWGATE_FIRMWARE",
             Self::Planted => "LOWGATE_FIRMWARE_PLANTED",
         };
         let folder = std::env::var_os(variable).expect("`cargo xtask firmware` says where it is");
-        Path::new(&folder).join("rcp-qemu")
+        Path::new(&folder).join(match self {
+            Self::Shipped | Self::Planted => "rcp-qemu",
+            Self::Counting => "counts-qemu",
+        })
+    }
+
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Shipped | Self::Planted => &[],
+            // An instruction takes a nanosecond.
+            Self::Counting => &["-icount", "shift=0"],
+        }
     }
 }
 
@@ -98,6 +111,7 @@ impl Emulator {
             .args(["-nic", &format!("user,restrict=on,mac={MAC_48}")])
             .args(["-chardev", &line(host, "host"), "-chardev", &line("socket", "air")])
             .args(["-serial", "chardev:host", "-serial", "chardev:air", "-qmp", &monitor])
+            .args(build.options())
             .args([Path::new("-kernel"), &program])
             .stdin(Stdio::null())
             .spawn()

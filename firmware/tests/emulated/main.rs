@@ -11,6 +11,7 @@ mod host;
 mod line;
 
 mod bad_input;
+mod counts;
 mod driver;
 mod end_to_end;
 mod faults;
