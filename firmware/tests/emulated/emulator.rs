@@ -52,7 +52,7 @@ pub(crate) enum Build {
 }
 
 impl Build {
-    fn program(self) -> PathBuf {
+    pub(crate) fn program(self) -> PathBuf {
         let variable = match self {
             Self::Shipped | Self::Counting => "LOWGATE_FIRMWARE",
             Self::Planted => "LOWGATE_FIRMWARE_PLANTED",

@@ -17,4 +17,5 @@ mod end_to_end;
 mod faults;
 mod mistakes;
 mod properties;
+mod sizes;
 mod throughput;
