@@ -4,9 +4,10 @@ use crate::clock::CLOCK_HZ;
 use crate::register::Register;
 use lowgate_units::Duration;
 
-/// The first time it only warns, and nobody listens; the second time in a row it resets.
-pub const PERIOD: Duration = Duration::from_secs(1);
-const PERIOD_CYCLES: u32 = CLOCK_HZ;
+/// The first time it only warns, and nobody listens; the second time in a row it resets. So long because a
+/// far end that does not read stops the emulated processor in the midst of an octet, and not the clock.
+pub const PERIOD: Duration = Duration::from_secs(4);
+const PERIOD_CYCLES: u32 = 4 * CLOCK_HZ;
 
 const LOAD: Register = Register::new(0x4000_0000);
 const CONTROL: Register = Register::new(0x4000_0008);

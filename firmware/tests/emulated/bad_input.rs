@@ -192,12 +192,12 @@ fn nonsense_from_the_radio() {
 }
 
 /// Purpose: a host that stops reading while the air goes on. The emulated line takes no octet that the
-/// host's socket has no room for; then the whole machine stands still, the watchdog with it.
+/// host's socket has no room for; then the whole processor stands still, but not the watchdog's clock.
 /// Criteria: it was not reset; it answers as soon as the host reads again; no frame was lost or damaged.
 #[test]
 fn a_host_that_stops_reading() {
     const FRAMES: u32 = 4000;
-    /// Longer than the watchdog's patience.
+    /// Shorter than the watchdog's patience, which is eight seconds.
     const STALL: Duration = Duration::from_secs(4);
     let (emulator, line, mut air) = Emulator::start(Build::Shipped);
     let mut dialog = Dialog::new(line);
