@@ -49,6 +49,9 @@ const CAUGHT: [(Fault, u64); 30] = [
     (Fault::ChecksumSkipped, 10),
 ];
 
+/// What chance cannot find: no device of the swarm follows key trees. `planted.rs` has a test of it.
+const NOT_DRAWN: [Fault; 1] = [Fault::TreeKeepsTheGone];
+
 /// What came of the swarm's run of a seed with a mistake in force, or without one.
 fn run(planted: Option<Fault>, seed: u64) -> Outcome {
     let scenario = Scenario::drawn(seed);
@@ -113,5 +116,6 @@ fn every_mistake_is_among_them() {
     let list = list.split_once("\n}").expect("its end").0;
     let names = list.lines().map(str::trim).filter(|line| !line.starts_with("///"));
     let names: Vec<_> = names.filter_map(|line| line.strip_suffix(',')).collect();
-    assert_eq!(CAUGHT.map(|(fault, _)| format!("{fault:?}")).to_vec(), names);
+    let all = CAUGHT.iter().map(|(fault, _)| fault).chain(&NOT_DRAWN);
+    assert_eq!(all.map(|fault| format!("{fault:?}")).collect::<Vec<_>>(), names);
 }
