@@ -76,7 +76,7 @@ impl Eviction {
         Self { eviction }
     }
 
-    /// Whether nothing was found, nobody who went took part, and the targets were reached.
+    /// Whether nothing was found, nobody who went took part, all who stay follow, and the targets were reached.
     pub(super) fn holds(&self) -> bool {
         !self.eviction.is_empty() && self.eviction.iter().all(Row::holds)
     }
@@ -118,7 +118,14 @@ impl Row {
         self.opened_after == 0
             && self.accepted_after == 0
             && self.findings == 0
+            && self.reaches_as_many()
             && (!self.is_target() || self.reaches_target())
+    }
+
+    /// Whether all hold the new keys in the end where all do by unicast.
+    fn reaches_as_many(&self) -> bool {
+        let ends = [(self.ms_all, self.ms_all_unicast), (self.ms_network, self.ms_network_unicast)];
+        ends.iter().all(|(tree, unicast)| tree.is_some() || unicast.is_none())
     }
 
     fn is_target(&self) -> bool {
@@ -214,11 +221,13 @@ mod tests {
     fn targets_are_reached_or_it_fails() {
         let mut eviction = Eviction { eviction: vec![row()] };
         assert!(eviction.holds() && !eviction.to_string().contains("FAILED"), "{eviction}");
-        let spoilt: [fn(&mut Row); 6] = [
+        let spoilt: [fn(&mut Row); 8] = [
             |row| row.messages_tree = 61,
             |row| row.octets_tree = 101,
             |row| row.ms_p95 = Some(2001.0),
             |row| row.ms_p95 = None,
+            |row| row.ms_all_unicast = Some(1.0),
+            |row| row.ms_network_unicast = Some(1.0),
             |row| row.opened_after = 1,
             |row| row.findings = 1,
         ];
