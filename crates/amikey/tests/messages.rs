@@ -3,7 +3,9 @@
 use std::net::Ipv6Addr;
 use std::num::NonZeroU16;
 
-use lowgate_amikey::tree::{DEPTH, Followed, Leaf, Path, PathTold, SIGNER_OCTETS, TreeName};
+use lowgate_amikey::tree::{
+    DEPTH, Followed, LEAVES, Leaf, Path, PathTold, SIGNER_OCTETS, TreeName,
+};
 use lowgate_amikey::{
     BadMessage, Carrier, Cfg, CfgDrop, CsbId, Generation, GroupId, KeyError, Message, MessageDrop,
     Messages, Mkd, MsgId, NoRoom, OldEpoch, Rand, Req, Role, SenderId, SenderSet, SeqFloor, Spd,
@@ -386,11 +388,27 @@ fn any_message() -> impl Strategy<Value = Message> {
         ),
         any_spd(),
         id.clone().prop_map(|msg_id| Message::Ack { msg_id }),
+        (id.clone(), any_tree(), any::<u32>(), 0..LEAVES, any::<([u8; 32], [u8; 16])>()).prop_map(
+            |(msg_id, tree, epoch, leaf, (point, key))| {
+                let keys = core::array::from_fn(|_| Key128::new(key));
+                let leaf = Leaf::new(leaf).expect("in it");
+                let mut signer = [4; SIGNER_OCTETS];
+                signer[1..33].copy_from_slice(&point);
+                Message::Path(PathTold { msg_id, path: Path { tree, epoch, leaf, keys }, signer })
+            }
+        ),
+        (any_tree(), any::<u32>())
+            .prop_map(|(tree, epoch)| Message::Followed(Followed { tree, epoch })),
         (id, any::<(u32, u16)>()).prop_map(|(msg_id, (rate, short))| {
             let short = lowgate_units::ShortAddr::new(short);
             Message::Cfg { msg_id, cfg: Cfg { join_rate: Some(rate), short, ..Cfg::default() } }
         }),
     ]
+}
+
+fn any_tree() -> impl Strategy<Value = TreeName> {
+    let group = any::<u16>().prop_map(|group| TreeName::Group(GroupId(group)));
+    prop_oneof![Just(TreeName::Network), group]
 }
 
 /// Of a group of ours, one octet beside it, and any other.
@@ -444,7 +462,7 @@ proptest! {
 
     #[test]
     fn parse_of_emit_is_identity(messages in proptest::collection::vec(any_message(), 0..5)) {
-        let mut out = vec![0xaa; 1024];
+        let mut out = vec![0xaa; 1500];
         let len = emit_all(&messages, &mut out).expect("room");
         let parsed: Vec<_> = Messages::new(&out[..len]).map(|m| m.expect("own")).collect();
         prop_assert_eq!(parsed, messages);
@@ -452,8 +470,8 @@ proptest! {
 
     #[test]
     fn no_octets_panic(
-        tag in 0xa0..0xa8u8,
-        tail in proptest::collection::vec(any::<u8>(), 0..80),
+        tag in 0xa0..0xabu8,
+        tail in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
         for octets in [tail.clone(), [&[tag][..], &tail].concat()] {
             prop_assert!(Messages::new(&octets).count() <= octets.len());

@@ -38,7 +38,8 @@ enum Records {
     /// Each into one of its own: some peers read no more than the first message of a record.
     #[default]
     Own,
-    /// As many whole ones as fit into one (RFC 6347 section 4.2.3).
+    /// As many whole ones as fit into one (RFC 6347 section 4.2.3): a server's.
+    #[cfg(feature = "server")]
     Shared,
 }
 
@@ -117,6 +118,7 @@ impl<B: Buffer> Flight<B> {
     }
 
     /// Messages of epoch 0 share records from now on.
+    #[cfg(feature = "server")]
     pub(crate) const fn share_records(&mut self) {
         self.records = Records::Shared;
     }

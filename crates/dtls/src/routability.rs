@@ -55,6 +55,7 @@ mod tests {
     extern crate std;
     use super::*;
     use lowgate_testkit::hex;
+    use proptest::prelude::*;
 
     fn check(text: &str, expected: Result<RoutabilityMessage, RecordDrop>) {
         let octets = hex(text);
@@ -63,6 +64,19 @@ mod tests {
             assert_eq!(octets, message.octets());
             for end in 0..octets.len() {
                 assert!(RoutabilityMessage::parse(&octets[..end]).is_err());
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever comes is read or refused; what is read is written alike.
+        #[test]
+        fn what_is_read_is_written_alike(octets: std::vec::Vec<u8>, nine: [u8; OCTETS]) {
+            for octets in [&octets[..], &nine, &[nine[0] % 4, 1, 2, 3, 4, 5, 6, 7, 8]] {
+                match RoutabilityMessage::parse(octets) {
+                    Ok(message) => prop_assert_eq!(&message.octets()[..], octets),
+                    Err(drop) => prop_assert_eq!(drop, RecordDrop::BadMessage),
+                }
             }
         }
     }

@@ -38,7 +38,7 @@ pub struct PanKeyStatus {
 pub struct StagedKeyStatus {
     /// Its index.
     pub index: u8,
-    /// Members that confirmed it.
+    /// Members that confirmed it, or were told through the key tree with all witnesses of theirs.
     pub confirmed: usize,
     /// Members that were to be told.
     pub of: usize,

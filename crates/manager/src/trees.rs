@@ -30,6 +30,8 @@ const SPREAD_WITHIN: Duration = Duration::from_secs(10);
 const SPREAD_AT_LEAST: Duration = Duration::from_secs(3);
 /// Entries of one message: with what it tells and the border router's request around it, it fits one record.
 pub(crate) const FLOOD_ENTRIES_MAX: usize = 10;
+/// Messages that wait or are on their way in a PAN: what would be one more is told by unicast.
+const FLOODS_MAX: usize = 32;
 /// Of the witnesses, one in so many may miss a flood that came through.
 const MISSED_ONE_IN: usize = 4;
 
@@ -115,9 +117,10 @@ pub(crate) struct FloodOver {
 #[derive(Debug, Default)]
 pub(crate) struct Trees {
     places: BTreeMap<TreeName, Place>,
-    /// Members that may lack a place.
+    /// Members that may lack a place; no more than the PAN has.
     newcomers: BTreeSet<Eui64>,
     calm_at: Instant,
+    /// At most [`FLOODS_MAX`].
     floods: VecDeque<Flood>,
 }
 
@@ -211,7 +214,7 @@ impl Trees {
         let all = planted(Fault::TreeKeepsTheGone);
         let gone = place.tree.members().filter(|eui64| !all && !stays(eui64)).collect();
         place.holders.retain(|eui64| stays(eui64));
-        if place.holders.len() < MEMBERS_MIN {
+        if place.holders.len() < MEMBERS_MIN || self.floods.len() >= FLOODS_MAX {
             self.begin_anew(name, stays);
             return None;
         }
@@ -463,6 +466,17 @@ mod tests {
         let over = trees.fail().expect("it waited");
         assert_eq!((over.unreached.len(), trees.is_idle()), (20, true));
         assert_eq!(tell(&mut trees, &mut secrets, NETWORK, 200), 0, "nobody holds a path");
+    }
+
+    #[test]
+    fn what_would_be_one_too_many_goes_by_unicast() {
+        let (mut trees, mut secrets) = grown(20, &[NETWORK]);
+        let told = [0; FLOODS_MAX + 1].map(|_| tell(&mut trees, &mut secrets, NETWORK, 200));
+        assert_eq!(
+            (told[FLOODS_MAX - 1], told[FLOODS_MAX], trees.floods.len()),
+            (20, 0, FLOODS_MAX)
+        );
+        assert!(trees.path(NETWORK, eui64(1)).is_none(), "the tree begins anew");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use crate::api::{Event, GROUPS_MAX};
 use crate::keys::Confirm;
 use crate::node::Node;
-use heapless::Vec as FixedVec;
+use alloc::vec::Vec;
 use lowgate_amikey::tree::{Followed, PAYLOAD_OCTETS_MAX, PathTold, Received, TreeFault, TreeName};
 use lowgate_crypto::Ccm;
 use lowgate_units::Instant;
@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 /// The network's tree, and one of every group.
 const TREES_MAX: usize = 1 + GROUPS_MAX;
 
-/// The places of a node.
-pub(crate) struct Trees(FixedVec<PathTold, TREES_MAX>);
+/// The places of a node, [`TREES_MAX`] of them at most. Who has none spends no memory on them.
+pub(crate) struct Trees(Vec<PathTold>);
 
 /// What an epoch told.
 struct Told {
@@ -30,13 +30,16 @@ struct Told {
 
 impl Trees {
     pub(crate) const fn new() -> Self {
-        Self(FixedVec::new())
+        Self(Vec::new())
     }
 
-    /// A path that replaces the one in the same tree. Beyond the bound nobody gives any.
+    /// A path that replaces the one in the same tree. Another signer is another manager, or the same one after a
+    /// restart, who knows nothing of the paths of before. Beyond the bound nobody gives any.
     pub(crate) fn install(&mut self, told: PathTold) {
-        self.forget(told.path.tree);
-        drop(self.0.push(told));
+        self.0.retain(|held| held.signer == told.signer && held.path.tree != told.path.tree);
+        if self.0.len() < TREES_MAX {
+            self.0.push(told);
+        }
     }
 
     pub(crate) fn forget(&mut self, tree: TreeName) {
@@ -91,5 +94,31 @@ impl Node {
                 self.event(Event::TreeDropped(fault));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowgate_amikey::tree::{DEPTH, Leaf, Path, SIGNER_OCTETS};
+    use lowgate_amikey::{GroupId, MsgId};
+    use lowgate_crypto::Key128;
+
+    fn told(tree: TreeName, signer: u8) -> PathTold {
+        let keys = [const { None::<Key128> }; DEPTH + 1].map(|_| Key128::new([1; 16]));
+        let path = Path { tree, epoch: 1, leaf: Leaf::new(0).expect("in it"), keys };
+        PathTold { msg_id: MsgId(1), path, signer: [signer; SIGNER_OCTETS] }
+    }
+
+    #[test]
+    fn places_are_replaced_bounded_and_of_one_manager() {
+        let mut trees = Trees::new();
+        for group in (0..10).map(GroupId) {
+            trees.install(told(TreeName::Group(group), 1));
+            trees.install(told(TreeName::Group(group), 1));
+        }
+        assert_eq!(trees.0.len(), TREES_MAX);
+        trees.install(told(TreeName::Network, 2));
+        assert_eq!(trees.0.len(), 1, "those of the manager before are history");
     }
 }

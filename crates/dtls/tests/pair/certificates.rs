@@ -42,16 +42,6 @@ fn world_with(
     world
 }
 
-fn expect_suite(world: &mut World) {
-    world.expect_joined();
-    let session = world.said.established.last().expect("session");
-    assert_eq!(world.nodes[0].client.suite(), Some(SUITE));
-    assert_eq!(world.server.suite(session.session), Some(SUITE));
-    assert_eq!(session.identity, b"d1");
-    assert_eq!(world.nodes[0].key_log.last(), world.said.key_log.last());
-    world.expect_working();
-}
-
 #[test]
 fn chains_of_three_on_both_ends() {
     let mut world = world(1, |_| {});
@@ -59,7 +49,7 @@ fn chains_of_three_on_both_ends() {
     world.run_for(secs(1));
     assert!(world.nodes[0].drops.is_empty() && world.said.drops.is_empty());
     assert_eq!(world.said.failed, []);
-    expect_suite(&mut world);
+    world.expect_suite(SUITE);
 }
 
 /// RFC 7925 section 4: all kinds of credentials at one port.
@@ -103,7 +93,7 @@ fn any_one_datagram_lost() {
             }));
             world.start(0);
             world.run_for(secs(12));
-            expect_suite(&mut world);
+            world.expect_suite(SUITE);
         }
     }
 }
@@ -117,7 +107,7 @@ fn lost_doubled_and_late() {
         world.run_for(secs(90));
         assert_eq!(world.nodes[0].established.len(), 1, "seed {seed}");
         world.run_for(secs(1));
-        expect_suite(&mut world);
+        world.expect_suite(SUITE);
     }
 }
 
@@ -138,7 +128,7 @@ fn every_datagram_length_on_both_ends() {
             world.start(0);
             world.run_for(secs(20));
             assert!(world.nodes[0].sent.iter().all(|(_, octets)| octets.len() <= max));
-            expect_suite(&mut world);
+            world.expect_suite(SUITE);
         }
     }
 }
@@ -157,7 +147,7 @@ fn no_record_is_longer_than_agreed() {
         );
         world.start(0);
         world.run_for(secs(1));
-        expect_suite(&mut world);
+        world.expect_suite(SUITE);
         let sent = world.said.sent.iter().chain(&world.nodes[0].sent);
         let lens: Vec<_> = sent
             .flat_map(|(_, octets)| records(octets, 4))
@@ -232,7 +222,7 @@ fn a_server_that_is_a_device() {
         world.start(0);
         world.run_for(secs(100));
         match good {
-            true => expect_suite(&mut world),
+            true => world.expect_suite(SUITE),
             false => assert_eq!(
                 world.nodes[0].closed.map(|(_, reason)| reason),
                 Some(CloseReason::Certificate(CertificateRefused::WrongName))
@@ -255,7 +245,7 @@ fn without_a_clock() {
     );
     world.start(0);
     world.run_for(secs(1));
-    expect_suite(&mut world);
+    world.expect_suite(SUITE);
 }
 
 /// A client that the server does not take: it is told why, and nothing comes of it.
@@ -321,7 +311,7 @@ fn forged_certificates_cost_time_alone() {
         }));
         world.start(0);
         world.run_for(secs(60));
-        expect_suite(&mut world);
+        world.expect_suite(SUITE);
     }
 }
 
@@ -382,7 +372,7 @@ fn resumption() {
             world.add(peer(1), again());
             world.start(0);
             world.run_for(secs(1));
-            expect_suite(&mut world);
+            world.expect_suite(SUITE);
             let resume = world.nodes[0].client.saved_session().cloned();
             world.change = change;
             world.nodes.clear();
@@ -391,7 +381,7 @@ fn resumption() {
             world.run_for(secs(1));
             assert_eq!(world.nodes[0].client.is_resumed(), resumed, "{tickets} {change:?}");
             if change != Some(Change::Unknown) {
-                expect_suite(&mut world);
+                world.expect_suite(SUITE);
             }
         }
     }
@@ -479,7 +469,7 @@ fn known_after(edit: impl FnOnce(&mut ServerConfig)) -> (World, KnownChain) {
     let mut world = world_with(1, edit, |_| {});
     world.start(0);
     world.run_for(secs(1));
-    expect_suite(&mut world);
+    world.expect_suite(SUITE);
     let known = world.nodes[0].client.known_chain().expect("it was verified").clone();
     world.nodes.clear();
     world.said = ServerSaid::default();
@@ -512,7 +502,7 @@ fn a_known_chain_is_not_shown_again() {
     knowing(&known, |_| {}, &mut world);
     assert_eq!(shown(&world).len(), 33, "a fingerprint");
     assert_eq!(world.nodes[0].client.known_chain(), Some(&known));
-    expect_suite(&mut world);
+    world.expect_suite(SUITE);
 }
 
 #[test]
@@ -526,7 +516,7 @@ fn a_chain_that_has_changed_is_shown() {
     knowing(&known, |_| {}, &mut world);
     assert!(shown(&world).len() > 500);
     assert_ne!(world.nodes[0].client.known_chain(), Some(&known));
-    expect_suite(&mut world);
+    world.expect_suite(SUITE);
 }
 
 /// What was verified for one server, by other anchors, or until a time that is over, is of no use.
@@ -570,6 +560,6 @@ fn forged_fingerprints_cost_time_alone() {
     assert!(world.nodes[0].drops.contains(&RecordDrop::BadMessage), "{refused:?}");
     // The next attempt offers nothing of the kind.
     world.run_for(secs(60));
-    expect_suite(&mut world);
+    world.expect_suite(SUITE);
     assert!(shown(&world).len() > 500);
 }

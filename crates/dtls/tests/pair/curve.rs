@@ -65,16 +65,6 @@ fn joining(seed: u64, client: ClientConfig<'_>) -> World {
     world
 }
 
-fn expect_suite(world: &mut World, suite: CipherSuite) {
-    world.expect_joined();
-    let session = world.said.established.last().expect("session");
-    assert_eq!(world.nodes[0].client.suite(), Some(suite));
-    assert_eq!(world.server.suite(session.session), Some(suite));
-    assert_eq!(session.identity, b"d1");
-    assert_eq!(world.nodes[0].key_log.last(), world.said.key_log.last());
-    world.expect_working();
-}
-
 /// Where a plain handshake message of this type begins in a datagram: its record's header.
 pub(crate) fn find(datagram: &[u8], kind: u8) -> Option<usize> {
     let mut at = 0;
@@ -111,7 +101,7 @@ fn three_round_trips() {
         assert_eq!(world.nodes[0].sent.len(), 3, "hello, hello with cookie, Finished");
         assert_eq!(world.said.sent.len(), 3);
         assert!(world.nodes[0].drops.is_empty() && world.said.drops.is_empty());
-        expect_suite(&mut world, suite);
+        world.expect_suite(suite);
     }
 }
 
@@ -158,7 +148,7 @@ fn any_one_datagram_lost() {
                 }));
                 world.start(0);
                 world.run_for(secs(12));
-                expect_suite(&mut world, suite);
+                world.expect_suite(suite);
             }
         }
     }
@@ -174,7 +164,7 @@ fn lost_doubled_and_late() {
             world.run_for(secs(60));
             assert_eq!(world.nodes[0].established.len(), 1, "seed {seed}");
             world.run_for(secs(1));
-            expect_suite(&mut world, suite);
+            world.expect_suite(suite);
         }
     }
 }
@@ -195,7 +185,7 @@ fn every_datagram_length_on_both_ends() {
                 world.start(0);
                 world.run_for(secs(10));
                 assert!(world.nodes[0].sent.iter().all(|(_, octets)| octets.len() <= max));
-                expect_suite(&mut world, suite);
+                world.expect_suite(suite);
             }
         }
     }
@@ -247,7 +237,7 @@ fn a_server_without_key_exchange() {
         world.start(0);
         world.run_for(secs(30));
         if joins {
-            expect_suite(&mut world, CipherSuite::Psk);
+            world.expect_suite(CipherSuite::Psk);
         } else {
             let (_, reason) = world.nodes[0].closed.expect("it gave up");
             assert_eq!(reason, CloseReason::PeerAlert(AlertDescription::HANDSHAKE_FAILURE));
@@ -258,7 +248,7 @@ fn a_server_without_key_exchange() {
     let credential = exchanging(b"d1", WithoutExchange::Accept);
     let mut world = joining(1, ClientConfig { credential, ..config(b"d1") });
     world.run_for(secs(1));
-    expect_suite(&mut world, CipherSuite::EcdhePsk);
+    world.expect_suite(CipherSuite::EcdhePsk);
 }
 
 /// Who takes the better suite out of a hello gets no session under the other.
@@ -367,7 +357,7 @@ fn forged_shares_that_are_no_points() {
             let drops =
                 if towards == Towards::Server { &world.said.drops } else { &world.nodes[0].drops };
             assert!(drops.contains(&RecordDrop::BadMessage), "{drops:?}");
-            expect_suite(&mut world, suite);
+            world.expect_suite(suite);
         }
     }
 }
@@ -396,7 +386,7 @@ fn a_forged_share_costs_time_alone() {
         }));
         world.start(0);
         world.run_for(secs(55));
-        expect_suite(&mut world, suite);
+        world.expect_suite(suite);
         let spent = match suite {
             CipherSuite::EcdhePsk => RecordDrop::Unexpected,
             CipherSuite::EcdheEcdsa | CipherSuite::Psk => RecordDrop::Repeated,
@@ -412,7 +402,7 @@ fn a_forged_share_costs_time_alone() {
     world.start(0);
     world.run_for(millis(200));
     assert_eq!(world.said.drops, [RecordDrop::Repeated]);
-    expect_suite(&mut world, CipherSuite::EcdhePsk);
+    world.expect_suite(CipherSuite::EcdhePsk);
 }
 
 /// Versions of one hello: the server answers one more, whatever somebody makes of its extensions.
@@ -533,7 +523,7 @@ fn a_forged_signature_costs_time_alone() {
         }));
         world.start(0);
         world.run_for(secs(20));
-        expect_suite(&mut world, CipherSuite::EcdheEcdsa);
+        world.expect_suite(CipherSuite::EcdheEcdsa);
     }
 }
 
@@ -591,7 +581,7 @@ fn saved(suite: CipherSuite, tickets: bool) -> (World, SavedSession) {
     world.add(peer(1), ClientConfig { session_ticket: tickets, ..by(suite, b"d1") });
     world.start(0);
     world.run_for(secs(1));
-    expect_suite(&mut world, suite);
+    world.expect_suite(suite);
     let saved = world.nodes[0].client.saved_session().expect("it can be resumed").clone();
     world.nodes.clear();
     (world, saved)
@@ -621,7 +611,7 @@ fn resumption_remembers_the_suite() {
                 [CERTIFICATE, SERVER_KEY_EXCHANGE].iter().any(|kind| find(octets, *kind).is_some())
             };
             assert!(world.said.sent.iter().all(|(_, octets)| !costly(octets)));
-            expect_suite(&mut world, suite);
+            world.expect_suite(suite);
         }
     }
 }

@@ -3,10 +3,10 @@
 use lowgate_crypto::SoftCcm;
 #[cfg(feature = "ecc")]
 use lowgate_crypto::{PrivateKey, PublicKey, Secret};
-#[cfg(feature = "ecc")]
-use lowgate_dtls::Identity;
 #[cfg(feature = "x509")]
 use lowgate_dtls::UnixTime;
+#[cfg(feature = "ecc")]
+use lowgate_dtls::{CipherSuite, Identity};
 use lowgate_dtls::{
     Client, ClientConfig, ClientInput, ClientOutput, CloseReason, ContentType, GroupAnswer, KeyLog,
     Peer, Psk, PskDirectory, RecordDrop, Retransmission, Server, ServerConfig, ServerInput,
@@ -265,6 +265,18 @@ impl World {
     pub(crate) fn expect_joined(&self) {
         assert_eq!(self.nodes[0].established.len(), 1, "client: {:?}", self.nodes[0].first_drops());
         assert!(!self.said.established.is_empty(), "server: {:?}", self.said.drops.iter().take(20));
+    }
+
+    /// Both ends have the same session under this suite, and it works.
+    #[cfg(feature = "ecc")]
+    pub(crate) fn expect_suite(&mut self, suite: CipherSuite) {
+        self.expect_joined();
+        let session = self.said.established.last().expect("session");
+        assert_eq!(self.nodes[0].client.suite(), Some(suite));
+        assert_eq!(self.server.suite(session.session), Some(suite));
+        assert_eq!(session.identity, b"d1");
+        assert_eq!(self.nodes[0].key_log.last(), self.said.key_log.last());
+        self.expect_working();
     }
 
     pub(crate) fn start(&mut self, node: usize) {
