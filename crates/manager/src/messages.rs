@@ -59,6 +59,8 @@ pub(crate) fn join(
     };
     units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);
     units.extend(pan.staged_key.as_ref().map(|key| vec![stage(key, session)]));
+    session.owes_pairs = session.follows_pairs;
+    units.extend(pairs(domain, session));
     records.extend(pack(units));
     records
 }
@@ -79,8 +81,16 @@ pub(crate) fn update(
         Owed::Switch => Some(switch(&pan.link_key, session)),
     };
     units.extend(key.map(|message| vec![message]));
+    units.extend(pairs(domain, session));
     records.extend(pack(units));
     records
+}
+
+/// Which polynomial is in force, if the device has not heard.
+fn pairs(domain: &Domain, session: &mut Session) -> Option<Vec<Message>> {
+    let pairs = domain.pairs().filter(|_| std::mem::take(&mut session.owes_pairs))?;
+    let cfg = Cfg { pairs: Some(pairs.offered()), ..Cfg::default() };
+    Some(vec![Message::Cfg { msg_id: session.number(), cfg }])
 }
 
 /// The command to send with `key`; it brings the key along for who missed it.

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
+use lowgate_amikey::pairs::Offered;
 use lowgate_amikey::tree::{Followed, PathTold, TreeName};
 use lowgate_amikey::{
     Activation, Cfg, GroupId, KEYS_MAX, KeyIndex, KeyUsage, LinkKey, Message, Messages, Mkd, Spd,
@@ -119,6 +120,8 @@ pub(crate) struct NewKeys {
     left: FixedVec<GroupId, LEFT_MAX>,
     updates: FixedVec<Cfg, UPDATES_MAX>,
     paths: FixedVec<PathTold, PATHS_MAX>,
+    /// What was said of keys of pairs.
+    pairs: Option<Offered>,
     /// What the flash holds of the network since.
     stored: Option<Cfg>,
 }
@@ -155,6 +158,9 @@ pub(crate) enum Pending {
     Keys(Box<NewKeys>),
     /// A change to this link key, and what the flash holds of the network since.
     Switched(KeyIndex, Box<Cfg>),
+    /// All parts of a share, and its name.
+    #[cfg_attr(not(feature = "pairs"), expect(dead_code, reason = "nothing is fetched"))]
+    PairShare,
     /// Nothing.
     Nothing,
 }
@@ -193,6 +199,7 @@ impl Node {
                 self.dodag_version = version;
                 self.net.handle(now, NetInput::DodagVersionStored { version });
             }
+            Pending::PairShare => self.pair_share_stored(now),
             Pending::Nothing => {}
         }
     }
@@ -211,6 +218,7 @@ impl Node {
         let mut left: FixedVec<GroupId, LEFT_MAX> = FixedVec::new();
         let mut updates: FixedVec<Cfg, UPDATES_MAX> = FixedVec::new();
         let mut paths: FixedVec<PathTold, PATHS_MAX> = FixedVec::new();
+        let mut pairs = None;
         for message in Messages::new(content).flatten() {
             // What passes the bounds was not asked for; the manager knows them too.
             match message {
@@ -221,6 +229,7 @@ impl Node {
                         drop(groups.push((mkd, spd)));
                     }
                 }
+                Message::Cfg { cfg: Cfg { pairs: Some(offered), .. }, .. } => pairs = Some(offered),
                 Message::Cfg { cfg, .. } => drop(updates.push(cfg)),
                 // From the manager, role 0 does not ask to leave, it says so.
                 Message::Req(req) => {
@@ -248,7 +257,7 @@ impl Node {
         for record in records {
             self.store(record, Pending::Nothing);
         }
-        let keys = Box::new(NewKeys { confirm, groups, left, updates, paths, stored });
+        let keys = Box::new(NewKeys { confirm, groups, left, updates, paths, pairs, stored });
         match last {
             Some(record) if planted(Fault::KeysUnstored) => {
                 self.store(record, Pending::Nothing);
@@ -272,13 +281,17 @@ impl Node {
     }
 
     fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
-        let NewKeys { confirm, groups, left, updates, paths, stored } = keys;
+        let NewKeys { confirm, groups, left, updates, paths, pairs, stored } = keys;
         left.into_iter().for_each(|id| self.leave_group(now, id));
         for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
         paths.into_iter().for_each(|told| self.trees.install(told));
         let first = self.link.is_none();
+        if first {
+            self.pairs_begin_anew();
+        }
+        pairs.into_iter().for_each(|offered| self.pairs_offered(now, offered));
         updates.into_iter().for_each(|update| self.configure(now, update));
         // The network may have moved on while the flash was busy.
         if let Some(link) = self.link.as_ref().filter(|link| Some(&link.cfg) != stored.as_ref()) {

@@ -11,6 +11,7 @@ use crate::flash::Record;
 use crate::groups::Groups;
 use crate::keys::{Confirm, FLOORS_MAX, Link, Pending};
 use crate::outside::{self, Outsider};
+use crate::pairs::{self, Pairs};
 use crate::trees::Trees;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -67,6 +68,7 @@ pub struct Node {
     pub(crate) outside: Fed<Endpoint<Outsider>>,
     pub(crate) groups: Groups,
     pub(crate) trees: Trees,
+    pub(crate) pairs: Fed<Pairs>,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
     pub(crate) floors: heapless::Vec<(KeyIndex, FrameCounter), FLOORS_MAX>,
@@ -154,6 +156,7 @@ impl Node {
             outside: Fed::new(outside::endpoint(prng.fork(5))),
             groups: Groups::new(config.kind),
             trees: Trees::new(),
+            pairs: Fed::new(Pairs::new(now, &config, &records, (&boot, &prng.fork(6)))),
             app: App::new(config.kind),
             link: None,
             floors: heapless::Vec::new(),
@@ -187,6 +190,7 @@ impl Node {
             Input::Radio(event) => self.mac.handle(now, MacInput::Radio(event)),
             Input::Stored { ticket } => self.stored(now, ticket),
             Input::Press { on } => self.press(now, on),
+            Input::Ask { peer, addr, request } => self.ask_pair(now, (peer, addr), request),
             Input::Ping { dst, sequence } => {
                 if self.net.ping(now, dst, PING_IDENTIFIER, sequence, b"lowgate").is_err() {
                     self.event(Event::PingRefused);
@@ -257,6 +261,7 @@ impl Node {
             .min(self.joiner.until())
             .min(self.coap.until())
             .min(self.outside.until())
+            .min(self.pairs.until())
     }
 
     pub(crate) fn push(&mut self, output: Output) {
@@ -299,7 +304,8 @@ impl Node {
                 | self.drain_net(now)
                 | self.drain_joiner(now)
                 | self.drain_coap(now)
-                | self.drain_outside(now);
+                | self.drain_outside(now)
+                | self.drain_pairs(now);
             if moved {
                 continue;
             }
@@ -505,11 +511,14 @@ const fn follows_trees(config: &NodeConfig) -> bool {
 }
 
 fn spoken(config: &NodeConfig) -> RequestFlags {
+    let mut flags = RequestFlags::SPOKEN;
     if follows_trees(config) {
-        RequestFlags::SPOKEN.with(RequestFlags::KEY_TREES)
-    } else {
-        RequestFlags::SPOKEN
+        flags = flags.with(RequestFlags::KEY_TREES);
     }
+    if pairs::is_on(config) {
+        flags = flags.with(RequestFlags::POLYNOMIAL_SHARE);
+    }
+    flags
 }
 
 fn first_mpl_sequence(records: &[Record]) -> u8 {
@@ -520,7 +529,10 @@ fn first_mpl_sequence(records: &[Record]) -> u8 {
         | Record::DodagVersion { .. }
         | Record::Group { .. }
         | Record::GroupSequence { .. }
-        | Record::Member { .. } => None,
+        | Record::Member { .. }
+        | Record::PairShare { .. }
+        | Record::Pairs { .. }
+        | Record::PairsLost { .. } => None,
     });
     let through = through.filter(|_| !planted(Fault::MplSequenceRepeats));
     through.map_or(0, |through| through.wrapping_add(1))
@@ -534,7 +546,10 @@ fn next_dodag_version_of(records: &[Record]) -> u8 {
         | Record::MplSequence { .. }
         | Record::Group { .. }
         | Record::GroupSequence { .. }
-        | Record::Member { .. } => None,
+        | Record::Member { .. }
+        | Record::PairShare { .. }
+        | Record::Pairs { .. }
+        | Record::PairsLost { .. } => None,
     });
     before.map_or(DODAG_VERSION_FIRST, next_dodag_version)
 }

@@ -97,6 +97,7 @@ mod tests {
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
             key_trees: false,
+            pairs: false,
             key_log: false,
         };
         Node::new(NOW, config, [], &mut SeededEntropy::new(1), Prng::new(1))

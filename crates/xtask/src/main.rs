@@ -39,6 +39,8 @@ cargo xtask <task>
              cost, and whether everybody is in in time
   bench forward --json FILE
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
+  bench keys --json FILE
+             what keys cost to derive, evaluate, verify and replace, and how large shares are
   bench sim --json FILE
              the simulator's speed, against ns-3 (installs it as root)
   bench dtls --json FILE
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         ["scale"] => scale("1000"),
         ["scale", devices] => scale(devices),
         ["bench", "forward", "--json", file] => bench_forward(file),
+        ["bench", "keys", "--json", file] => bench_keys(file),
         ["bench", "sim", "--json", file] => bench_sim(file),
         ["bench", "dtls", "--json", file] => bench_dtls(file),
         ["size", "--json", file] => firmware::size(file),
@@ -218,6 +221,11 @@ fn scale(devices: &str) -> Result<(), String> {
 fn bench_forward(file: &str) -> Result<(), String> {
     peers::provide(peers::BENCH)?;
     bench("forward", &[], file)
+}
+
+fn bench_keys(file: &str) -> Result<(), String> {
+    peers::provide(peers::BENCH_KEYS)?;
+    bench("keys", &[], file)
 }
 
 /// Its program is built from our source where ns-3 is installed.

@@ -57,6 +57,9 @@ pub(crate) const DTLS_AIOCOAP: &[Peer] = &[
 ];
 pub(crate) const DTLS_WOLFSSL: &[Peer] = &[("cc", "gcc")];
 
+/// Of what keys cost.
+pub(crate) const BENCH_KEYS: &[Peer] = &[("valgrind", "valgrind")];
+
 /// Of the simulator's.
 pub(crate) const BENCH_SIM: &[Peer] =
     &[("g++", "g++"), ("/usr/include/ns3/lr-wpan-module.h", "libns3-dev")];

@@ -201,6 +201,7 @@ impl Station {
             ccm: world.ccm,
             retransmission: world.retransmission,
             key_trees: world.key_trees,
+            pairs: world.pairs,
             key_log: world.key_log,
         };
         Self::new(id, record.eui64, StationKind::Device(kind), Some(config), world, prng)
@@ -225,6 +226,7 @@ impl Station {
                     ccm: world.ccm,
                     retransmission: Retransmission::USUAL,
                     key_trees: false,
+                    pairs: false,
                     key_log: false,
                 };
                 let kind = StationKind::Device(Kind::Light);
