@@ -117,6 +117,7 @@ pub fn device_config(flaw: Flaw) -> ClientConfig<'static> {
     let credential = Credential::Certificate {
         own: device_key(),
         chain: Vec::leak(chain),
+        urls: None,
         anchors,
         server: ServerIdentity::Host,
         known: None,

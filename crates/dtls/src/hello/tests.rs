@@ -14,6 +14,8 @@ const ALL: Offered = Offered {
     raw_keys: false,
     #[cfg(feature = "x509")]
     cached: false,
+    #[cfg(feature = "x509")]
+    certificate_url: false,
     extended_master_secret: true,
     connection_id: true,
     group_request: true,
@@ -237,6 +239,8 @@ proptest! {
             raw_keys: false,
             #[cfg(feature = "x509")]
             cached: false,
+            #[cfg(feature = "x509")]
+            certificate_url: false,
             extended_master_secret,
             connection_id,
             group_request,

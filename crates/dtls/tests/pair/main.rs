@@ -36,5 +36,7 @@ mod routability;
 mod soak;
 mod strangers;
 mod timeout;
+#[cfg(feature = "x509")]
+mod urls;
 mod weaknesses;
 mod world;
