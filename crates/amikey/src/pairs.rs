@@ -61,8 +61,10 @@ impl PairHello {
     /// Reads the extension's payload; `None` for anything that is none of version 1 or has no EUI-64.
     pub fn parse(octets: &[u8]) -> Option<Self> {
         let mut reader = Reader(octets);
-        let head = (reader.u8()? == VERSION).then_some(())?;
-        let hello = Self::body(&mut reader, |reader| (reader.u8()? == 8).then_some(head))?;
+        (reader.u8()? == VERSION).then_some(())?;
+        let id_len =
+            |reader: &mut Reader<'_>| (usize::from(reader.u8()?) == EUI64_OCTETS).then_some(());
+        let hello = Self::body(&mut reader, id_len)?;
         reader.is_empty().then_some(hello)
     }
 
@@ -98,9 +100,9 @@ impl PairHello {
         [VERSION, self.scheme as u8, high, low, self.name.generation]
     }
 
-    fn body<'a>(
-        reader: &mut Reader<'a>,
-        before_id: impl FnOnce(&mut Reader<'a>) -> Option<()>,
+    fn body(
+        reader: &mut Reader<'_>,
+        before_id: impl FnOnce(&mut Reader<'_>) -> Option<()>,
     ) -> Option<Self> {
         let scheme = Scheme::new(reader.u8()?)?;
         let name = SetName { set: reader.u16()?, generation: reader.u8()? };

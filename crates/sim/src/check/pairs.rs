@@ -201,7 +201,9 @@ mod tests {
     fn session(pairs: &mut Pairs, randoms: [u8; 2]) {
         pairs.sent(TWO, true, &hello(CLIENT_HELLO, randoms[0]));
         pairs.sent(TWO, false, &hello(SERVER_HELLO, randoms[1]));
-        [true, false].map(|side| pairs.sent(TWO, side, &record(CHANGE_CIPHER_SPEC, 0, 1, &[1])));
+        for by_caller in [true, false] {
+            pairs.sent(TWO, by_caller, &record(CHANGE_CIPHER_SPEC, 0, 1, &[1]));
+        }
     }
 
     #[test]
