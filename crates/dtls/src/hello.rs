@@ -273,9 +273,10 @@ impl<'a> ServerHello<'a> {
                 set_flag(&mut hello.return_routability, data)
             }
             #[cfg(feature = "ecc")]
-            EC_POINT_FORMATS | SERVER_CERTIFICATE_TYPE | CLIENT_CERTIFICATE_TYPE => {
-                hello.curve_extension(kind, data, offered)
-            }
+            SUPPORTED_GROUPS
+            | EC_POINT_FORMATS
+            | SERVER_CERTIFICATE_TYPE
+            | CLIENT_CERTIFICATE_TYPE => hello.curve_extension(kind, data, offered),
             #[cfg(feature = "x509")]
             CACHED_INFO if offered.cached => {
                 once(&mut hello.cached)?;
@@ -312,6 +313,8 @@ impl ServerHello<'_> {
         offered: Offered,
     ) -> Result<(), CloseReason> {
         match kind {
+            // It was asked for, and says nothing here (RFC 8422 section 5.2 has no use for it); `webrtc-dtls` sends it.
+            SUPPORTED_GROUPS if offered.suites.use_curve() => Ok(()),
             EC_POINT_FORMATS if offered.suites.use_curve() => {
                 once(&mut self.point_formats)?;
                 // RFC 8422 section 5.2: the uncompressed form MUST be among them.
