@@ -187,6 +187,7 @@ impl Node {
             Input::Radio(event) => self.mac.handle(now, MacInput::Radio(event)),
             Input::Stored { ticket } => self.stored(now, ticket),
             Input::Press { on } => self.press(now, on),
+            Input::Measured { tenths } => self.app.measure(tenths),
             Input::Ping { dst, sequence } => {
                 if self.net.ping(now, dst, PING_IDENTIFIER, sequence, b"lowgate").is_err() {
                     self.event(Event::PingRefused);

@@ -230,6 +230,10 @@ impl Node {
                 self.event(Event::Light { on });
                 response
             }
+            Served::Identify(seconds, response) => {
+                self.event(Event::Identify { seconds });
+                response
+            }
         }
     }
 

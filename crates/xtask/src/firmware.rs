@@ -67,8 +67,9 @@ fn build() -> Result<Programs, String> {
     let lints = ["--", "-D", "warnings"];
     let machine = ["-p", "lowgate-lm3s6965", "-p", "lowgate-footprint"];
     inside(&[&["clippy"], &target[..], &counts, &planted, &machine, &lints].concat()).run()?;
-    let here = ["-p", "lowgate-firmware-tests", "-p", "lowgate-size", "--all-targets"];
-    inside(&[&["clippy", "--locked"], &here[..], &lints].concat()).run()?;
+    let here = ["-p", "lowgate-firmware-tests", "-p", "lowgate-size", "-p", "lowgate-device"];
+    inside(&[&["clippy", "--locked", "--all-targets"], &here[..], &lints].concat()).run()?;
+    inside(&["test", "--locked", "-p", "lowgate-device"]).run()?;
     inside(&[&["build"], &target[..], &counts].concat()).run()?;
     let apart = ["--target-dir", "target/planted"];
     inside(&[&["build"], &target[..], &planted, &apart].concat()).run()?;
