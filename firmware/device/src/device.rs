@@ -269,6 +269,8 @@ impl<F: NorFlash> Device<F> {
     }
 }
 
+/// By itself, so that the stack that a node needs while it is made is there again afterwards.
+#[inline(never)]
 fn node(
     now: Instant,
     maker: Maker,
