@@ -79,6 +79,7 @@ fn drive(
 ) -> ! {
     let maker = Maker { kind, ccm: &SoftCcm };
     let (storage, mut entropy) = (Storage(third), Storage(third));
+    storage.begin(board.clock.ticks() as u32);
     let mut device = Device::boot(board.clock.now(), maker, storage, &mut entropy);
     loop {
         board.watchdog.feed();

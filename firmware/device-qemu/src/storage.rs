@@ -4,7 +4,8 @@
 //! little endian.
 //!
 //! ```text
-//! asked      01 at:4 len:1      read              answered   81 octets
+//! asked      00 token:4         begin             answered   80 token:4
+//!            01 at:4 len:1      read                         81 octets
 //!            02 at:4 octets     write                        82
 //!            03 at:4            erase a page                 83
 //!            04 len:1           entropy                      84 octets
@@ -13,6 +14,8 @@
 //!
 //! A page has 4096 octets, as an nRF52840's, and there are eight. A write may be cut off at any octet, and so may
 //! an erasure: that is a loss of power, after which the machine is gone and nothing is answered.
+//!
+//! A program that starts anew begins with a token of its own, and passes over whatever the one before was still owed.
 //!
 //! **Invariant:** what was answered has happened. Without an answer nothing goes on, and the watchdog ends it.
 
@@ -30,13 +33,14 @@ pub const PAGE_OCTETS: usize = 4096;
 /// Pages of the flash.
 pub const PAGES: usize = 8;
 
+const BEGIN: u8 = 0x00;
 const READ: u8 = 0x01;
 const WRITE: u8 = 0x02;
 const ERASE: u8 = 0x03;
 const ENTROPY: u8 = 0x04;
 const ANSWER: u8 = 0x80;
 /// Octets asked for, or written, at a time.
-const PIECE_OCTETS_MAX: usize = 64;
+const PIECE_OCTETS_MAX: usize = 240;
 const MESSAGE_OCTETS_MAX: usize = 1 + 4 + PIECE_OCTETS_MAX;
 
 type Message = Vec<u8, MESSAGE_OCTETS_MAX>;
@@ -56,25 +60,41 @@ impl NorFlashError for Refused {
 }
 
 impl Storage<'_> {
-    fn ask(self, kind: u8, parts: [&[u8]; 2]) -> Result<Message, Refused> {
-        let mut message = Message::new();
-        for part in [&[kind][..], parts[0], parts[1]] {
-            message.extend_from_slice(part).map_err(|_| Refused)?;
-        }
-        let line: Vec<u8, { encoded_octets_max(MESSAGE_OCTETS_MAX) }> =
-            encode(&message).ok_or(Refused)?;
-        let mut uart = self.0.borrow_mut();
-        uart.write_all(&line);
+    /// Waits until the far end knows of this start. No two starts should give the same token.
+    pub fn begin(self, token: u32) {
+        let token = token.to_le_bytes();
+        self.send(BEGIN, [&token, &[]]);
+        while self.next().as_deref()
+            != Some(&[BEGIN | ANSWER, token[0], token[1], token[2], token[3]])
+        {}
+    }
+
+    fn send(self, kind: u8, parts: [&[u8]; 2]) {
+        let message: Message =
+            [&[kind], parts[0], parts[1]].into_iter().flatten().copied().collect();
+        let line: Option<Vec<u8, { encoded_octets_max(MESSAGE_OCTETS_MAX) }>> = encode(&message);
+        self.0.borrow_mut().write_all(&line.expect("every message of ours is within its bound"));
+    }
+
+    /// The next message; `None` if it is damaged.
+    fn next(self) -> Option<Message> {
         let mut decoder = Decoder::<{ MESSAGE_OCTETS_MAX + FCS_OCTETS }>::new();
         loop {
-            let Some(octet) = uart.read() else { continue };
-            match decoder.push(octet) {
-                None => {}
-                Some(Ok([said, octets @ ..])) if *said == kind | ANSWER => {
-                    return Message::from_slice(octets).map_err(|_| Refused);
-                }
-                Some(_) => return Err(Refused),
+            let octet = self.0.borrow_mut().read();
+            if let Some(message) = octet.and_then(|octet| decoder.push(octet)) {
+                return message.ok().and_then(|message| Message::from_slice(message).ok());
             }
+        }
+    }
+
+    fn ask(self, kind: u8, parts: [&[u8]; 2]) -> Result<Message, Refused> {
+        self.send(kind, parts);
+        let message = self.next().ok_or(Refused)?;
+        match message.split_first() {
+            Some((said, octets)) if *said == kind | ANSWER => {
+                Message::from_slice(octets).map_err(|_| Refused)
+            }
+            Some(_) | None => Err(Refused),
         }
     }
 }

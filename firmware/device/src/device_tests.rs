@@ -141,6 +141,27 @@ fn a_flash_that_lost_what_it_held_silences_it_until_a_reset() {
     assert!(speaks(&run(&mut boot(&mut ram), Instant::ZERO, Instant::from_secs(10))));
 }
 
+/// Criteria: the record that finds no room is named, and it runs on.
+#[test]
+fn a_flash_that_is_full_is_said() {
+    let mut ram = with_keys();
+    let mut store = Store::open(&mut ram, SETTINGS_PAGES);
+    store.erase(COUNTER.octets()).expect("there is room");
+    for other in 0.. {
+        // Of a program that is not this one.
+        if store.put([0x70, 0, other], &[0; 4]).is_err() {
+            break;
+        }
+    }
+    let mut device = boot(&mut ram);
+    let said = run(&mut device, Instant::ZERO, Instant::from_secs(60));
+    assert!(noted(&said, &Note::Began { records: 1 }));
+    assert!(noted(&said, &Note::Flash(StoreFault::Full)), "{said:?}");
+    assert_eq!(device.sign(Instant::ZERO), Sign::FlashFault);
+    let flashes = said.iter().filter(|output| matches!(output, Output::Led { is_lit: true }));
+    assert!(flashes.count() >= 60, "it runs on");
+}
+
 /// Criteria: what was not stored is not relied on: no secured frame leaves. It runs on.
 #[test]
 fn a_flash_that_takes_nothing_is_said_and_no_counter_is_used() {

@@ -43,7 +43,7 @@ const WORD_OCTETS_MAX: usize = 16;
 const FRAMED_OCTETS_MAX: usize =
     (NAME_AND_LEN_OCTETS + RECORD_OCTETS_MAX + CHECK_OCTETS).next_multiple_of(WORD_OCTETS_MAX);
 /// Looked at together.
-const CHUNK_OCTETS: usize = 64;
+const CHUNK_OCTETS: usize = 240;
 
 /// A record as it is in the flash.
 type Framed = Vec<u8, FRAMED_OCTETS_MAX>;

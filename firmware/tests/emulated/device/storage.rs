@@ -94,7 +94,7 @@ impl Flash {
     pub(crate) fn serve(&self, mut stream: UnixStream, dark: Sender<()>) {
         let flash = self.clone();
         std::thread::spawn(move || {
-            let (mut decoder, mut octets) = (Decoder::<128>::new(), [0; 512]);
+            let (mut decoder, mut octets) = (Decoder::<256>::new(), [0; 512]);
             while let Ok(len @ 1..) = stream.read(&mut octets) {
                 for octet in &octets[..len] {
                     let Some(asked) = decoder.push(*octet) else { continue };
@@ -118,6 +118,7 @@ impl Memory {
     fn answer(&mut self, asked: &[u8]) -> Option<Vec<u8>> {
         let at = |octets: [u8; 4]| u32::from_le_bytes(octets) as usize;
         match *asked {
+            [0x00, ref token @ ..] => Some([&[0x80], token].concat()),
             [0x01, a, b, c, d, len] => {
                 let octets = &self.octets[at([a, b, c, d])..][..usize::from(len)];
                 Some([&[0x81], octets].concat())
