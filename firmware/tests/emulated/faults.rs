@@ -90,7 +90,7 @@ fn spoil(mut air: Air, shared: Arc<Shared>) -> JoinHandle<Air> {
                         air.voice.end(token, TxStatus::Sent);
                     }
                     ToRadio::Command(RadioCommand::Configure(_)) => {}
-                    ToRadio::Started => panic!("the program started afresh"),
+                    other => panic!("the driver did not ask for that: {other:?}"),
                 }
             }
             let ready = shared.ready.load(Ordering::Relaxed);

@@ -56,7 +56,7 @@ struct World {
 }
 
 fn rcp(now: Instant) -> Rcp {
-    Rcp::new(now, RcpConfig { eui64: EUI64, version: "test/1" })
+    Rcp::new(now, RcpConfig::new(EUI64, "test/1"))
 }
 
 fn config(channel: u8) -> RadioConfig {
@@ -153,6 +153,9 @@ impl World {
             assert!(steps < STEPS_AT_ONCE_MAX, "the co-processor spins");
             match self.rcp.poll(self.now) {
                 RcpOutput::Wait { until } => break until,
+                RcpOutput::Demand(_) | RcpOutput::EnterBootloader => {
+                    unreachable!("its radio is the seam")
+                }
                 RcpOutput::Radio(RadioCommand::Configure(config)) => self.config = Some(config),
                 RcpOutput::Radio(RadioCommand::Transmit { token, psdu }) => {
                     assert!(self.on_air.is_none(), "one at a time");
@@ -403,7 +406,7 @@ fn a_co_processor_that_started_afresh_is_configured_again() {
 fn what_a_crashed_co_processor_says_of_its_end_is_told_in_one_line() {
     let mut world = World::new(1);
     let words = heapless::String::try_from("gave up\nat x.rs:1").unwrap();
-    let config = RcpConfig { eui64: EUI64, version: "test/1" };
+    let config = RcpConfig::new(EUI64, "test/1");
     world.rcp = Rcp::restarted(world.now, config, Status::RESET_CRASH, Some(words));
     world.command(RadioCommand::Configure(self::config(15)));
     world.run_for(Duration::from_millis(100));

@@ -394,7 +394,7 @@ impl Station {
 
     fn co_processor(&mut self, now: Instant) -> Host {
         self.serial_out.clear();
-        let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
+        let config = RcpConfig::new(self.eui64, CO_PROCESSOR_VERSION);
         Host::CoProcessor(Box::new(Rcp::new(now, config)))
     }
 
@@ -587,6 +587,9 @@ impl Step {
             RcpOutput::Serial(octets) => Self::Serial(octets.to_vec()),
             RcpOutput::Radio(command) => Self::Radio(command),
             RcpOutput::Wait { until } => Self::Wait(until),
+            RcpOutput::Demand(_) | RcpOutput::EnterBootloader => {
+                unreachable!("its radio is the seam")
+            }
         }
     }
 }
