@@ -30,6 +30,10 @@ pub(crate) const TESTS: &[Peer] = &[
 /// Of the firmware's tests.
 pub(crate) const EMULATOR: &[Peer] = &[("qemu-system-arm", "qemu-system-arm")];
 
+/// Between OpenThread's host and the emulator.
+pub(crate) const OT_HOST: &[Peer] =
+    &[("socat", "socat"), ("ip", "iproute2"), ("unshare", "util-linux")];
+
 /// Of the benchmarks. A path is a file that need not be a program.
 pub(crate) const BENCH: &[Peer] = &[
     ("cc", "gcc"),
