@@ -9,19 +9,17 @@
 #![no_std]
 
 mod clock;
-mod guard;
 mod register;
-mod retained;
 mod uart;
 mod watchdog;
 
 pub use clock::Clock;
-pub use retained::{Cause, LAST_WORDS_OCTETS_MAX, Restart};
 pub use uart::{RING_OCTETS, Uart};
 pub use watchdog::{PERIOD, Watchdog};
 
 use cortex_m::peripheral::NVIC;
 use lm3s6965::Interrupt;
+use lowgate_retained::Restart;
 use lowgate_units::Eui64;
 use register::Register;
 
@@ -50,9 +48,7 @@ impl Machine {
     /// Switches it on; `None` the second time.
     pub fn take() -> Option<Self> {
         let core = cortex_m::Peripherals::take()?;
-        // First of all: what goes wrong from here on is of this life.
-        let restart = retained::begin();
-        guard::begin(&core.MPU);
+        let restart = lowgate_retained::begin(&core.MPU);
         let clock = Clock::start(core.SYST);
         let (first, second) = (Uart::first(), Uart::second());
         for interrupt in [Interrupt::UART0, Interrupt::UART1] {
