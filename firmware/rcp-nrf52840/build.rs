@@ -1,15 +1,10 @@
-//! Each program has a memory map of its own: the dongle's begins behind what the manufacturer put there.
-
-use std::path::PathBuf;
+//! Each program has the memory map of its board.
 
 fn main() {
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
-    for (board, map) in [("dongle", include_str!("dongle.x")), ("kit", include_str!("kit.x"))] {
-        let folder = out.join(board);
-        std::fs::create_dir_all(&folder).expect("a folder of our own");
-        std::fs::write(folder.join("memory.x"), map).expect("a folder of our own");
-        println!("cargo:rustc-link-arg-bin=rcp-{board}=-L{}", folder.display());
-        println!("cargo:rerun-if-changed={board}.x");
+    for board in ["dongle", "kit"] {
+        let variable = format!("DEP_LOWGATE_NRF52840_{}", board.to_uppercase());
+        let folder = std::env::var(variable).expect("its crate's build script said it");
+        println!("cargo:rustc-link-arg-bin=rcp-{board}=-L{folder}");
     }
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
     println!("cargo:rerun-if-changed=build.rs");

@@ -14,12 +14,12 @@ mod uart;
 mod watchdog;
 
 pub use clock::Clock;
+pub use lowgate_retained::{Cause, LAST_WORDS_OCTETS_MAX, Restart};
 pub use uart::{RING_OCTETS, Uart};
 pub use watchdog::{PERIOD, Watchdog};
 
 use cortex_m::peripheral::NVIC;
 use lm3s6965::Interrupt;
-use lowgate_retained::Restart;
 use lowgate_units::Eui64;
 use register::Register;
 

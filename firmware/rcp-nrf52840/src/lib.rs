@@ -2,20 +2,11 @@
 //!
 //! Nobody has run it: it was written without a chip at hand. What can be decided without one is decided
 //! in `lowgate-mac` and `lowgate-rcp`, and tested there.
-//!
-//! **Invariant:** the interrupts decide nothing but whether a frame is acknowledged; whatever ends the
-//! program, the next boot says why.
 #![no_std]
 
-mod buffer;
-mod clock;
-pub mod hardware;
 mod program;
-mod radio;
-mod reset;
 
 pub use program::{FROM_HOST, PIPE_OCTETS, Program, TO_HOST, wrote_to_host};
-pub use reset::Boot;
 
 /// A serial line passes so many octets at a time. One less than a USB packet: a transfer then never ends
 /// with a full one.

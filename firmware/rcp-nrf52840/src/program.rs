@@ -2,17 +2,15 @@
 //!
 //! **Invariant:** a host that does not read holds up its own frames and nothing else.
 
-use crate::clock;
-use crate::radio::{self, Heard, Order};
-use crate::reset::{self, Boot};
 use embassy_futures::select::select;
 use embassy_nrf::wdt::WatchdogHandle;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::pipe::Pipe;
-use embassy_sync::signal::Signal;
 use lowgate_mac::{
     LinkInput, LinkMachine, LinkOutput, PhyEvent, RadioCommand, RadioEvent, TxStatus,
 };
+use lowgate_nrf52840::radio::{self, Heard, Order};
+use lowgate_nrf52840::{Boot, WAKE, clock, enter_bootloader};
 use lowgate_rcp::{
     Demand, RadioReach, Rcp, RcpConfig, RcpInput, RcpOutput, Reception, Report, SERIAL_OCTETS_MAX,
 };
@@ -26,9 +24,6 @@ type Line = Pipe<CriticalSectionRawMutex, PIPE_OCTETS>;
 pub static FROM_HOST: Line = Pipe::new();
 /// What it is told.
 pub static TO_HOST: Line = Pipe::new();
-/// There is something to do.
-pub(crate) static WAKE: Signal<CriticalSectionRawMutex, ()> = Signal::new();
-
 /// A bootloader is entered so much later than it was asked for: the answer wants to leave first.
 const LEAVE_AFTER: Duration = Duration::from_millis(100);
 
@@ -101,7 +96,7 @@ impl Program {
             if let Some(at) = self.leaves_at
                 && clock::now() >= at
             {
-                reset::enter_bootloader();
+                enter_bootloader();
             }
             let link = self.poll_link();
             let Some(core) = self.poll_core() else { continue };

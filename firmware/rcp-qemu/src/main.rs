@@ -7,10 +7,9 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use lowgate_lm3s6965::Machine;
+use lowgate_lm3s6965::{Cause, Machine};
 use lowgate_rcp::air::{self, AirDecoder, ToRadio};
 use lowgate_rcp::{RadioReach, Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX};
-use lowgate_retained::Cause;
 use lowgate_spinel::Status;
 use lowgate_units::Instant;
 

@@ -113,6 +113,19 @@ fn the_self_test_holds() {
     assert!(reception["figures"]["frames"]["11"].as_u64() > Some(0), "{reception}");
 }
 
+/// Criteria: `lowgate rcp flash` names what this machine lacks, and changes nothing.
+#[test]
+fn a_machine_without_a_bootloader_is_named() {
+    let (_emulator, machine, air) = Emulator::start_on_pipes(Build::Shipped);
+    let line = Line::open(machine, None, 1);
+    let output = Command::new(lowgate()).args(["rcp", "flash", &line.url()]).output();
+    let output = output.expect("it is a program");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("QEMU-LM3S6965") && said.contains("no bootloader"), "{said}");
+    assert_eq!(air.wanted(), [ToRadio::Started]);
+}
+
 /// Topology: `lowgate run`, its own program, in a network namespace; the co-processor; the test's radio.
 /// Criteria: the daemon has it ready, and answers a beacon request that the radio heard with its beacon.
 #[test]

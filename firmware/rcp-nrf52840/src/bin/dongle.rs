@@ -8,9 +8,8 @@ use embassy_nrf::usb::vbus_detect::{HardwareVbusDetect, InterruptHandler as Vbus
 use embassy_nrf::usb::{Driver, InterruptHandler};
 use embassy_nrf::{bind_interrupts, peripherals, rng};
 use embassy_usb::class::cdc_acm::{CdcAcmClass, Receiver, Sender, State};
-use lowgate_rcp_nrf52840::{
-    Boot, CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, hardware, wrote_to_host,
-};
+use lowgate_nrf52840::{Boot, hardware};
+use lowgate_rcp_nrf52840::{CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, wrote_to_host};
 
 const VERSION: &str = concat!("LOWGATE/", env!("CARGO_PKG_VERSION"), "; NRF52840-DONGLE");
 /// pid.codes' numbers for tests: a product wants its own.

@@ -8,9 +8,8 @@ use embassy_nrf::buffered_uarte::{self, BufferedUarte, BufferedUarteRx, Buffered
 use embassy_nrf::uarte::{self, Baudrate};
 use embassy_nrf::{bind_interrupts, peripherals, rng};
 use embedded_io_async::Write;
-use lowgate_rcp_nrf52840::{
-    Boot, CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, hardware, wrote_to_host,
-};
+use lowgate_nrf52840::{Boot, hardware};
+use lowgate_rcp_nrf52840::{CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, wrote_to_host};
 
 const VERSION: &str = concat!("LOWGATE/", env!("CARGO_PKG_VERSION"), "; NRF52840-DK");
 const BUFFER_OCTETS: usize = 1024;

@@ -44,14 +44,20 @@ const SWITCHED_OFF_TURNS_MAX: u32 = 10_000;
 
 /// From the transceiver.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
+pub enum Heard {
+    /// The end of what was ordered.
     Phy(PhyEvent),
-    /// A frame, when it ended, and whether its acknowledgement said that more is waiting.
+    /// A frame.
     Frame {
+        /// Without its FCS.
         psdu: Psdu,
+        /// How strong it was.
         rssi: Rssi,
+        /// How clean it was.
         lqi: Lqi,
+        /// When it ended, for [`clock::when`].
         at: u32,
+        /// It was acknowledged, with the word that more is waiting.
         said_pending: bool,
     },
     /// The end of a scan.
@@ -60,8 +66,10 @@ pub(crate) enum Heard {
 
 /// To the transceiver.
 #[derive(Clone, Debug)]
-pub(crate) enum Order {
+pub enum Order {
+    /// What the machine wants.
     Phy(PhyCommand),
+    /// A look for energy.
     Scan(Scan),
 }
 
@@ -97,7 +105,7 @@ static DRIVER: Mutex<RefCell<Driver>> = Mutex::new(RefCell::new(Driver {
 }));
 
 /// Switches it on; it listens once it is tuned.
-pub(crate) fn start() {
+pub fn start() {
     RADIO.power().write(|w| w.set_power(false));
     RADIO.power().write(|w| w.set_power(true));
     RADIO.mode().write(|w| w.set_mode(vals::Mode::Ieee802154250kbit));
@@ -133,7 +141,7 @@ pub(crate) fn start() {
         w.set_ccabusy(true);
         w.set_edend(true);
     });
-    unmask(Interrupt::RADIO);
+    crate::hardware::unmask(Interrupt::RADIO);
 }
 
 /// This event does that task, without the program.
@@ -142,24 +150,18 @@ fn connect(channel: usize, event: usize, task: usize) {
     pac::PPI.ch(channel).tep().write_value(task as u32);
 }
 
-#[expect(unsafe_code, reason = "the register that lets an interrupt happen")]
-pub(crate) fn unmask(interrupt: Interrupt) {
-    // SAFETY: no critical section depends on this interrupt being masked.
-    unsafe { cortex_m::peripheral::NVIC::unmask(interrupt) };
-}
-
 /// Which frames are for us from now on.
-pub(crate) fn configure(config: RadioConfig) {
+pub fn configure(config: RadioConfig) {
     critical_section::with(|cs| DRIVER.borrow_ref_mut(cs).config = Some(config));
 }
 
 /// For whom something is waiting from now on.
-pub(crate) fn match_sources(list: SourceMatch) {
+pub fn match_sources(list: SourceMatch) {
     critical_section::with(|cs| DRIVER.borrow_ref_mut(cs).waiting = list);
 }
 
 /// The power that the transmitter has and that is not above what is wanted; the threshold likewise.
-pub(crate) fn adjust(levels: Levels) {
+pub fn adjust(levels: Levels) {
     use vals::Txpower as P;
     const POWERS: [(i8, P); 14] = [
         (8, P::Pos8dBm),
@@ -188,12 +190,12 @@ pub(crate) fn adjust(levels: Levels) {
 }
 
 /// Does it, or does it when it is free.
-pub(crate) fn order(order: Order) {
+pub fn order(order: Order) {
     critical_section::with(|cs| DRIVER.borrow_ref_mut(cs).order(order));
 }
 
 /// What it heard, one after the other.
-pub(crate) fn heard() -> Option<Heard> {
+pub fn heard() -> Option<Heard> {
     critical_section::with(|cs| DRIVER.borrow_ref_mut(cs).heard.pop_front())
 }
 
@@ -268,7 +270,7 @@ impl Driver {
         if !is_frame || self.heard.len() + ENDS_ROOM < EVENTS_MAX {
             let _ = self.heard.push_back(heard); // there is room
         }
-        crate::program::WAKE.signal(());
+        crate::WAKE.signal(());
     }
 
     fn interrupt(&mut self) {

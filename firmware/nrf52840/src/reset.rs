@@ -57,7 +57,7 @@ fn eui64() -> Eui64 {
 }
 
 /// Into the bootloader.
-pub(crate) fn enter_bootloader() -> ! {
+pub fn enter_bootloader() -> ! {
     pac::POWER.gpregret().write(|w| w.set_gpregret(STAY_IN_BOOTLOADER));
     cortex_m::peripheral::SCB::sys_reset()
 }

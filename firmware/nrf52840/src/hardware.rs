@@ -1,4 +1,4 @@
-//! What both boards have of the chip beside radio and serial line.
+//! What every board has of the chip beside radio and serial line.
 
 use embassy_nrf::interrupt::typelevel::Binding;
 use embassy_nrf::interrupt::{Interrupt, InterruptExt, Priority};
@@ -38,4 +38,10 @@ pub fn watchdog(watchdog: Peri<'static, peripherals::WDT>) -> WatchdogHandle {
     let started = Watchdog::try_new(watchdog, config);
     let Ok((_, [handle])) = started else { panic!("the watchdog runs otherwise") };
     handle
+}
+
+#[expect(unsafe_code, reason = "the register that lets an interrupt happen")]
+pub(crate) fn unmask(interrupt: Interrupt) {
+    // SAFETY: no critical section depends on this interrupt being masked.
+    unsafe { cortex_m::peripheral::NVIC::unmask(interrupt) };
 }

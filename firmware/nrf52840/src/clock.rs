@@ -26,7 +26,7 @@ const ALARM_MAX: Duration = Duration::from_secs(1);
 static LAST: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
 
 /// Starts it.
-pub(crate) fn start() {
+pub fn start() {
     TIMER.tasks_stop().write_value(1);
     TIMER.mode().write(|w| w.set_mode(vals::Mode::Timer));
     TIMER.bitmode().write(|w| w.set_bitmode(vals::Bitmode::_32bit));
@@ -34,7 +34,7 @@ pub(crate) fn start() {
     TIMER.tasks_clear().write_value(1);
     TIMER.intenset().write(|w| w.set_compare(AT_ALARM, true));
     TIMER.tasks_start().write_value(1);
-    crate::radio::unmask(pac::Interrupt::TIMER0);
+    crate::hardware::unmask(pac::Interrupt::TIMER0);
 }
 
 /// The lower half of it, within an interrupt or a critical section.
@@ -44,7 +44,7 @@ pub(crate) fn ticks() -> u32 {
 }
 
 /// Now.
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     let micros = critical_section::with(|cs| {
         let last = LAST.borrow(cs);
         let passed = ticks().wrapping_sub(last.get() as u32);
@@ -55,14 +55,14 @@ pub(crate) fn now() -> Instant {
 }
 
 /// When it was that, less than an hour ago.
-pub(crate) fn when(ticks: u32) -> Instant {
+pub fn when(ticks: u32) -> Instant {
     let now = now().as_micros();
     let ago = (now as u32).wrapping_sub(ticks);
     Instant::from_micros(now.saturating_sub(ago.into()))
 }
 
 /// Wakes the program then, or before.
-pub(crate) fn wake_at(until: Instant) {
+pub fn wake_at(until: Instant) {
     let now = now();
     let until = until.clamp(now + ALARM_MIN, now + ALARM_MAX);
     TIMER.events_compare(AT_ALARM).write_value(0);
@@ -72,5 +72,5 @@ pub(crate) fn wake_at(until: Instant) {
 #[interrupt]
 fn TIMER0() {
     TIMER.events_compare(AT_ALARM).write_value(0);
-    crate::program::WAKE.signal(());
+    crate::WAKE.signal(());
 }
