@@ -10,8 +10,9 @@ use crate::fed::Fed;
 use crate::flash::Record;
 use crate::groups::Groups;
 use crate::keys::{Confirm, FLOORS_MAX, Link, Pending};
-use crate::outside::{self, Outsider};
+use crate::outside;
 use crate::trees::Trees;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use lowgate_access::beacon::Beacon;
@@ -52,19 +53,22 @@ pub(crate) enum CoapPeer {
     Manager,
     /// A sender of a group.
     Member(GroupId, u8),
+    /// Somebody outside, by address and port (RFC 7252 section 1.2).
+    Outsider(Ipv6Addr, u16),
 }
 
 /// A device. Feed it with [`Node::handle`], then drain it with [`Node::poll`] to [`Output::Wait`].
 pub struct Node {
     pub(crate) config: NodeConfig,
     pub(crate) mac: Fed<Mac>,
-    pub(crate) net: Fed<Stack>,
-    pub(crate) joiner: Fed<Joiner>,
+    // By themselves, lest a small chip's stack hold all of the node twice while it is made.
+    pub(crate) net: Fed<Box<Stack>>,
+    pub(crate) joiner: Fed<Box<Joiner>>,
     pub(crate) relay: Relay,
     pub(crate) coap: Fed<Endpoint<CoapPeer>>,
     /// What the manager was asked within the session and did not answer yet.
     pub(crate) greeting: Option<RequestId>,
-    pub(crate) outside: Fed<Endpoint<Outsider>>,
+    pub(crate) outside: Fed<Endpoint<CoapPeer>>,
     pub(crate) groups: Groups,
     pub(crate) trees: Trees,
     pub(crate) app: App,
@@ -146,8 +150,8 @@ impl Node {
         };
         let mut node = Self {
             mac: Fed::new(Mac::new(MacConfig::new(config.eui64, config.ccm), prng.fork(1))),
-            net: Fed::new(Stack::new(stack, prng.fork(2))),
-            joiner: Fed::new(Joiner::new(joiner, Secret::new(joiner_seed), prng.fork(3))),
+            net: Fed::new(Box::new(Stack::new(stack, prng.fork(2)))),
+            joiner: Fed::new(Box::new(Joiner::new(joiner, Secret::new(joiner_seed), prng.fork(3)))),
             relay: Relay::new(now, &relay_secret, config.eui64, 0),
             coap: Fed::new(Endpoint::new(coap, prng.fork(4))),
             greeting: None,
@@ -187,6 +191,7 @@ impl Node {
             Input::Radio(event) => self.mac.handle(now, MacInput::Radio(event)),
             Input::Stored { ticket } => self.stored(now, ticket),
             Input::Press { on } => self.press(now, on),
+            Input::Measured { tenths } => self.app.measure(tenths),
             Input::Ping { dst, sequence } => {
                 if self.net.ping(now, dst, PING_IDENTIFIER, sequence, b"lowgate").is_err() {
                     self.event(Event::PingRefused);

@@ -62,8 +62,8 @@ fn run(programs: &Programs, lowgate: &str, some: &str) -> Step {
         .env("LOWGATE_FIRMWARE_PLANTED", &programs.planted)
 }
 
-/// What the parts of a device's join path cost, and the programs for chips, from the linked files: a table, and
-/// a file of JSON.
+/// What the parts of a device's join path cost, of a whole device, and of the programs for chips, from the linked
+/// files: a table, and a file of JSON.
 pub(crate) fn size(file: &str) -> Result<(), String> {
     provide_target(DEVICE_TARGET)?;
     let target = ["--release", "--locked", "--target", DEVICE_TARGET, "-p", "lowgate-footprint"];
@@ -71,19 +71,34 @@ pub(crate) fn size(file: &str) -> Result<(), String> {
     let file = std::path::absolute(file).map_err(|fault| format!("{file}: {fault}"))?;
     let file = file.display().to_string();
     build_for_chip()?;
-    let programs = ["footprint-soft", "footprint-engine", "rcp-dongle", "rcp-kit"]
-        .map(|program| format!("target/{DEVICE_TARGET}/release/{program}"));
+    provide_target(EMULATED_TARGET)?;
+    let device =
+        ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-device-qemu"];
+    inside(&[&["build"], &device[..]].concat()).run()?;
+    let program = |target: &str, name: &str| format!("target/{target}/release/{name}");
+    let programs = [
+        program(DEVICE_TARGET, "footprint-soft"),
+        program(DEVICE_TARGET, "footprint-engine"),
+        program(EMULATED_TARGET, "device-qemu"),
+        program(DEVICE_TARGET, "rcp-dongle"),
+        program(DEVICE_TARGET, "rcp-kit"),
+        program(DEVICE_TARGET, "device-dongle"),
+        program(DEVICE_TARGET, "device-kit"),
+    ];
     let measure = ["run", "--locked", "-p", "lowgate-size", "--", &file];
     let programs = programs.iter().map(String::as_str);
     inside(&measure.into_iter().chain(programs).collect::<Vec<_>>()).run()
 }
 
-/// The programs for chips that are not emulated. Apart from the others: with features of their own.
+/// The programs for a chip that is not emulated, each by itself: with what it alone asks of the crates.
 fn build_for_chip() -> Result<(), String> {
     provide_target(DEVICE_TARGET)?;
-    let chip = ["--release", "--locked", "--target", DEVICE_TARGET, "-p", "lowgate-rcp-nrf52840"];
-    inside(&[&["clippy"], &chip[..], &["--", "-D", "warnings"]].concat()).run()?;
-    inside(&[&["build"], &chip[..]].concat()).run()
+    ["lowgate-rcp-nrf52840", "lowgate-device-nrf52840"].iter().try_for_each(|package| {
+        let chip = ["--release", "--locked", "--target", DEVICE_TARGET, "-p", package];
+        let parts = ["-p", "lowgate-nrf52840", "--", "-D", "warnings"];
+        inside(&[&["clippy"], &chip[..], &parts].concat()).run()?;
+        inside(&[&["build"], &chip[..]].concat()).run()
+    })
 }
 
 fn build() -> Result<Programs, String> {
@@ -91,14 +106,20 @@ fn build() -> Result<Programs, String> {
     inside(&["fmt", "--all", "--check"]).run()?;
     let target = ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-rcp-qemu"];
     let counts = ["-p", "lowgate-counts-qemu"];
+    // By itself: what a device asks of the crates, an allocator first, is not for the others.
+    let devices =
+        ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-device-qemu"];
     let planted = ["--features", "lowgate-rcp-qemu/planted"];
     let lints = ["--", "-D", "warnings"];
     let machine = ["-p", "lowgate-lm3s6965", "-p", "lowgate-retained", "-p", "lowgate-footprint"];
     inside(&[&["clippy"], &target[..], &counts, &planted, &machine, &lints].concat()).run()?;
-    let here = ["-p", "lowgate-firmware-tests", "-p", "lowgate-size", "--all-targets"];
-    let all = ["clippy", "--locked", "--all-features"];
+    inside(&[&["clippy"], &devices[..], &lints].concat()).run()?;
+    let here = ["-p", "lowgate-firmware-tests", "-p", "lowgate-size", "-p", "lowgate-device"];
+    let all = ["clippy", "--locked", "--all-targets", "--all-features"];
     inside(&[&all[..], &here, &lints].concat()).run()?;
+    inside(&["test", "--locked", "-p", "lowgate-device"]).run()?;
     inside(&[&["build"], &target[..], &counts].concat()).run()?;
+    inside(&[&["build"], &devices[..]].concat()).run()?;
     let apart = ["--target-dir", "target/planted"];
     inside(&[&["build"], &target[..], &planted, &apart].concat()).run()?;
     build_for_chip()?;

@@ -17,8 +17,8 @@ cargo xtask <task>
 
   test       format, lints, all tests, documentation: no root, no network, nothing installed
   embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
-  firmware   the firmware, in an emulated machine (as root it installs the emulator with apt-get, and adds
-             the target with rustup)
+  firmware   the firmware, in emulated machines and in a network namespace of its own (as root; installs the
+             emulator with apt-get, and adds the target with rustup)
   interop    tests against programs and libraries that others wrote (as root, installs them with apt-get)
   e2e        the daemon on a real kernel, in network namespaces of its own (as root)
   soak WHAT [N]

@@ -28,7 +28,8 @@ pub(crate) const TESTS: &[Peer] = &[
 ];
 
 /// Of the firmware's tests.
-pub(crate) const EMULATOR: &[Peer] = &[("qemu-system-arm", "qemu-system-arm")];
+pub(crate) const EMULATOR: &[Peer] =
+    &[("qemu-system-arm", "qemu-system-arm"), ("ip", "iproute2"), ("ping", "iputils-ping")];
 
 /// Between OpenThread's host and the emulator.
 pub(crate) const OT_HOST: &[Peer] =

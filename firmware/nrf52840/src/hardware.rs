@@ -1,9 +1,8 @@
 //! What every board has of the chip beside radio and serial line.
 
-use embassy_nrf::interrupt::typelevel::Binding;
 use embassy_nrf::interrupt::{Interrupt, InterruptExt, Priority};
 use embassy_nrf::wdt::{Watchdog, WatchdogHandle};
-use embassy_nrf::{Peri, config, interrupt, peripherals, rng, wdt};
+use embassy_nrf::{Peri, config, peripherals, rng, wdt};
 
 /// A program that does not come back to its loop is reset after this; of the watchdog's 32 768 Hz.
 const PATIENCE_TICKS: u32 = 8 * 32_768;
@@ -19,12 +18,9 @@ pub fn config() -> config::Config {
 }
 
 /// For dice that are no secret.
-pub fn seed(
-    generator: Peri<'_, peripherals::RNG>,
-    interrupts: impl Binding<interrupt::typelevel::RNG, rng::InterruptHandler<peripherals::RNG>>,
-) -> u64 {
+pub fn seed(generator: Peri<'_, peripherals::RNG>) -> u64 {
     let mut octets = [0; 8];
-    rng::Rng::new(generator, interrupts).blocking_fill_bytes(&mut octets);
+    rng::Rng::new_blocking(generator).blocking_fill_bytes(&mut octets);
     u64::from_le_bytes(octets)
 }
 

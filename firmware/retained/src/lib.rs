@@ -7,7 +7,7 @@
 mod guard;
 mod record;
 
-pub use record::{Cause, LAST_WORDS_OCTETS_MAX, Restart};
+pub use record::{Cause, LAST_WORDS_OCTETS_MAX, Restart, restart};
 
 use cortex_m::peripheral::MPU;
 

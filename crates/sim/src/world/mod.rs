@@ -15,8 +15,10 @@ mod co_processor;
 mod datagram_loss;
 mod intruders;
 mod manager;
+mod outside;
 mod outsiders;
 mod station;
+mod step;
 
 pub use crate::intruder::{Lie, Trick};
 pub use backbone::{Backbone, Towards};

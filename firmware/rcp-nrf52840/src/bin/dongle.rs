@@ -6,7 +6,7 @@ use embassy_executor::Spawner;
 use embassy_futures::join::join4;
 use embassy_nrf::usb::vbus_detect::{HardwareVbusDetect, InterruptHandler as VbusHandler};
 use embassy_nrf::usb::{Driver, InterruptHandler};
-use embassy_nrf::{bind_interrupts, peripherals, rng};
+use embassy_nrf::{bind_interrupts, peripherals};
 use embassy_usb::class::cdc_acm::{CdcAcmClass, Receiver, Sender, State};
 use lowgate_nrf52840::{Boot, hardware};
 use lowgate_rcp_nrf52840::{CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, wrote_to_host};
@@ -23,7 +23,6 @@ const CONTROL_OCTETS: usize = 64;
 bind_interrupts!(struct Interrupts {
     USBD => InterruptHandler<peripherals::USBD>;
     CLOCK_POWER => VbusHandler;
-    RNG => rng::InterruptHandler<peripherals::RNG>;
 });
 
 type Usb<'d> = Driver<'d, HardwareVbusDetect>;
@@ -54,7 +53,7 @@ async fn tell<'d>(mut line: Sender<'d, Usb<'d>>) -> ! {
 async fn main(_spawner: Spawner) {
     let boot = Boot::begin();
     let chip = embassy_nrf::init(hardware::config());
-    let seed = hardware::seed(chip.RNG, Interrupts);
+    let seed = hardware::seed(chip.RNG);
     let watchdog = hardware::watchdog(chip.WDT);
     let driver = Driver::new(chip.USBD, Interrupts, HardwareVbusDetect::new(Interrupts));
     let mut config = embassy_usb::Config::new(VENDOR, PRODUCT);

@@ -6,7 +6,7 @@ use embassy_executor::Spawner;
 use embassy_futures::join::join3;
 use embassy_nrf::buffered_uarte::{self, BufferedUarte, BufferedUarteRx, BufferedUarteTx};
 use embassy_nrf::uarte::{self, Baudrate};
-use embassy_nrf::{bind_interrupts, peripherals, rng};
+use embassy_nrf::{bind_interrupts, peripherals};
 use embedded_io_async::Write;
 use lowgate_nrf52840::{Boot, hardware};
 use lowgate_rcp_nrf52840::{CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, wrote_to_host};
@@ -16,7 +16,6 @@ const BUFFER_OCTETS: usize = 1024;
 
 bind_interrupts!(struct Interrupts {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
-    RNG => rng::InterruptHandler<peripherals::RNG>;
 });
 
 /// From the host into the pipe. A damaged octet is for the frame's check sequence to find.
@@ -43,7 +42,7 @@ async fn tell(mut line: BufferedUarteTx<'_>) -> ! {
 async fn main(_spawner: Spawner) {
     let boot = Boot::begin();
     let chip = embassy_nrf::init(hardware::config());
-    let seed = hardware::seed(chip.RNG, Interrupts);
+    let seed = hardware::seed(chip.RNG);
     let watchdog = hardware::watchdog(chip.WDT);
     let mut config = uarte::Config::default();
     config.baudrate = Baudrate::Baud460800;
