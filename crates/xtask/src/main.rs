@@ -47,11 +47,15 @@ cargo xtask <task>
              what a DTLS server costs, against OpenSSL, Mbed TLS, tinydtls, dimpl and webrtc-dtls (as root it
              installs what is missing; who cannot be had is left out)
   size --json FILE
-             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine
+             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine,
+             and of the co-processor on a chip
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
   ot-rcp PROGRAM
              our host against OpenThread's co-processor, built for simulation; writes the transcript
+             that `test` replays (as root, in a network namespace of its own)
+  ot-host PROGRAM
+             OpenThread's posix host (its ot-cli) on our co-processor in the emulator; writes the transcript
              that `test` replays (as root, in a network namespace of its own)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
         ["ot-rcp", program] => ot_rcp(program),
+        ["ot-host", program] => firmware::ot_host(program),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");

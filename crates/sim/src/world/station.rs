@@ -417,7 +417,7 @@ impl Station {
 
     fn co_processor(&mut self, now: Instant) -> Host {
         self.serial_out.clear();
-        let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
+        let config = RcpConfig::new(self.eui64, CO_PROCESSOR_VERSION);
         Host::CoProcessor(Box::new(Rcp::new(now, config)))
     }
 
