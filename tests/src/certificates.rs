@@ -46,7 +46,8 @@ pub enum Flaw {
     Untrusted,
 }
 
-type Chain = Vec<Box<[u8]>>;
+/// Certificates in DER, the end entity's first.
+pub type Chain = Vec<Box<[u8]>>;
 
 fn key(octet: u8) -> PrivateKey {
     PrivateKey::new(&Secret::new([octet; 32])).expect("in range")
@@ -75,7 +76,9 @@ fn chain(mut leaf: Draft, flaw: Flaw) -> Chain {
     vec![signed(&leaf, TWO), authority("one", "two", (TWO, ONE)), one]
 }
 
-fn server_chain(flaw: Flaw) -> Chain {
+/// What the server shows.
+#[must_use]
+pub fn server_chain(flaw: Flaw) -> Chain {
     let host = if flaw == Flaw::OtherName { "other.example" } else { HOST };
     let leaf = Draft::new("two", "server", &server_key().public().spki())
         .with(Extension::key_usage(0x80))
@@ -84,14 +87,18 @@ fn server_chain(flaw: Flaw) -> Chain {
     chain(leaf, flaw)
 }
 
-fn device_chain(flaw: Flaw) -> Chain {
+/// What the device shows.
+#[must_use]
+pub fn device_chain(flaw: Flaw) -> Chain {
     let mut leaf = Draft::new("two", "", &device_key().public().spki());
     let other = Eui64([0xff; 8]);
     leaf.subject = name(&if flaw == Flaw::OtherName { other } else { DEVICE }.to_string());
     chain(leaf.with(Extension::key_usage(0x80)).with(Extension::purpose(CLIENT_AUTH)), flaw)
 }
 
-fn root_certificate() -> Box<[u8]> {
+/// Of the root that all trust.
+#[must_use]
+pub fn root_certificate() -> Box<[u8]> {
     authority("root", "root", (ROOT, ROOT))
 }
 
@@ -117,6 +124,7 @@ pub fn device_config(flaw: Flaw) -> ClientConfig<'static> {
     let credential = Credential::Certificate {
         own: device_key(),
         chain: Vec::leak(chain),
+        urls: None,
         anchors,
         server: ServerIdentity::Host,
         known: None,

@@ -25,6 +25,9 @@ pub const PSK_WITH_AES_128_CCM_8: u16 = 0xc0a8;
 /// `TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8` (RFC 7251 section 2).
 pub const ECDHE_ECDSA_WITH_AES_128_CCM_8: u16 = 0xc0ae;
 
+/// `TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256` (RFC 8442 section 3).
+pub const ECDHE_PSK_WITH_AES_128_CCM_8_SHA256: u16 = 0xd003;
+
 /// The cipher.
 pub static CCM: SoftCcm = SoftCcm;
 

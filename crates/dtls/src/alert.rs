@@ -36,6 +36,10 @@ impl AlertDescription {
     pub const PROTOCOL_VERSION: Self = Self(70);
     /// Renegotiation is not done here (a warning).
     pub const NO_RENEGOTIATION: Self = Self(100);
+    /// What a certificate's URL leads to could not be had.
+    pub const CERTIFICATE_UNOBTAINABLE: Self = Self(111);
+    /// What a certificate's URL leads to is something else.
+    pub const BAD_CERTIFICATE_HASH_VALUE: Self = Self(114);
     /// The ServerHello answers an extension that was not asked for.
     pub const UNSUPPORTED_EXTENSION: Self = Self(110);
     /// The server has another name.

@@ -32,6 +32,9 @@ pub(crate) enum MessageType {
     CertificateVerify = 15,
     ClientKeyExchange = 16,
     Finished = 20,
+    /// RFC 6066 section 5. We send it alone: it does not parse.
+    #[cfg(feature = "x509")]
+    CertificateUrl = 21,
 }
 
 impl MessageType {

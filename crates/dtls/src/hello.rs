@@ -35,6 +35,9 @@ const SIGNATURE_ALGORITHMS: u16 = 13;
 const CLIENT_CERTIFICATE_TYPE: u16 = 19;
 #[cfg(feature = "ecc")]
 const SERVER_CERTIFICATE_TYPE: u16 = 20;
+/// RFC 6066 section 5.
+#[cfg(feature = "x509")]
+const CLIENT_CERTIFICATE_URL: u16 = 2;
 /// RFC 7924 section 3.
 #[cfg(feature = "x509")]
 const CACHED_INFO: u16 = 25;
@@ -161,6 +164,9 @@ pub(crate) struct ServerHello<'a> {
     /// In place of its certificates the server shows their fingerprint.
     #[cfg(feature = "x509")]
     pub(crate) cached: bool,
+    /// In place of ours we may say where they are.
+    #[cfg(feature = "x509")]
+    pub(crate) certificate_url: bool,
 }
 
 /// What a ServerHello may answer.
@@ -173,6 +179,9 @@ pub(crate) struct Offered {
     /// We know the server's certificates by their fingerprint.
     #[cfg(feature = "x509")]
     pub(crate) cached: bool,
+    /// Ours can be fetched.
+    #[cfg(feature = "x509")]
+    pub(crate) certificate_url: bool,
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
@@ -209,6 +218,8 @@ impl<'a> ServerHello<'a> {
             client_raw_key: false,
             #[cfg(feature = "x509")]
             cached: false,
+            #[cfg(feature = "x509")]
+            certificate_url: false,
         }
     }
 
@@ -256,9 +267,10 @@ impl<'a> ServerHello<'a> {
                 set_flag(&mut hello.return_routability, data)
             }
             #[cfg(feature = "ecc")]
-            EC_POINT_FORMATS | SERVER_CERTIFICATE_TYPE | CLIENT_CERTIFICATE_TYPE => {
-                hello.curve_extension(kind, data, offered)
-            }
+            SUPPORTED_GROUPS
+            | EC_POINT_FORMATS
+            | SERVER_CERTIFICATE_TYPE
+            | CLIENT_CERTIFICATE_TYPE => hello.curve_extension(kind, data, offered),
             #[cfg(feature = "x509")]
             CACHED_INFO if offered.cached => {
                 once(&mut hello.cached)?;
@@ -267,6 +279,10 @@ impl<'a> ServerHello<'a> {
                     [0, 1, CACHED_CERTIFICATE] => Ok(()),
                     _ => Err(CloseReason::IllegalHello),
                 }
+            }
+            #[cfg(feature = "x509")]
+            CLIENT_CERTIFICATE_URL if offered.certificate_url => {
+                set_flag(&mut hello.certificate_url, data)
             }
             RENEGOTIATION_INFO => {
                 once(&mut hello.renegotiation_info)?;
@@ -291,6 +307,8 @@ impl ServerHello<'_> {
         offered: Offered,
     ) -> Result<(), CloseReason> {
         match kind {
+            // It was asked for, and says nothing here (RFC 8422 section 5.2 has no use for it); `webrtc-dtls` sends it.
+            SUPPORTED_GROUPS if offered.suites.use_curve() => Ok(()),
             EC_POINT_FORMATS if offered.suites.use_curve() => {
                 once(&mut self.point_formats)?;
                 // RFC 8422 section 5.2: the uncompressed form MUST be among them.
@@ -423,6 +441,10 @@ impl ClientHello<'_> {
             out.put(&CACHED_INFO.to_be_bytes());
             out.put(&[0, len + 4, 0, len + 2, CACHED_CERTIFICATE, len]);
             out.put(self.fingerprint);
+        }
+        #[cfg(feature = "x509")]
+        if self.offered.certificate_url {
+            put_extension(out, CLIENT_CERTIFICATE_URL, &[]);
         }
     }
 }

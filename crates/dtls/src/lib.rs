@@ -75,7 +75,8 @@ pub use server::{
 pub use suite::CipherSuite;
 #[cfg(feature = "x509")]
 pub use x509::{
-    ANCHORS_MAX, CERTIFICATES_MAX, CHAIN_OCTETS_MAX, CertificateRefused, TrustAnchor, UnixTime,
+    ANCHORS_MAX, CERTIFICATE_URL_OCTETS_MAX, CERTIFICATES_MAX, CHAIN_OCTETS_MAX,
+    CertificateRefused, CertificateUrl, CertificateUrls, TrustAnchor, UnixTime,
 };
 
 /// RFC 4279 section 5.3: identities of 128 octets must be supported; longer ones are refused.

@@ -10,6 +10,7 @@ mod certificate;
 mod extensions;
 mod name;
 mod path;
+mod urls;
 
 use crate::hello::Sink;
 use crate::{AlertDescription, ConfigRefused};
@@ -18,6 +19,7 @@ use lowgate_crypto::{Digest, PublicKey, Sha256};
 use lowgate_units::Eui64;
 
 pub(crate) use path::{Purpose, verify_chain};
+pub use urls::{CERTIFICATE_URL_OCTETS_MAX, CertificateUrl, CertificateUrls};
 
 /// Certificates of one chain. RFC 7925 section 4.4.4: at least three beside the anchor, which some send along.
 pub const CERTIFICATES_MAX: usize = 4;

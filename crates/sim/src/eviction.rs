@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const CORRIDOR: f64 = 96.0;
 /// Metres from wall to wall.
 const WIDTH: f64 = 4.0;
-const GROUP: GroupId = GroupId(1);
+pub(crate) const GROUP: GroupId = GroupId(1);
 const SWITCH: StationId = StationId(1);
 const EUI64: u64 = 0x0212_4b00_00ee_0000;
 /// Installers give power to so many a second.
@@ -247,7 +247,7 @@ fn world(members: usize, loss: f64, way: Way, seed: u64) -> World {
 }
 
 /// A border router and so many members behind it: a switch and lights.
-fn corridor(members: usize) -> Generated {
+pub(crate) fn corridor(members: usize) -> Generated {
     let eui64 = |n: usize| Eui64((EUI64 + n as u64).to_be_bytes());
     let mut building = Building::generate(1, 1).expect("one device").building;
     building.floors.clear();

@@ -115,6 +115,7 @@ pub(crate) fn for_tests() -> Result<String, String> {
     let mut outcomes = benchmarked(&work, &programs);
     outcomes.push(("wolfSSL", wolfssl(&work, &programs)));
     outcomes.push(("aiocoap", aiocoap(&work)));
+    outcomes.push(("Erlang", erlang(&programs)));
     let failed = outcomes.into_iter().filter_map(|(name, outcome)| Some((name, outcome.err()?)));
     let faults: Vec<String> = failed.map(|(name, why)| format!("{name}: {why}")).collect();
     if faults.is_empty() { Ok(programs.display().to_string()) } else { Err(faults.join("; ")) }
@@ -187,6 +188,15 @@ fn wolfssl(work: &Path, programs: &Path) -> Result<(), String> {
     let arguments = WOLFSSL_FLAGS.into_iter().map(String::from).chain(include).chain(sources);
     let arguments: Vec<String> = arguments.collect();
     compile(programs, "wolfssl", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// A script: nothing is built.
+fn erlang(programs: &Path) -> Result<(), String> {
+    peers::provide(peers::DTLS_ERLANG)?;
+    let script = root().join("tests/peers/dtls/erlang.escript");
+    fs::copy(&script, programs.join("erlang"))
+        .map_err(|fault| format!("{}: {fault}", script.display()))?;
+    Ok(())
 }
 
 /// Its programs are in an environment of their own, beside the others. DTLSSocket is compiled for it.

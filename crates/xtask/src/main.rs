@@ -180,9 +180,9 @@ fn soak_dtls(test: &str, rounds: &str) -> Result<(), String> {
     if rounds.parse::<u32>().is_err() {
         return Err(format!("{rounds:?}: how many? Write a number"));
     }
-    cargo(&["test", "-p", "lowgate-dtls", "--test", "pair", test, "--", "--nocapture"])
-        .env("LOWGATE_ROUNDS", rounds)
-        .run()
+    // In release: on the curve a handshake costs milliseconds.
+    let what = ["test", "--release", "-p", "lowgate-dtls", "--all-features", "--test", "pair"];
+    cargo(&[&what[..], &[test, "--", "--nocapture"]].concat()).env("LOWGATE_ROUNDS", rounds).run()
 }
 
 /// What a long run found prints its seed: LOWGATE_SEED=N runs it again.

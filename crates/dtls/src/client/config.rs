@@ -10,7 +10,9 @@ use crate::psk::Identity;
 use crate::suite::CipherSuite;
 use crate::suite::Suites;
 #[cfg(feature = "x509")]
-use crate::x509::{Expected, Purpose, check_own, fingerprint, put_chain, verify_chain};
+use crate::x509::{
+    CertificateUrls, Expected, Purpose, check_own, fingerprint, put_chain, verify_chain,
+};
 #[cfg(feature = "x509")]
 use crate::{ANCHORS_MAX, CertificateRefused, TrustAnchor, UnixTime};
 use crate::{
@@ -61,8 +63,10 @@ pub enum Credential<'a> {
         /// Our key.
         own: PrivateKey,
         /// Our certificates in DER: that of our key first, each of the others certifies the one before it, and
-        /// the anchor is left out. A device has them in its flash.
+        /// the anchor is left out. A device has them in its flash; none with `urls` and a server that fetches them.
         chain: &'static [&'static [u8]],
+        /// Where they are (RFC 6066 section 5): offered to the server in place of showing them.
+        urls: Option<CertificateUrls>,
         /// Whom we trust to certify the server, at most [`crate::ANCHORS_MAX`].
         anchors: &'a [TrustAnchor],
         /// Who the server must be.
@@ -187,6 +191,10 @@ pub enum ConfigRefused {
     /// The first certificate is of another key.
     #[cfg(feature = "x509")]
     KeyOfAnother,
+    /// No URL of certificates, more than [`crate::CERTIFICATES_MAX`], or one that is not an absolute URL of `http` or `https` of
+    /// at most [`crate::CERTIFICATE_URL_OCTETS_MAX`] octets.
+    #[cfg(feature = "x509")]
+    BadCertificateUrl,
     /// A certificate of our own is not of the profile.
     #[cfg(feature = "x509")]
     BadCertificate(CertificateRefused),
@@ -220,6 +228,7 @@ pub(super) struct Certified {
     own: PrivateKey,
     chain: &'static [&'static [u8]],
     message_len: usize,
+    urls: Option<CertificateUrls>,
     anchors: heapless::Vec<TrustAnchor, ANCHORS_MAX>,
     server: ServerIdentity,
     now: Option<UnixTime>,
@@ -231,6 +240,13 @@ impl Certified {
     /// Our Certificate message.
     pub(super) fn put_chain(&self, out: &mut impl Sink) {
         put_chain(self.chain.iter().copied(), self.message_len, out);
+    }
+
+    /// Our CertificateURL message, for a server that agreed to it.
+    pub(super) fn put_urls(&self, out: &mut impl Sink) {
+        if let Some(urls) = &self.urls {
+            urls.put(out);
+        }
     }
 
     /// The server's, which is looked for as `host` if it has a name.
@@ -285,6 +301,15 @@ impl Certified {
 
 #[cfg(feature = "x509")]
 impl Own {
+    pub(super) const fn has_urls(&self) -> bool {
+        matches!(self, Self::Certificate(Certified { urls: Some(_), .. }))
+    }
+
+    /// Whether a server that does not fetch is shown anything.
+    pub(super) const fn is_shown(&self) -> bool {
+        !matches!(self, Self::Certificate(Certified { chain: [], .. }))
+    }
+
     pub(super) const fn known_chain(&self) -> Option<&KnownChain> {
         match self {
             Self::Certificate(certified) => certified.known.as_ref(),
@@ -412,6 +437,8 @@ impl Settings {
             raw_keys: matches!(held.own, Own::RawKey { .. }),
             #[cfg(feature = "x509")]
             cached: held.own.known_chain().is_some(),
+            #[cfg(feature = "x509")]
+            certificate_url: held.own.has_urls(),
             extended_master_secret: config.extended_master_secret,
             connection_id: config.connection_id,
             group_request: config.group_request.is_some(),
@@ -475,11 +502,16 @@ impl Held {
                 seed: Some(seed),
             },
             #[cfg(feature = "x509")]
-            Credential::Certificate { own, chain, anchors, server, known, now, seed } => {
-                let message_len = check_own(&own.public(), chain.iter().copied())?;
+            Credential::Certificate { own, chain, urls, anchors, server, known, now, seed } => {
+                urls.as_ref().map_or(Ok(()), CertificateUrls::check)?;
+                let message_len = match (chain, &urls) {
+                    ([], Some(_)) => 0,
+                    _ => check_own(&own.public(), chain.iter().copied())?,
+                };
                 let anchors = heapless::Vec::from_slice(anchors)
                     .map_err(|_| ConfigRefused::TooManyAnchors)?;
-                let certified = Certified { own, chain, message_len, anchors, server, now, known };
+                let certified =
+                    Certified { own, chain, message_len, urls, anchors, server, now, known };
                 Self {
                     own: Own::Certificate(certified),
                     suites: Suites(&[CipherSuite::EcdheEcdsa]),

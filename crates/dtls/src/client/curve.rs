@@ -91,8 +91,7 @@ impl Client {
                 Heard::EcdheEcdsa(proof @ Proof { requested: false, .. }),
                 own,
             ) if proof.is_enough() => match is_request_for_us(body) {
-                // RFC 7250 section 4.2: a raw key is shown to who said that it wants one.
-                Ok(true) if !own.is_raw_key() || hello.client_raw_key => {
+                Ok(true) if hello.is_shown(own) => {
                     proof.requested = true;
                     Ok(())
                 }
@@ -133,18 +132,18 @@ impl Client {
             (Heard::EcdheEcdsa(Proof { share: Some(share), requested, .. }), credential) => {
                 let own = credential.key();
                 if *requested {
-                    flight.message(
-                        MessageType::Certificate,
-                        seq,
-                        transcript,
-                        |out| match credential {
-                            #[cfg(feature = "x509")]
-                            Own::Certificate(certified) => certified.put_chain(out),
-                            Own::RawKey { .. } | Own::Psk { .. } => {
-                                put_raw_certificate(&own.public(), out);
-                            }
-                        },
-                    );
+                    let kind = hello.shown_by();
+                    flight.message(kind, seq, transcript, |out| match credential {
+                        #[cfg(feature = "x509")]
+                        Own::Certificate(certified) if hello.certificate_url => {
+                            certified.put_urls(out);
+                        }
+                        #[cfg(feature = "x509")]
+                        Own::Certificate(certified) => certified.put_chain(out),
+                        Own::RawKey { .. } | Own::Psk { .. } => {
+                            put_raw_certificate(&own.public(), out);
+                        }
+                    });
                     seq += 1;
                 }
                 flight.message(MessageType::ClientKeyExchange, seq, transcript, |out| {
@@ -166,6 +165,30 @@ impl Client {
             }
             _ => unreachable!("ServerHelloDone is taken when enough was heard for the credential"),
         }
+    }
+}
+
+impl Negotiated {
+    /// Whether the server takes what we have to show.
+    fn is_shown(&self, own: &Own) -> bool {
+        // RFC 7250 section 4.2: a raw key is shown to who said that it wants one.
+        if own.is_raw_key() {
+            return self.client_raw_key;
+        }
+        #[cfg(feature = "x509")]
+        let has_some = self.certificate_url || own.is_shown();
+        #[cfg(not(feature = "x509"))]
+        let has_some = true;
+        has_some
+    }
+
+    /// The message that shows it.
+    const fn shown_by(&self) -> MessageType {
+        #[cfg(feature = "x509")]
+        if self.certificate_url {
+            return MessageType::CertificateUrl;
+        }
+        MessageType::Certificate
     }
 }
 

@@ -558,6 +558,8 @@ impl Client {
             client_raw_key: hello.client_raw_key,
             #[cfg(feature = "x509")]
             cached: hello.cached,
+            #[cfg(feature = "x509")]
+            certificate_url: hello.certificate_url,
             cid: cid.map_err(|_| RecordDrop::BadMessage)?,
             group_answer: hello
                 .group_answer

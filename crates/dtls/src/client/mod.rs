@@ -208,6 +208,9 @@ struct Negotiated {
     /// Whether the server shows the fingerprint of its certificates.
     #[cfg(feature = "x509")]
     cached: bool,
+    /// Whether it fetches ours.
+    #[cfg(feature = "x509")]
+    certificate_url: bool,
     cid: ConnectionId,
     group_answer: Option<GroupAnswer>,
 }

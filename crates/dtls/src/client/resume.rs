@@ -237,6 +237,8 @@ impl Client {
                 | MessageType::CertificateVerify,
                 _,
             ) => RecordDrop::Unexpected,
+            #[cfg(feature = "x509")]
+            (MessageType::CertificateUrl, _) => RecordDrop::Unexpected,
         })
     }
 }

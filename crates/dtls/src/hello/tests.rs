@@ -14,6 +14,8 @@ const ALL: Offered = Offered {
     raw_keys: false,
     #[cfg(feature = "x509")]
     cached: false,
+    #[cfg(feature = "x509")]
+    certificate_url: false,
     extended_master_secret: true,
     connection_id: true,
     group_request: true,
@@ -167,6 +169,19 @@ fn server_hellos() {
     assert_eq!(ServerHello::parse(&octets, ALL), Err(CloseReason::NoCommonVersion));
 }
 
+/// A curve that was offered may be named in the answer, and only then.
+#[cfg(feature = "ecc")]
+#[test]
+fn server_hellos_that_name_curves() {
+    let exchanging = Offered { suites: Suites(&[CipherSuite::EcdhePsk]), ..ALL };
+    check_server("00 d003 00 0008 000a 0004 0002 0017", exchanging, Ok(()));
+    check_server(
+        "00 c0a8 00 0008 000a 0004 0002 0017",
+        ALL,
+        Err(CloseReason::UnsolicitedExtension),
+    );
+}
+
 #[test]
 fn hello_verify_requests() {
     assert_eq!(parse_hello_verify(&hex("feff 02aabb")), Ok(&[0xaa, 0xbb][..]));
@@ -234,6 +249,8 @@ proptest! {
             raw_keys: false,
             #[cfg(feature = "x509")]
             cached: false,
+            #[cfg(feature = "x509")]
+            certificate_url: false,
             extended_master_secret,
             connection_id,
             group_request,

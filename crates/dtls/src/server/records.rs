@@ -69,6 +69,8 @@ impl Server {
                         MessageType::Certificate
                         | MessageType::CertificateRequest
                         | MessageType::CertificateVerify => self.key_exchange(visit, &fragment)?,
+                        #[cfg(feature = "x509")]
+                        MessageType::CertificateUrl => return Err(RecordDrop::Unexpected),
                     }
                     rest = tail;
                 }
@@ -215,6 +217,8 @@ impl Server {
             MessageType::Certificate
             | MessageType::CertificateRequest
             | MessageType::CertificateVerify => Err(RecordDrop::Unexpected),
+            #[cfg(feature = "x509")]
+            MessageType::CertificateUrl => Err(RecordDrop::Unexpected),
         }
     }
 }

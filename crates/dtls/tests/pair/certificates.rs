@@ -21,11 +21,11 @@ fn takes_certificates(config: &mut ServerConfig) {
 }
 
 /// A device that is known as `d` and its number.
-fn good_client(name: u8, anchors: &[TrustAnchor]) -> ClientConfig<'_> {
+pub(crate) fn good_client(name: u8, anchors: &[TrustAnchor]) -> ClientConfig<'_> {
     showing(config(b"d1"), &device_leaf(name), (name, TRUSTED), anchors)
 }
 
-fn world(seed: u64, edit: impl FnOnce(&mut ClientConfig<'_>)) -> World {
+pub(crate) fn world(seed: u64, edit: impl FnOnce(&mut ClientConfig<'_>)) -> World {
     world_with(seed, takes_certificates, edit)
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn with_flash<'a>(
     let credential = Credential::Certificate {
         own: private_key(name),
         chain,
+        urls: None,
         anchors,
         server: ServerIdentity::Host,
         known: None,

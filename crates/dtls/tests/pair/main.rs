@@ -35,5 +35,7 @@ mod routability;
 mod soak;
 mod strangers;
 mod timeout;
+#[cfg(feature = "x509")]
+mod urls;
 mod weaknesses;
 mod world;

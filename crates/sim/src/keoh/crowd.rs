@@ -1,8 +1,9 @@
-//! The same policies where a short timer hurts: everybody gets power at once, in a building several hops deep, on the
+//! The same policies where a short timer hurts: everybody gets power at once, along a corridor four hops deep, on the
 //! whole radio model.
 
-use crate::building::Building;
+use crate::building::Group;
 use crate::crowd::at_once;
+use crate::eviction::{GROUP, corridor};
 use crate::world::WorldConfig;
 use lowgate_dtls::Retransmission;
 use lowgate_units::Duration;
@@ -40,12 +41,10 @@ impl Crowd {
     }
 }
 
-/// So many devices join under one policy, in a building that `seed` draws.
-///
-/// # Panics
-/// When there is no building for so many: 1 to 10000.
+/// So many devices join under one policy. `seed` draws all that chance decides.
 pub fn crowd(devices: usize, retransmission: Retransmission, seed: u64) -> Crowd {
-    let generated = Building::generate(devices, seed).expect("so many are allowed");
+    let mut generated = corridor(devices);
+    generated.building.groups = vec![Group { id: GROUP.0, name: "all".into() }];
     let config = WorldConfig { retransmission, ..WorldConfig::new(seed) };
     let world = at_once(config, generated, PATIENCE);
     let joins = &world.survey().joins()[world.routers().count()..];

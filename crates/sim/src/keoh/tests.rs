@@ -70,7 +70,7 @@ fn what_others_take_follows_from_their_examples() {
     assert_eq!(cojp.octets.udp, 2 * 7);
 }
 
-/// A building of thirty, four hops deep, where everybody gets power at once, on the whole radio model.
+/// Thirty along a corridor, four hops deep, where everybody gets power at once, on the whole radio model.
 #[test]
 fn the_same_policy_brings_a_crowd_in() {
     let crowd = crowd::crowd(30, Retransmission::USUAL, 1);
