@@ -261,6 +261,7 @@ impl Node {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
         let own = beacon.min(self.unopened.due()).min(self.later_key.due());
         own.min(self.keys_doubted.due())
+            .min(self.trees.due())
             .min(self.mac.until())
             .min(self.net.until())
             .min(self.joiner.until())
@@ -305,6 +306,7 @@ impl Node {
             self.send_beacon_if_due(now);
             self.doubt_if_due(now);
             self.ask_for_keys_if_due(now);
+            self.say_followed_if_due(now);
             let moved = self.drain_mac(now)
                 | self.drain_net(now)
                 | self.drain_joiner(now)
