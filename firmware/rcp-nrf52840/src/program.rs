@@ -48,17 +48,10 @@ pub struct Program {
 
 impl Program {
     /// Switches radio and clock on. `seed` is for the dice of channel access, which are no secret.
-    pub fn new(
-        boot: Boot,
-        version: &'static str,
-        bootloader: bool,
-        seed: u64,
-        watchdog: WatchdogHandle,
-    ) -> Self {
+    pub fn new(config: RcpConfig, boot: Boot, seed: u64, watchdog: WatchdogHandle) -> Self {
         clock::start();
         radio::start();
-        let config =
-            RcpConfig { eui64: boot.eui64, version, reach: RadioReach::Beyond, bootloader };
+        let config = RcpConfig { reach: RadioReach::Beyond, ..config };
         Self {
             core: Rcp::restarted(clock::now(), config, boot.why, boot.last_words),
             link: LinkMachine::above_acknowledger(Prng::new(seed)),

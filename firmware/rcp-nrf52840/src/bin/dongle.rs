@@ -9,6 +9,7 @@ use embassy_nrf::usb::{Driver, InterruptHandler};
 use embassy_nrf::{bind_interrupts, peripherals};
 use embassy_usb::class::cdc_acm::{CdcAcmClass, Receiver, Sender, State};
 use lowgate_nrf52840::{Boot, hardware};
+use lowgate_rcp::RcpConfig;
 use lowgate_rcp_nrf52840::{CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, wrote_to_host};
 
 const VERSION: &str = concat!("LOWGATE/", env!("CARGO_PKG_VERSION"), "; NRF52840-DONGLE");
@@ -72,6 +73,7 @@ async fn main(_spawner: Spawner) {
     let class = CdcAcmClass::new(&mut builder, &mut state, PACKET_OCTETS);
     let (sender, receiver) = class.split();
     let mut usb = builder.build();
-    let program = Program::new(boot, VERSION, true, seed, watchdog);
+    let config = RcpConfig { bootloader: true, ..RcpConfig::new(boot.eui64, VERSION) };
+    let program = Program::new(config, boot, seed, watchdog);
     join4(usb.run(), hear(receiver), tell(sender), program.run()).await;
 }

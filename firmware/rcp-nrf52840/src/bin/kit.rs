@@ -9,6 +9,7 @@ use embassy_nrf::uarte::{self, Baudrate};
 use embassy_nrf::{bind_interrupts, peripherals};
 use embedded_io_async::Write;
 use lowgate_nrf52840::{Boot, hardware};
+use lowgate_rcp::RcpConfig;
 use lowgate_rcp_nrf52840::{CHUNK_OCTETS, FROM_HOST, Program, TO_HOST, wrote_to_host};
 
 const VERSION: &str = concat!("LOWGATE/", env!("CARGO_PKG_VERSION"), "; NRF52840-DK");
@@ -63,6 +64,7 @@ async fn main(_spawner: Spawner) {
         &mut to_send,
     );
     let (receiver, sender) = line.split();
-    let program = Program::new(boot, VERSION, false, seed, watchdog);
+    let config = RcpConfig::new(boot.eui64, VERSION);
+    let program = Program::new(config, boot, seed, watchdog);
     join3(hear(receiver), tell(sender), program.run()).await;
 }
