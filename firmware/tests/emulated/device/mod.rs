@@ -194,3 +194,18 @@ fn settings_and_flash_that_are_of_no_use() {
     }
     site.expect_no_findings();
 }
+
+/// Criteria: the template's sensor is in and tells what it measured: 20 degrees and one more each minute.
+#[test]
+fn the_template_measures() {
+    let site = Site::new();
+    let (flash, counters) = (Flash::with_settings(5, &settings()), Counters::default());
+    let mut device = Device::start("template", &flash, &site.air(), &counters);
+    attached(&mut device);
+    device.expect_ever("is a member", IN_WITHIN);
+    let read = site.command(&["device", "read", site::DEVICE, "sensor"]);
+    let tenths = read.split('"').nth(1).and_then(|payload| payload.parse::<i16>().ok());
+    let tenths = tenths.unwrap_or_else(|| panic!("{read:?}"));
+    assert!((200..=240).contains(&tenths) && tenths % 10 == 0, "{tenths}");
+    site.expect_no_findings();
+}

@@ -63,6 +63,8 @@ const DEVICE_ROWS: &str = "\
 02-12-4b-00-00-00-00-03,202122232425262728292a2b2c2d2e2f,light,C,1:listener
 ";
 const RELAY: &str = "02-12-4b-00-00-00-00-02";
+/// The emulated one.
+pub(crate) const DEVICE: &str = "02-12-4b-00-00-00-00-03";
 
 /// The emulated device as its maker knows it, and the inventory.
 pub(crate) fn settings() -> Settings {
@@ -168,7 +170,7 @@ impl Site {
         let (building, inventory) = (self.text("building.toml"), self.text("inventory.csv"));
         let radio = |eui64: &str, name: &str| format!("{eui64}=unix:{}", self.text(name));
         let router = radio("02-12-4b-00-00-00-00-01", "air-router");
-        let device = radio("02-12-4b-00-00-00-00-03", "air-device");
+        let device = radio(DEVICE, "air-device");
         let mut command = Command::new(lowgate());
         command.args(["sim", "serve", "--building", &building, "--inventory", &inventory]);
         command.args(["--radio", &router, "--radio", &device, "--power-interval", "1"]);
