@@ -230,7 +230,9 @@ impl Node {
                         Confirm::Ticket(_) => Some((mkd, spd)),
                         Confirm::Followed(_) => self.part_of(mkd, spd),
                     });
-                    drop(unit.map(|unit| groups.push(unit)));
+                    if let Some(unit) = unit {
+                        drop(groups.push(unit));
+                    }
                 }
                 Message::Cfg { cfg: Cfg { pairs: Some(offered), .. }, .. } => pairs = Some(offered),
                 Message::Cfg { cfg, .. } => {

@@ -7,7 +7,6 @@ use crate::settings::Settings;
 use lowgate_mac::{Access, Psdu, RadioCommand, RadioConfig, TxToken};
 
 /// For the radio.
-#[expect(clippy::large_enum_variant, reason = "there is no heap, and one at a time is alive")]
 pub(crate) enum Wish {
     Command(RadioCommand),
     Demand(Demand),
