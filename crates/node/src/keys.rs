@@ -222,7 +222,9 @@ impl Node {
                         Confirm::Ticket(_) => Some((mkd, spd)),
                         Confirm::Followed(_) => self.part_of(mkd, spd),
                     });
-                    drop(unit.map(|unit| groups.push(unit)));
+                    if let Some(unit) = unit {
+                        drop(groups.push(unit));
+                    }
                 }
                 Message::Cfg { cfg, .. } => {
                     if matches!(confirm, Confirm::Ticket(_)) || self.is_news(&cfg) {
