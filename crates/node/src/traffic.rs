@@ -212,7 +212,7 @@ impl Node {
                 CoapOutput::Failed { .. }
                 | CoapOutput::Ponged { .. }
                 | CoapOutput::Ended { .. }
-                | CoapOutput::AnswerLost { .. }
+                | CoapOutput::AnswerLost { .. } | CoapOutput::ObserverGone { .. }
                 | CoapOutput::Dropped { .. } => {}
             }
             moved = true;

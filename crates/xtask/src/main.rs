@@ -185,9 +185,7 @@ fn soak_dtls(test: &str, rounds: &str) -> Result<(), String> {
     }
     // In release: on the curve a handshake costs milliseconds.
     let what = ["test", "--release", "-p", "lowgate-dtls", "--all-features", "--test", "pair"];
-    cargo(&[&what[..], &[test, "--", "--nocapture"]].concat())
-        .env("LOWGATE_ROUNDS", rounds)
-        .run()
+    cargo(&[&what[..], &[test, "--", "--nocapture"]].concat()).env("LOWGATE_ROUNDS", rounds).run()
 }
 
 /// What a long run found prints its seed: LOWGATE_SEED=N runs it again.
