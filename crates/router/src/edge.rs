@@ -57,7 +57,8 @@ impl Edge {
                 | Output::Ponged { .. }
                 | Output::Failed { .. }
                 | Output::Ended { .. }
-                | Output::AnswerLost { .. } | Output::ObserverGone { .. }
+                | Output::AnswerLost { .. }
+                | Output::ObserverGone { .. }
                 | Output::Dropped { .. } => {}
             }
         }
