@@ -246,7 +246,10 @@ impl<F: NorFlash> Device<F> {
                 | RecordKey::DodagVersion
                 | RecordKey::Group(_)
                 | RecordKey::GroupSequence(_)
-                | RecordKey::Member(_),
+                | RecordKey::Member(_)
+                | RecordKey::PairShare { .. }
+                | RecordKey::Pairs
+                | RecordKey::PairsLost(_),
             )
             | None => false,
         };
