@@ -301,8 +301,16 @@ impl Manager {
             begun
         });
         if begun == Some(true) {
+            self.paths_told(session);
             self.send_record(now, session);
         }
+    }
+
+    fn paths_told(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.get(session) else { return };
+        let trees = &mut self.meshes.of_pan_mut(state.pan).trees;
+        let paths = state.delivery().into_iter().flat_map(|delivery| &delivery.paths);
+        paths.for_each(|(name, _)| trees.path_told(*name));
     }
 
     /// A group has new keys: everybody who holds the old ones is to be told.

@@ -91,6 +91,11 @@ pub enum Input {
         /// What.
         request: Request,
     },
+    /// A sensor has measured, in tenths of its unit.
+    Measured {
+        /// So many.
+        tenths: i16,
+    },
     /// Ask an address for an echo.
     Ping {
         /// Whom.
@@ -223,6 +228,11 @@ pub enum Event {
     Light {
         /// On, or off.
         on: bool,
+    },
+    /// Somebody wants to see which device this is.
+    Identify {
+        /// For so long.
+        seconds: u16,
     },
     /// A datagram came for a port that nobody listens on, or not in the way it must.
     DatagramUnwanted {

@@ -225,12 +225,21 @@ impl Node {
                 Message::Mkd(mkd) => drop(mkds.push(mkd)),
                 Message::Spd(spd) => {
                     let mkd = mkds.iter().find(|mkd| mkd.csb_id == spd.csb_id).cloned();
-                    if let Some(mkd) = mkd.or_else(|| self.groups.mkd(spd.csb_id)) {
-                        drop(groups.push((mkd, spd)));
+                    let mkd = mkd.or_else(|| self.groups.mkd(spd.csb_id));
+                    let unit = mkd.and_then(|mkd| match confirm {
+                        Confirm::Ticket(_) => Some((mkd, spd)),
+                        Confirm::Followed(_) => self.part_of(mkd, spd),
+                    });
+                    if let Some(unit) = unit {
+                        drop(groups.push(unit));
                     }
                 }
                 Message::Cfg { cfg: Cfg { pairs: Some(offered), .. }, .. } => pairs = Some(offered),
-                Message::Cfg { cfg, .. } => drop(updates.push(cfg)),
+                Message::Cfg { cfg, .. } => {
+                    if matches!(confirm, Confirm::Ticket(_)) || self.is_news(&cfg) {
+                        drop(updates.push(cfg));
+                    }
+                }
                 // From the manager, role 0 does not ask to leave, it says so.
                 Message::Req(req) => {
                     let gone = req.wishes.iter().filter(|wish| wish.role.is_none());
@@ -301,12 +310,10 @@ impl Node {
         // The acknowledgement leaves by the way that the messages came, before the way changes.
         match confirm {
             Confirm::Ticket(ticket) => self.joiner.handle(now, JoinerInput::Stored { ticket }),
-            Confirm::Followed(followed) => {
-                // Unheard, the manager tells this node once more by itself.
-                if let Some(followed) = followed {
-                    let _ = self.joiner.tell(&Message::Followed(followed));
-                }
+            Confirm::Followed(Some(followed)) => {
+                self.trees.stored(now, followed, &mut self.prng);
             }
+            Confirm::Followed(None) => {}
         }
         if let Some(link) = self.link.as_ref().filter(|_| first) {
             self.entering = Some(Entering { hint: link.hint });

@@ -31,7 +31,7 @@ mod traffic;
 mod trees;
 
 pub use api::{Event, GROUPS_MAX, Input, Kind, NodeConfig, Output, ROUTER_GROUPS_MAX};
-pub use app::{LIGHT_PATH, SENSOR_PATH};
+pub use app::{IDENTIFY_PATH, IDENTIFY_SECONDS_MAX, LIGHT_PATH, SENSOR_PATH};
 pub use command::CommandRefused;
 pub use groups::{GROUP_RECORD_OCTETS_MAX, GroupFault, SENDERS_MAX, SEQUENCE_BLOCK};
 pub use lowgate_amikey::GroupId;

@@ -10,9 +10,10 @@ use crate::fed::Fed;
 use crate::flash::Record;
 use crate::groups::Groups;
 use crate::keys::{Confirm, FLOORS_MAX, Link, Pending};
-use crate::outside::{self, Outsider};
+use crate::outside;
 use crate::pairs::{self, Pairs};
 use crate::trees::Trees;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use lowgate_access::beacon::Beacon;
@@ -53,19 +54,22 @@ pub(crate) enum CoapPeer {
     Manager,
     /// A sender of a group.
     Member(GroupId, u8),
+    /// Somebody outside, by address and port (RFC 7252 section 1.2).
+    Outsider(Ipv6Addr, u16),
 }
 
 /// A device. Feed it with [`Node::handle`], then drain it with [`Node::poll`] to [`Output::Wait`].
 pub struct Node {
     pub(crate) config: NodeConfig,
     pub(crate) mac: Fed<Mac>,
-    pub(crate) net: Fed<Stack>,
-    pub(crate) joiner: Fed<Joiner>,
+    // By themselves, lest a small chip's stack hold all of the node twice while it is made.
+    pub(crate) net: Fed<Box<Stack>>,
+    pub(crate) joiner: Fed<Box<Joiner>>,
     pub(crate) relay: Relay,
     pub(crate) coap: Fed<Endpoint<CoapPeer>>,
     /// What the manager was asked within the session and did not answer yet.
     pub(crate) greeting: Option<RequestId>,
-    pub(crate) outside: Fed<Endpoint<Outsider>>,
+    pub(crate) outside: Fed<Endpoint<CoapPeer>>,
     pub(crate) groups: Groups,
     pub(crate) trees: Trees,
     pub(crate) pairs: Fed<Pairs>,
@@ -148,8 +152,8 @@ impl Node {
         };
         let mut node = Self {
             mac: Fed::new(Mac::new(MacConfig::new(config.eui64, config.ccm), prng.fork(1))),
-            net: Fed::new(Stack::new(stack, prng.fork(2))),
-            joiner: Fed::new(Joiner::new(joiner, Secret::new(joiner_seed), prng.fork(3))),
+            net: Fed::new(Box::new(Stack::new(stack, prng.fork(2)))),
+            joiner: Fed::new(Box::new(Joiner::new(joiner, Secret::new(joiner_seed), prng.fork(3)))),
             relay: Relay::new(now, &relay_secret, config.eui64, 0),
             coap: Fed::new(Endpoint::new(coap, prng.fork(4))),
             greeting: None,
@@ -191,6 +195,7 @@ impl Node {
             Input::Stored { ticket } => self.stored(now, ticket),
             Input::Press { on } => self.press(now, on),
             Input::Ask { peer, addr, request } => self.ask_pair(now, (peer, addr), request),
+            Input::Measured { tenths } => self.app.measure(tenths),
             Input::Ping { dst, sequence } => {
                 if self.net.ping(now, dst, PING_IDENTIFIER, sequence, b"lowgate").is_err() {
                     self.event(Event::PingRefused);
@@ -256,6 +261,7 @@ impl Node {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
         let own = beacon.min(self.unopened.due()).min(self.later_key.due());
         own.min(self.keys_doubted.due())
+            .min(self.trees.due())
             .min(self.mac.until())
             .min(self.net.until())
             .min(self.joiner.until())
@@ -300,6 +306,7 @@ impl Node {
             self.send_beacon_if_due(now);
             self.doubt_if_due(now);
             self.ask_for_keys_if_due(now);
+            self.say_followed_if_due(now);
             let moved = self.drain_mac(now)
                 | self.drain_net(now)
                 | self.drain_joiner(now)

@@ -6,10 +6,10 @@
 //! **Invariant:** only what the link layer verified gets here, and only what was sent to this node
 //! alone; no request waits for anything, so that those who ask hold at most one answer each.
 
-use crate::node::Node;
+use crate::node::{CoapPeer, Node};
 use lowgate_coap::{Addressed, Bounds, Config, Endpoint, Input, Output};
 use lowgate_net::{UdpReceived, UdpSend};
-use lowgate_units::{Instant, Ipv6Addr, Prng};
+use lowgate_units::{Instant, Prng};
 
 /// RFC 7252 section 6.1.
 pub(crate) const COAP_PORT: u16 = 5683;
@@ -23,17 +23,15 @@ const BOUNDS: Bounds = Bounds {
     seen_per_peer_max: 4,
 };
 
-/// Somebody outside. RFC 7252 section 1.2 tells endpoints apart by address and port.
-pub(crate) type Outsider = (Ipv6Addr, u16);
-
-/// The endpoint for outsiders.
-pub(crate) fn endpoint(prng: Prng) -> Endpoint<Outsider> {
+/// The endpoint for outsiders. Its peers are of the type that the other one's are: code for two would not fit a
+/// small chip.
+pub(crate) fn endpoint(prng: Prng) -> Endpoint<CoapPeer> {
     Endpoint::new(Config { bounds: BOUNDS, ..Config::default() }, prng)
 }
 
 impl Node {
     pub(crate) fn take_from_outside(&mut self, now: Instant, datagram: &UdpReceived) {
-        let peer = (datagram.src, datagram.src_port);
+        let peer = CoapPeer::Outsider(datagram.src, datagram.src_port);
         let (addressed, octets) = (Addressed::ToUs, &datagram.payload[..]);
         self.outside.handle(now, Input::Datagram { peer, addressed, octets });
     }
@@ -47,7 +45,7 @@ impl Node {
                     self.outside.waits(until);
                     break;
                 }
-                Output::Transmit { peer: (dst, dst_port), octets } => {
+                Output::Transmit { peer: CoapPeer::Outsider(dst, dst_port), octets } => {
                     let (src_port, payload) = (COAP_PORT, &octets[..]);
                     let secured = true;
                     self.udp_send(now, UdpSend { dst, src_port, dst_port, secured, payload });
@@ -58,7 +56,8 @@ impl Node {
                     let _ = self.outside.respond(now, exchange, &response);
                 }
                 // Nobody out there is asked anything.
-                Output::Responded { .. }
+                Output::Transmit { peer: CoapPeer::Manager | CoapPeer::Member(..), .. }
+                | Output::Responded { .. }
                 | Output::Ponged { .. }
                 | Output::Failed { .. }
                 | Output::Ended { .. }
@@ -79,7 +78,7 @@ mod tests {
     use lowgate_crypto::SoftCcm;
     use lowgate_dtls::{Psk, Retransmission};
     use lowgate_net::SendRefused;
-    use lowgate_units::{Channel, Duration, Eui64, LinkAddr, List, SeededEntropy};
+    use lowgate_units::{Channel, Duration, Eui64, Ipv6Addr, LinkAddr, List, SeededEntropy};
 
     const NOW: Instant = Instant::from_secs(1);
     const LIGHT: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0xff, 0xfe00, 1);

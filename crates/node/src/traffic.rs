@@ -193,7 +193,8 @@ impl Node {
                         let _ = self.joiner.send(&octets);
                         return true;
                     }
-                    CoapPeer::Member(..) => {} // commands to a group are not answered
+                    // Commands to a group are not answered; who is outside has another endpoint.
+                    CoapPeer::Member(..) | CoapPeer::Outsider(..) => {}
                 },
                 CoapOutput::Requested { exchange, peer, request, .. } => {
                     self.serve(now, exchange, peer, request);
@@ -228,7 +229,7 @@ impl Node {
         match peer {
             // RFC 7252 section 8.2: a server may leave a multicast request unanswered. A command to
             // hundreds of lamps wants no answers.
-            CoapPeer::Member(..) => self.coap.ignore(exchange),
+            CoapPeer::Member(..) | CoapPeer::Outsider(..) => self.coap.ignore(exchange),
             CoapPeer::Manager => self.respond(now, exchange, response),
         }
     }
@@ -249,6 +250,10 @@ impl Node {
             Served::Answer(response) => response,
             Served::Lamp(on, response) => {
                 self.event(Event::Light { on });
+                response
+            }
+            Served::Identify(seconds, response) => {
+                self.event(Event::Identify { seconds });
                 response
             }
         }

@@ -17,8 +17,8 @@ cargo xtask <task>
 
   test       format, lints, all tests, documentation: no root, no network, nothing installed
   embedded   the device's crates build for a Cortex-M4 (adds the target with rustup)
-  firmware   the firmware, in an emulated machine (as root it installs the emulator with apt-get, and adds
-             the target with rustup)
+  firmware   the firmware, in emulated machines and in a network namespace of its own (as root; installs the
+             emulator with apt-get, and adds the target with rustup)
   interop    tests against programs and libraries that others wrote (as root, installs them with apt-get)
   e2e        the daemon on a real kernel, in network namespaces of its own (as root)
   soak WHAT [N]
@@ -47,11 +47,15 @@ cargo xtask <task>
              what a DTLS server costs, against OpenSSL, Mbed TLS, tinydtls, dimpl and webrtc-dtls (as root it
              installs what is missing; who cannot be had is left out)
   size --json FILE
-             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine
+             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine,
+             and of the co-processor on a chip
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
   ot-rcp PROGRAM
              our host against OpenThread's co-processor, built for simulation; writes the transcript
+             that `test` replays (as root, in a network namespace of its own)
+  ot-host PROGRAM
+             OpenThread's posix host (its ot-cli) on our co-processor in the emulator; writes the transcript
              that `test` replays (as root, in a network namespace of its own)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
         ["ot-rcp", program] => ot_rcp(program),
+        ["ot-host", program] => firmware::ot_host(program),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");

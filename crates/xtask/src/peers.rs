@@ -28,7 +28,12 @@ pub(crate) const TESTS: &[Peer] = &[
 ];
 
 /// Of the firmware's tests.
-pub(crate) const EMULATOR: &[Peer] = &[("qemu-system-arm", "qemu-system-arm")];
+pub(crate) const EMULATOR: &[Peer] =
+    &[("qemu-system-arm", "qemu-system-arm"), ("ip", "iproute2"), ("ping", "iputils-ping")];
+
+/// Between OpenThread's host and the emulator.
+pub(crate) const OT_HOST: &[Peer] =
+    &[("socat", "socat"), ("ip", "iproute2"), ("unshare", "util-linux")];
 
 /// Of the benchmarks. A path is a file that need not be a program.
 pub(crate) const BENCH: &[Peer] = &[

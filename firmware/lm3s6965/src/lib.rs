@@ -1,4 +1,4 @@
-//! The machine: TI's LM3S6965 as QEMU's `lm3s6965evb` emulates it. Two serial lines, a clock, a
+//! The machine: TI's LM3S6965 as QEMU's `lm3s6965evb` emulates it. Three serial lines, a clock, a
 //! watchdog, and a few words of RAM that outlive a reset.
 //!
 //! It is written for the emulator. A real chip also wants its pins and its peripherals' clocks switched
@@ -9,15 +9,13 @@
 #![no_std]
 
 mod clock;
-mod guard;
 mod register;
-mod retained;
 mod uart;
 mod watchdog;
 
 pub use clock::Clock;
-pub use retained::{Cause, LAST_WORDS_OCTETS_MAX, Restart};
-pub use uart::{RING_OCTETS, Uart};
+pub use lowgate_retained::{Cause, LAST_WORDS_OCTETS_MAX, Restart, restart};
+pub use uart::{AskedUart, RING_OCTETS, Uart};
 pub use watchdog::{PERIOD, Watchdog};
 
 use cortex_m::peripheral::NVIC;
@@ -38,6 +36,8 @@ pub struct Machine {
     pub first: Uart,
     /// The second serial line.
     pub second: Uart,
+    /// The third serial line.
+    pub third: AskedUart,
     /// Runs already.
     pub watchdog: Watchdog,
     /// Why the program starts.
@@ -50,26 +50,30 @@ impl Machine {
     /// Switches it on; `None` the second time.
     pub fn take() -> Option<Self> {
         let core = cortex_m::Peripherals::take()?;
-        // First of all: what goes wrong from here on is of this life.
-        let restart = retained::begin();
-        guard::begin(&core.MPU);
+        let restart = lowgate_retained::begin(&core.MPU);
         let clock = Clock::start(core.SYST);
-        let (first, second) = (Uart::first(), Uart::second());
+        let (first, second, third) = (Uart::first(), Uart::second(), AskedUart::third());
         for interrupt in [Interrupt::UART0, Interrupt::UART1] {
             unmask(interrupt);
         }
-        Some(Self { clock, first, second, watchdog: Watchdog::start(), restart, eui64: eui64() })
+        let watchdog = Watchdog::start();
+        Some(Self { clock, first, second, third, watchdog, restart, eui64: eui64() })
     }
 
     /// Sleeps until a line has something or the clock ticks.
     pub fn sleep(&self) {
-        // With interrupts held back: one that comes after the look ends the sleep, and is not slept over.
-        cortex_m::interrupt::free(|_| {
-            if self.first.is_empty() && self.second.is_empty() {
-                cortex_m::asm::wfi();
-            }
-        });
+        sleep(&self.first, &self.second);
     }
+}
+
+/// Sleeps until one of both lines has something or the clock ticks.
+pub fn sleep(first: &Uart, second: &Uart) {
+    // With interrupts held back: one that comes after the look ends the sleep, and is not slept over.
+    cortex_m::interrupt::free(|_| {
+        if first.is_empty() && second.is_empty() {
+            cortex_m::asm::wfi();
+        }
+    });
 }
 
 #[expect(unsafe_code, reason = "the register that lets an interrupt happen")]

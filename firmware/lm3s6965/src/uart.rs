@@ -1,6 +1,7 @@
-//! A serial line: the PL011 behind both of them.
+//! A serial line: the PL011 behind all of them.
 //!
-//! Reception is by interrupt into a ring. Transmission is by asking: an emulated line takes every octet
+//! Of the first two reception is by interrupt into a ring; of the third by asking, for nobody speaks there who was
+//! not asked. Transmission is by asking: an emulated line takes every octet
 //! at once.
 //!
 //! **Invariant:** with the ring full the interrupt is switched off, so that further octets wait in the
@@ -17,6 +18,7 @@ pub const RING_OCTETS: usize = 1024;
 
 const UART0: u32 = 0x4000_c000;
 const UART1: u32 = 0x4000_d000;
+const UART2: u32 = 0x4000_e000;
 /// Offsets of the registers.
 const DATA: u32 = 0x000;
 const FLAGS: u32 = 0x018;
@@ -56,10 +58,7 @@ impl Uart {
     }
 
     fn start(base: u32, ring: &'static Ring) -> Self {
-        Register::at(base, CONTROL).write(0);
-        Register::at(base, LINE_CONTROL).write(EIGHT_BITS_FIFO);
-        Register::at(base, INTERRUPT_MASK).write(RECEIVED);
-        Register::at(base, CONTROL).write(ENABLED);
+        start(base, RECEIVED);
         Self { base, ring }
     }
 
@@ -85,12 +84,62 @@ impl Uart {
 
     /// Sends from the front of `octets`; how many the line took.
     pub fn write(&mut self, octets: &[u8]) -> usize {
-        if octets.is_empty() || Register::at(self.base, FLAGS).read() & TRANSMITTER_EMPTY == 0 {
-            return 0;
-        }
-        let taken = octets.iter().take(FIFO_OCTETS);
-        taken.map(|octet| Register::at(self.base, DATA).write(u32::from(*octet))).count()
+        write(self.base, octets)
     }
+
+    /// Sends all of `octets`, however long the line takes.
+    pub fn write_all(&mut self, octets: &[u8]) {
+        write_all(self.base, octets);
+    }
+}
+
+/// The line of somebody who answers.
+#[derive(Debug)]
+pub struct AskedUart(());
+
+impl AskedUart {
+    pub(crate) fn third() -> Self {
+        start(UART2, 0);
+        Self(())
+    }
+
+    /// The next octet, if there is one.
+    pub fn read(&mut self) -> Option<u8> {
+        let is_empty = Register::at(UART2, FLAGS).read() & RECEIVER_EMPTY != 0;
+        (!is_empty).then(|| data(UART2))
+    }
+
+    /// Sends all of `octets`, however long the line takes.
+    pub fn write_all(&mut self, octets: &[u8]) {
+        write_all(UART2, octets);
+    }
+}
+
+fn start(base: u32, interrupts: u32) {
+    Register::at(base, CONTROL).write(0);
+    Register::at(base, LINE_CONTROL).write(EIGHT_BITS_FIFO);
+    Register::at(base, INTERRUPT_MASK).write(interrupts);
+    Register::at(base, CONTROL).write(ENABLED);
+}
+
+fn write(base: u32, octets: &[u8]) -> usize {
+    if octets.is_empty() || Register::at(base, FLAGS).read() & TRANSMITTER_EMPTY == 0 {
+        return 0;
+    }
+    let taken = octets.iter().take(FIFO_OCTETS);
+    taken.map(|octet| Register::at(base, DATA).write(u32::from(*octet))).count()
+}
+
+fn write_all(base: u32, mut octets: &[u8]) {
+    while !octets.is_empty() {
+        let taken = write(base, octets);
+        octets = octets.get(taken..).unwrap_or_default();
+    }
+}
+
+fn data(base: u32) -> u8 {
+    let [octet, ..] = Register::at(base, DATA).read().to_le_bytes();
+    octet
 }
 
 /// From the UART into the ring, as far as there is room.
@@ -101,8 +150,7 @@ fn receive(base: u32, ring: &Ring) {
             if ring.is_full() {
                 return Register::at(base, INTERRUPT_MASK).write(0);
             }
-            let [octet, ..] = Register::at(base, DATA).read().to_le_bytes();
-            let _ = ring.push_back(octet); // there is room
+            let _ = ring.push_back(data(base)); // there is room
         }
     });
 }

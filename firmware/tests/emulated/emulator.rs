@@ -53,15 +53,11 @@ pub(crate) enum Build {
 
 impl Build {
     pub(crate) fn program(self) -> PathBuf {
-        let variable = match self {
-            Self::Shipped | Self::Counting => "LOWGATE_FIRMWARE",
-            Self::Planted => "LOWGATE_FIRMWARE_PLANTED",
-        };
-        let folder = std::env::var_os(variable).expect("`cargo xtask firmware` says where it is");
-        Path::new(&folder).join(match self {
-            Self::Shipped | Self::Planted => "rcp-qemu",
-            Self::Counting => "counts-qemu",
-        })
+        match self {
+            Self::Shipped => firmware("rcp-qemu"),
+            Self::Counting => firmware("counts-qemu"),
+            Self::Planted => within("LOWGATE_FIRMWARE_PLANTED", "rcp-qemu"),
+        }
     }
 
     const fn options(self) -> &'static [&'static str] {
@@ -70,6 +66,49 @@ impl Build {
             // An instruction takes a nanosecond.
             Self::Counting => &["-icount", "shift=0"],
         }
+    }
+}
+
+/// The program of that name, as it is shipped.
+pub(crate) fn firmware(name: &str) -> PathBuf {
+    within("LOWGATE_FIRMWARE", name)
+}
+
+fn within(variable: &str, name: &str) -> PathBuf {
+    let folder = std::env::var_os(variable).expect("`cargo xtask firmware` says where it is");
+    Path::new(&folder).join(name)
+}
+
+/// Octets of the stack that the program has ever used, of the machine with its monitor in that folder.
+pub(crate) fn stack_octets(folder: &Path) -> usize {
+    let dump = folder.join("stack");
+    let file = dump.display();
+    command(
+        folder,
+        &format!(
+            r#"{{"execute":"pmemsave","arguments":{{"val":{STACK_BOTTOM},"size":{STACK_OCTETS},"filename":"{file}"}}}}"#
+        ),
+    );
+    let stack = std::fs::read(&dump).expect("it was written");
+    let (words, _) = stack.as_chunks::<4>();
+    4 * words.iter().skip_while(|word| **word == PAINT).count()
+}
+
+/// One command to the emulator's monitor.
+fn command(folder: &Path, command: &str) {
+    let stream = UnixStream::connect(folder.join("qmp")).expect("the monitor");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let (mut input, mut lines) = (stream.try_clone().expect("a socket"), BufReader::new(stream));
+    let mut answer = || {
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("the monitor answers");
+        line
+    };
+    assert!(answer().contains("QMP"), "its greeting");
+    for command in [r#"{"execute":"qmp_capabilities"}"#, command] {
+        writeln!(input, "{command}").expect("the monitor reads");
+        let said = answer();
+        assert!(said.contains("return"), "to {command}: {said}");
     }
 }
 
@@ -122,35 +161,9 @@ impl Emulator {
         (Self { child, folder }, Air::new(air))
     }
 
-    /// Octets of the stack that the program has ever used.
+    /// See [`stack_octets`].
     pub(crate) fn stack_octets(&self) -> usize {
-        let dump = self.folder.path().join("stack");
-        let file = dump.display();
-        self.command(&format!(
-            r#"{{"execute":"pmemsave","arguments":{{"val":{STACK_BOTTOM},"size":{STACK_OCTETS},"filename":"{file}"}}}}"#
-        ));
-        let stack = std::fs::read(&dump).expect("it was written");
-        let (words, _) = stack.as_chunks::<4>();
-        4 * words.iter().skip_while(|word| **word == PAINT).count()
-    }
-
-    /// One command to the emulator's monitor.
-    fn command(&self, command: &str) {
-        let stream = UnixStream::connect(self.folder.path().join("qmp")).expect("the monitor");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        let (mut input, mut lines) =
-            (stream.try_clone().expect("a socket"), BufReader::new(stream));
-        let mut answer = || {
-            let mut line = String::new();
-            lines.read_line(&mut line).expect("the monitor answers");
-            line
-        };
-        assert!(answer().contains("QMP"), "its greeting");
-        for command in [r#"{"execute":"qmp_capabilities"}"#, command] {
-            writeln!(input, "{command}").expect("the monitor reads");
-            let said = answer();
-            assert!(said.contains("return"), "to {command}: {said}");
-        }
+        stack_octets(self.folder.path())
     }
 }
 

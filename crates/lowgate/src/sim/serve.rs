@@ -1,11 +1,12 @@
 //! `lowgate sim serve`: a radio co-processor on a pty, with a mesh of simulated devices around it, in real
-//! time; and beside it, for captures, another one.
+//! time; beside it, for captures, another one; and radios of the mesh for emulated machines.
 //!
 //! **Invariant:** the world's clock is never ahead of the real one; the host at the other end of the line
 //! sees what it would see of silicon.
 
 mod faults;
 mod line;
+mod outside;
 
 use crate::demo::load_site;
 use crate::inventory;
@@ -19,6 +20,7 @@ use lowgate_sim::building::{Building, Device, Group};
 use lowgate_sim::medium::StationId;
 use lowgate_sim::world::{Happening, Intruder, Root, What, World, WorldConfig};
 use lowgate_units::{Eui64, Instant, Prng};
+use outside::{Outside, Place, Said};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::{self, Write};
@@ -31,6 +33,8 @@ use tokio::time::sleep;
 
 /// The line is looked at this often at least.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// A driver who has not read all is offered the rest so soon.
+const OFFER_AGAIN: Duration = Duration::from_millis(2);
 /// Commands that wait.
 const COMMANDS_MAX: usize = 16;
 
@@ -54,8 +58,13 @@ pub struct ServeOptions {
     inventory: Option<PathBuf>,
     /// The co-processor's serial line: a link to a pty is made here. Without it the mesh has its own border
     /// router
-    #[arg(long, value_name = "LINK", required_unless_present = "sniffer")]
+    #[arg(long, value_name = "LINK", required_unless_present_any = ["sniffer", "radio"])]
     pty: Option<PathBuf>,
+    /// The radio of the device EUI64 for somebody outside, an emulated machine say: a Unix socket is made at PATH,
+    /// and what passes there is written down in `crates/rcp/src/air.rs`. Without a driver the device has no power.
+    /// May be given several times; the border router's own radio too, in place of a pty
+    #[arg(long, value_name = "EUI64=unix:PATH")]
+    radio: Vec<Place>,
     /// The serial line of another co-processor beside the border router's, for `lowgate sniff`
     #[arg(long, value_name = "LINK")]
     sniffer: Option<PathBuf>,
@@ -101,15 +110,24 @@ fn begin(options: &ServeOptions, out: &mut dyn Write) -> Result<(), Vec<String>>
         write_private(path, &inventory::emit(&site.inventory))
             .map_err(|fault| vec![format!("{}: not written: {fault}", path.display())])?;
     }
+    let router = site.building.device(StationId(0)).map(|router| router.eui64);
+    let is_given_away = options.radio.iter().any(|place| Some(place.eui64()) == router);
+    let has_host = options.pty.is_some() || is_given_away;
+    if !options.radio.is_empty() && !has_host {
+        return Err(vec![
+            "a device's radio is outside: so must be the border router's, by --pty or --radio"
+                .into(),
+        ]);
+    }
     let mut config = WorldConfig::new(options.seed);
     config.medium.loss = options.loss;
-    config.root = if options.pty.is_some() { Root::CoProcessor } else { Root::Router };
+    config.root = if has_host { Root::CoProcessor } else { Root::Router };
     let beside = options.sniffer.is_some().then(|| sniffer(&site.building));
     let groups = site.building.groups.clone();
     let store = Box::<MemoryStore>::default();
     let sniffers = Vec::from_iter(beside);
     let mut world = World::new(config, site.building, &site.inventory, sniffers, store);
-    if options.pty.is_none() {
+    if !has_host {
         commission(&mut world, &groups, site.inventory);
     }
     let one = |fault: io::Error| vec![format!("the serial line: {fault}")];
@@ -152,9 +170,14 @@ async fn run(world: World, options: &ServeOptions, out: &mut dyn Write) -> io::R
     if let Some(link) = served.sniffed.link() {
         writeln!(out, "a co-processor for captures at {}", link.display())?;
     }
+    for (station, path) in served.outside.places() {
+        let eui64 = served.world.station(station).eui64();
+        writeln!(out, "the radio of {eui64} at {}", path.display())?;
+    }
     loop {
-        served.advance(now(), out)?;
-        let pause = served.next_at().since(now()).min(SLEEP_MAX);
+        let is_behind = served.advance(now(), out)?;
+        let pause = if is_behind { OFFER_AGAIN } else { SLEEP_MAX };
+        let pause = served.next_at().since(now()).min(pause);
         tokio::select! {
             () = sleep(pause) => {}
             octets = served.line.next(), if served.faults.passes() => {
@@ -164,10 +187,12 @@ async fn run(world: World, options: &ServeOptions, out: &mut dyn Write) -> io::R
                 served.world.run_to(now());
                 served.world.serial_in(served.sniffer, &octets?);
             }
+            (index, said) = served.outside.next() => served.driven(now(), index, said),
             Some(command) = commands.recv() => served.command(now(), &command, out)?,
             _ = tokio::signal::ctrl_c() => break,
         }
     }
+    served.outside.close()?;
     served.line.unplug()?;
     served.sniffed.unplug()
 }
@@ -198,6 +223,8 @@ struct Served {
     /// The one for captures, and its line.
     sniffer: StationId,
     sniffed: Line,
+    /// Radios whose drivers are outside.
+    outside: Outside,
     /// Devices without power, and when the next of them gets it.
     dark: VecDeque<StationId>,
     power_at: Instant,
@@ -215,12 +242,18 @@ impl Served {
         let sniffer = StationId(world.building().stations() as u32 - 1);
         let mut dark: VecDeque<StationId> = world.honest().collect();
         let Some(co_processor) = dark.pop_front() else { return Ok(None) };
-        world.power_on(co_processor);
+        let outside = Outside::open(&mut world, &options.radio)?;
+        let is_outside = |station| outside.places().any(|(outside, _)| outside == station);
+        dark.retain(|station| !is_outside(*station));
+        if !is_outside(co_processor) {
+            world.power_on(co_processor);
+        }
         if sniffed.link().is_some() {
             world.power_on(sniffer);
         }
         // Devices get power from when the host first speaks, if there is a host.
-        let power_at = if line.link().is_some() { Instant::FAR_FUTURE } else { world.now() };
+        let has_host = line.link().is_some() || is_outside(co_processor);
+        let power_at = if has_host { Instant::FAR_FUTURE } else { world.now() };
         Ok(Some(Self {
             world,
             line,
@@ -228,6 +261,7 @@ impl Served {
             co_processor,
             sniffer,
             sniffed,
+            outside,
             dark,
             power_at,
             power_interval: options.power_interval,
@@ -253,8 +287,8 @@ impl Served {
         self.world.next_at().min(power_at).min(self.faults.next_at())
     }
 
-    /// Real time has come so far.
-    fn advance(&mut self, now: Instant, out: &mut dyn Write) -> io::Result<()> {
+    /// Real time has come so far; whether somebody outside has not taken all that it was told.
+    fn advance(&mut self, now: Instant, out: &mut dyn Write) -> io::Result<bool> {
         self.world.run_to(now);
         while self.power_at <= self.world.now()
             && let Some(device) = self.dark.pop_front()
@@ -283,7 +317,15 @@ impl Served {
             self.line.send(&said);
         }
         self.sniffed.send(&self.world.take_serial_out(self.sniffer));
-        Ok(())
+        Ok(self.outside.tell(&mut self.world))
+    }
+
+    /// From the driver of a radio.
+    fn driven(&mut self, now: Instant, index: usize, said: Said) {
+        self.world.run_to(now);
+        if self.outside.hear(&mut self.world, index, said) == Some(self.co_processor) {
+            self.power_at = self.power_at.min(self.world.now() + self.power_interval);
+        }
     }
 
     /// From the host.

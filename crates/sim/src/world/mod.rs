@@ -15,9 +15,11 @@ mod co_processor;
 mod datagram_loss;
 mod intruders;
 mod manager;
+mod outside;
 mod outsiders;
 mod pairs;
 mod station;
+mod step;
 
 pub use crate::intruder::{Lie, Trick};
 pub use backbone::{Backbone, Towards};

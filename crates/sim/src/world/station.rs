@@ -6,6 +6,7 @@
 
 use super::clock::Clock;
 use super::datagram_loss::DatagramLoss;
+use super::step::Step;
 use super::{MANAGER_ADDR, Root, WorldConfig, router_addr};
 use crate::building::Device;
 use crate::intruder::{Eavesdropper, Liar, Lie, Output as IntruderOutput, Trick};
@@ -17,9 +18,9 @@ use lowgate_mac::{
 };
 use lowgate_manager::{DeviceRecord, Identity, Kind as InventoryKind};
 use lowgate_node::flash::{Record, RecordKey, RecordOctets};
-use lowgate_node::{Event, Input, Kind, Node, NodeConfig, Output as NodeOutput};
-use lowgate_rcp::{Rcp, RcpConfig, RcpInput, RcpOutput};
-use lowgate_router::{Input as RouterInput, Inward, Output as RouterOutput, Router, RouterConfig};
+use lowgate_node::{Event, Input, Kind, Node, NodeConfig};
+use lowgate_rcp::{Rcp, RcpConfig, RcpInput};
+use lowgate_router::{Input as RouterInput, Inward, Router, RouterConfig};
 use lowgate_units::{Channel, Duration, Eui64, Instant, Prng, SeededEntropy};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ use std::collections::BTreeMap;
 const WRITE_MICROS: (u64, u64) = (1_500, 1_500);
 /// What a serial line holds that nobody reads; more is lost, as at any line without flow control.
 const SERIAL_UNREAD_OCTETS_MAX: usize = 64 * 1024;
+/// What an outsider's radio told and nobody took; more is lost, as in a chip.
+const EVENTS_UNREAD_MAX: usize = 256;
 /// What the co-processor calls itself.
 const CO_PROCESSOR_VERSION: &str = "LOWGATE-SIM/0.1; SIMULATION";
 
@@ -105,6 +108,8 @@ enum Host {
     /// A radio; its host is at the other end of the serial line.
     CoProcessor(Box<Rcp>),
     Eavesdropper(Box<Eavesdropper>),
+    /// Somebody outside, and what its radio told and nobody took yet.
+    Outside(Vec<RadioEvent>),
 }
 
 /// What the flash is asked to do.
@@ -147,6 +152,8 @@ pub struct Station {
     /// Whose keys it holds besides its own.
     captured: Option<Eui64>,
     config: Option<NodeConfig>,
+    /// What drives its radio is outside of the world.
+    is_outside: bool,
     link: LinkMachine,
     host: Host,
     flash: BTreeMap<RecordKey, RecordOctets>,
@@ -260,6 +267,7 @@ impl Station {
             kind,
             captured: None,
             config,
+            is_outside: false,
             link: LinkMachine::new(prng.fork(0)),
             host: Host::Off,
             flash: BTreeMap::new(),
@@ -302,7 +310,7 @@ impl Station {
         match &self.host {
             Host::Node(node) => Some(node),
             Host::Router(router) => Some(router.node()),
-            Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) => None,
+            Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) | Host::Outside(_) => None,
         }
     }
 
@@ -310,7 +318,11 @@ impl Station {
     pub fn router(&self) -> Option<&Router> {
         match &self.host {
             Host::Router(router) => Some(router),
-            Host::Off | Host::Node(_) | Host::CoProcessor(_) | Host::Eavesdropper(_) => None,
+            Host::Off
+            | Host::Node(_)
+            | Host::CoProcessor(_)
+            | Host::Eavesdropper(_)
+            | Host::Outside(_) => None,
         }
     }
 
@@ -318,7 +330,11 @@ impl Station {
     pub fn intrusions(&self) -> Option<usize> {
         match &self.host {
             Host::Eavesdropper(eavesdropper) => Some(eavesdropper.sent()),
-            Host::Off | Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => None,
+            Host::Off
+            | Host::Node(_)
+            | Host::Router(_)
+            | Host::CoProcessor(_)
+            | Host::Outside(_) => None,
         }
     }
 
@@ -326,7 +342,11 @@ impl Station {
     pub fn intrusions_on_air(&self) -> Option<Duration> {
         match &self.host {
             Host::Eavesdropper(eavesdropper) => Some(eavesdropper.on_air()),
-            Host::Off | Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => None,
+            Host::Off
+            | Host::Node(_)
+            | Host::Router(_)
+            | Host::CoProcessor(_)
+            | Host::Outside(_) => None,
         }
     }
 
@@ -368,6 +388,7 @@ impl Station {
         let records: Vec<Record> =
             self.flash.iter().filter_map(|(key, octets)| Record::parse(*key, octets)).collect();
         self.host = match (self.kind, self.config.clone()) {
+            _ if self.is_outside => Host::Outside(Vec::new()),
             (StationKind::Device(Kind::BorderRouter), _) if world.root == Root::CoProcessor => {
                 self.co_processor(own)
             }
@@ -396,7 +417,7 @@ impl Station {
 
     fn co_processor(&mut self, now: Instant) -> Host {
         self.serial_out.clear();
-        let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
+        let config = RcpConfig::new(self.eui64, CO_PROCESSOR_VERSION);
         Host::CoProcessor(Box::new(Rcp::new(now, config)))
     }
 
@@ -410,7 +431,7 @@ impl Station {
         match &mut self.host {
             Host::Off => {}
             Host::Eavesdropper(eavesdropper) => eavesdropper.handle(now, event),
-            Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) => {
+            Host::Node(_) | Host::Router(_) | Host::CoProcessor(_) | Host::Outside(_) => {
                 self.link.handle(now, LinkInput::Phy(event));
             }
         }
@@ -446,6 +467,30 @@ impl Station {
         std::mem::take(&mut self.serial_out)
     }
 
+    /// Whoever drives its radio is outside from its next start on.
+    pub(super) const fn give_away(&mut self) {
+        self.is_outside = true;
+    }
+
+    /// A command of whoever drives its radio from outside.
+    pub(super) fn radio_command(&mut self, now: Instant, command: RadioCommand) {
+        if let Host::Outside(_) = self.host {
+            self.link.handle(now, LinkInput::Command(command));
+        }
+    }
+
+    /// What its radio told somebody outside since the last call.
+    pub(super) fn take_radio_events(&mut self) -> Vec<RadioEvent> {
+        match &mut self.host {
+            Host::Outside(events) => std::mem::take(events),
+            Host::Off
+            | Host::Node(_)
+            | Host::Router(_)
+            | Host::CoProcessor(_)
+            | Host::Eavesdropper(_) => Vec::new(),
+        }
+    }
+
     /// A write is complete; whether the host that asked for it still runs.
     pub(super) fn stored(&mut self, now: Instant, boot: u32, write: Write) -> bool {
         let interrupted = boot != self.boots || matches!(self.host, Host::Off);
@@ -472,7 +517,7 @@ impl Station {
         match &mut self.host {
             Host::Node(node) => node.handle(own, Input::Stored { ticket }),
             Host::Router(router) => router.handle(own, RouterInput::Stored { ticket }),
-            Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) => {}
+            Host::Off | Host::CoProcessor(_) | Host::Eavesdropper(_) | Host::Outside(_) => {}
         }
         true
     }
@@ -480,7 +525,11 @@ impl Station {
     pub(super) fn try_group_record(&mut self, group: GroupId, record: &[u8]) -> Option<bool> {
         match &mut self.host {
             Host::Node(node) => node.try_group_record(group, record),
-            Host::Off | Host::Router(_) | Host::CoProcessor(_) | Host::Eavesdropper(_) => None,
+            Host::Off
+            | Host::Router(_)
+            | Host::CoProcessor(_)
+            | Host::Eavesdropper(_)
+            | Host::Outside(_) => None,
         }
     }
 
@@ -493,6 +542,7 @@ impl Station {
                 Host::Node(node) => Step::of_node(node.poll(own)),
                 Host::Router(router) => Step::of_router(router.poll(own)),
                 Host::CoProcessor(rcp) => Step::of_co_processor(rcp.poll(own)),
+                Host::Outside(_) => Step::Wait(Instant::FAR_FUTURE),
             };
             match step {
                 Step::Radio(command) => self.link.handle(now, LinkInput::Command(command)),
@@ -511,7 +561,10 @@ impl Station {
                         Host::Node(node) => node.handle(own, Input::Radio(event)),
                         Host::Router(router) => router.handle(own, RouterInput::Radio(event)),
                         Host::CoProcessor(rcp) => rcp.handle(own, RcpInput::Radio(event)),
-                        Host::Off | Host::Eavesdropper(_) => {}
+                        Host::Outside(events) if events.len() < EVENTS_UNREAD_MAX => {
+                            events.push(event);
+                        }
+                        Host::Off | Host::Eavesdropper(_) | Host::Outside(_) => {}
                     },
                     LinkOutput::Wait { until } => {
                         return Output::Wait { until: until.min(self.clock.when(host_until)) };
@@ -547,49 +600,6 @@ impl Station {
 impl std::fmt::Debug for Station {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} {} {:?}", self.id, self.eui64, self.kind)
-    }
-}
-
-enum Step {
-    Radio(RadioCommand),
-    Store(u32, Record),
-    Erase(RecordKey),
-    Out(Output),
-    Serial(Vec<u8>),
-    Wait(Instant),
-}
-
-impl Step {
-    fn of_node(output: NodeOutput) -> Self {
-        match output {
-            NodeOutput::Radio(command) => Self::Radio(command),
-            NodeOutput::Store { ticket, record } => Self::Store(ticket, record),
-            NodeOutput::Erase(key) => Self::Erase(key),
-            NodeOutput::Event(event) => Self::Out(Output::Event(event)),
-            NodeOutput::Wait { until } => Self::Wait(until),
-            NodeOutput::ToManager(_) | NodeOutput::ToBackbone(_) | NodeOutput::Managed { .. } => {
-                unreachable!("only a border router has a backbone")
-            }
-        }
-    }
-
-    fn of_router(output: RouterOutput) -> Self {
-        match output {
-            RouterOutput::Radio(command) => Self::Radio(command),
-            RouterOutput::Store { ticket, record } => Self::Store(ticket, record),
-            RouterOutput::Erase(key) => Self::Erase(key),
-            RouterOutput::Backbone(packet) => Self::Out(Output::Backbone(packet)),
-            RouterOutput::Event(event) => Self::Out(Output::Event(event)),
-            RouterOutput::Wait { until } => Self::Wait(until),
-        }
-    }
-
-    fn of_co_processor(output: RcpOutput) -> Self {
-        match output {
-            RcpOutput::Serial(octets) => Self::Serial(octets.to_vec()),
-            RcpOutput::Radio(command) => Self::Radio(command),
-            RcpOutput::Wait { until } => Self::Wait(until),
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use heapless::String;
 pub const LAST_WORDS_OCTETS_MAX: usize = 160;
 
 const MAGIC: u32 = 0x4c47_5243;
+const ENDED: u32 = 0;
 const RUNNING: u32 = 1;
 const PANICKED: u32 = 2;
 const FAULTED: u32 = 3;
@@ -29,7 +30,7 @@ pub enum Cause {
     Panic,
     /// The processor found one.
     Fault,
-    /// It ended while it ran: on this machine nobody but the watchdog does that.
+    /// It ended while it ran, and did not say why: the watchdog, or what the chip's own register tells.
     Watchdog,
 }
 
@@ -88,6 +89,13 @@ pub(crate) fn begin() -> Restart {
         Cause::PowerOn | Cause::Watchdog => None,
     };
     Restart { cause, last_words }
+}
+
+/// Starts the program anew, as if power had come on.
+pub fn restart() -> ! {
+    cortex_m::interrupt::disable();
+    store(ENDED, "");
+    SCB::sys_reset()
 }
 
 /// As much as there is room for, in one line.
