@@ -234,6 +234,7 @@ mod tests {
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
             key_trees: true,
+            pairs: false,
             key_log: false,
         };
         Node::new(Instant::ZERO, config, [], &mut SeededEntropy::new(1), Prng::new(1))

@@ -295,6 +295,7 @@ fn node(
         ccm: maker.ccm,
         retransmission: Retransmission::USUAL,
         key_trees: false,
+        pairs: false,
         key_log: false,
     };
     let mut node = Box::new(Node::new(now, config, records, entropy, prng));

@@ -17,6 +17,7 @@ mod intruders;
 mod manager;
 mod outside;
 mod outsiders;
+mod pairs;
 mod station;
 mod step;
 
@@ -38,12 +39,12 @@ use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_dtls::Retransmission;
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, ChannelSet, DeviceRecord, DeviceState, Manager, ManagerEvent, ManagerInput, NewDomain,
+    Batch, ChannelSet, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain,
     PAIR_DEGREE_USUAL, Reply, Request, RequestId, Store,
 };
 use lowgate_net::NetEvent;
 use lowgate_node::{Event, PairEvent};
-use lowgate_units::{Channel, Duration, Iid, Instant, Ipv6Addr, Prng, SeededEntropy};
+use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
 use manager::Power;
 use station::Station;
 use std::collections::{BTreeMap, BTreeSet};
@@ -427,40 +428,6 @@ impl World {
     /// Has a node ask for an echo.
     pub fn ping(&mut self, id: StationId, dst: Ipv6Addr, sequence: u16) {
         self.tell(id, lowgate_node::Input::Ping { dst, sequence });
-    }
-
-    /// Has a device ask another for something, in a session of the two alone.
-    ///
-    /// # Panics
-    /// When the other never was a member.
-    pub fn ask_device(&mut self, id: StationId, other: StationId, request: lowgate_coap::Request) {
-        let peer = self.stations[other.index()].eui64();
-        let addr = self.addr_of(other).expect("it had an address in its mesh");
-        self.tell(id, lowgate_node::Input::Ask { peer, addr, request });
-    }
-
-    /// The same of a neighbour, whom it hears itself: no router passes anything on, and none can keep them apart.
-    pub fn ask_neighbour(
-        &mut self,
-        id: StationId,
-        other: StationId,
-        request: lowgate_coap::Request,
-    ) {
-        let peer = self.stations[other.index()].eui64();
-        let addr = Iid::from(peer).link_local();
-        self.tell(id, lowgate_node::Input::Ask { peer, addr, request });
-    }
-
-    /// Where a device is in its mesh, or was when it was expelled.
-    pub fn addr_of(&self, id: StationId) -> Option<Ipv6Addr> {
-        let domain = self.manager.domain();
-        let device = domain.devices().get(&self.stations[id.index()].eui64())?;
-        let (pan, short) = match device.state {
-            DeviceState::Expected => return None,
-            DeviceState::Admitted { pan, short } => (pan, short),
-            DeviceState::Revoked { last } => last?,
-        };
-        Some(domain.pans().get(&pan)?.config.addr(short))
     }
 
     fn tell(&mut self, id: StationId, input: lowgate_node::Input) {
