@@ -29,6 +29,8 @@ package:
     cargo xtask package
 deny:
     cargo xtask deny
+bench-keys file:
+    cargo xtask bench keys --json {{file}}
 bench-forward file:
     cargo xtask bench forward --json {{file}}
 size file:

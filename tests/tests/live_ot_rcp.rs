@@ -3,6 +3,8 @@
 //! names the program; `cargo xtask ot-rcp PROGRAM` runs this in a network namespace.
 //! Criteria: with each test.
 
+#[path = "ot_rcp/perform.rs"]
+mod perform;
 #[path = "ot_rcp/transcript.rs"]
 mod transcript;
 
@@ -10,11 +12,12 @@ use lowgate_router::co_processor::CoProcessor;
 use lowgate_spinel::{Command as SpinelCommand, encode};
 use lowgate_tests::program::Program;
 use lowgate_units::Instant as Moment;
+use perform::perform;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use transcript::{Step, emit, hex, parse, perform, to_hex};
+use transcript::{Step, emit, hex, parse, to_hex};
 
 /// For anything that is awaited.
 const PATIENCE: Duration = Duration::from_secs(5);

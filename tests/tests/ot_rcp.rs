@@ -4,6 +4,8 @@
 //! Criteria: the host sends the same octets at the same points and makes the same of the answers; every
 //! frame of both directions is understood.
 
+#[path = "ot_rcp/perform.rs"]
+mod perform;
 #[path = "ot_rcp/transcript.rs"]
 mod transcript;
 
@@ -13,8 +15,9 @@ use lowgate_spinel::{
     encode,
 };
 use lowgate_units::Instant;
+use perform::perform;
 use std::collections::BTreeMap;
-use transcript::{Step, emit, hex, parse, perform, to_hex};
+use transcript::{Step, emit, hex, parse, to_hex};
 
 const TRANSCRIPT: &str = include_str!("../data/ot-rcp.transcript");
 

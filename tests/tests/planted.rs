@@ -38,6 +38,11 @@
 //! | `AddressShared` | manager | domain: an address given twice | 355 |
 //! | `RevokedForgotten` | manager | a revoked device is admitted | 353 |
 //! | `TreeKeepsTheGone` | manager | a revoked device opens a frame | its own world |
+//! | `PairShareUnstored` | node | pairs: a share in use that flash lacks | their own world |
+//! | `PairRandomRepeats` | node | pairs: one number, two records | |
+//! | `PairLossForgotten` | manager | pairs: a session with who is revoked | |
+//! | `PairLostServed` | node | pairs: a session with who is revoked | |
+//! | `PairSessionKept` | node | pairs: a session with who is revoked goes on | |
 //!
 //! The mistakes of the line of rooms are planted in second 32, those of the building from the beginning.
 //! A mistake waits for its occasion: for a record in clear that is the next join, for a key that is kept
@@ -48,18 +53,20 @@ use lowgate_access::{JOIN_PORT, MANAGER_RELAY_PORT};
 use lowgate_manager::{
     DevicePsk, DeviceRecord, GroupId, Identity, Kind, MemoryStore, Reply, Request, Role,
 };
+use lowgate_node::{Event, PairEvent};
 use lowgate_router::{Datagram, packet};
 use lowgate_sim::building::{Building, Device};
 use lowgate_sim::check::{Fault as Found, Finding};
 use lowgate_sim::eviction::{Way, evict};
 use lowgate_sim::medium::StationId;
 use lowgate_sim::scenario::{Disaster, Expectation, Outcome, Run, RunOptions, Scenario, Trouble};
-use lowgate_sim::world::{Intruder, MANAGER_ADDR, Trick, World, WorldConfig};
+use lowgate_sim::world::{Intruder, MANAGER_ADDR, Trick, What, World, WorldConfig};
 use lowgate_units::planted::{Fault, plant};
 use lowgate_units::{Duration, Eui64, Iid, Instant, ShortAddr};
 
 const GROUP: GroupId = GroupId(1);
 const RELAY: StationId = StationId(1);
+const NEXT: StationId = StationId(2);
 const SWITCH: StationId = StationId(3);
 const LATE: StationId = StationId(4);
 const NEWCOMER: StationId = StationId(5);
@@ -105,6 +112,21 @@ fn record(n: u8, kind: Kind, role: Option<Role>) -> DeviceRecord {
 }
 
 fn world() -> World {
+    let tricks = [Trick::Repeat, Trick::Forge, Trick::Inject];
+    let intruders = tricks.into_iter().enumerate().map(|(n, trick)| Intruder::Eavesdropper {
+        place: place(0xb0 + n as u8, 1.0, 1.0 + n as f64),
+        trick,
+    });
+    let mut world = world_of(WorldConfig::new(7), intruders.collect());
+    for station in world.honest().filter(|station| ![LATE, NEWCOMER].contains(station)) {
+        world.power_on(station);
+        run(&mut world, 8);
+    }
+    world
+}
+
+/// Nobody has power yet.
+fn world_of(config: WorldConfig, intruders: Vec<Intruder>) -> World {
     let mut building = Building::generate(1, 1).expect("one device").building;
     building.floors.clear();
     building.groups.clear();
@@ -121,21 +143,12 @@ fn world() -> World {
         record(4, Kind::Light, Some(Role::Listener)),
         record(5, Kind::Light, Some(Role::Listener)),
     ];
-    let tricks = [Trick::Repeat, Trick::Forge, Trick::Inject];
-    let intruders = tricks.into_iter().enumerate().map(|(n, trick)| Intruder::Eavesdropper {
-        place: place(0xb0 + n as u8, 1.0, 1.0 + n as f64),
-        trick,
-    });
-    let config = WorldConfig { commit_delay: COMMIT_DELAY, ..WorldConfig::new(7) };
+    let config = WorldConfig { commit_delay: COMMIT_DELAY, ..config };
     let store = Box::<MemoryStore>::default();
-    let mut world = World::new(config, building, &inventory, intruders.collect(), store);
+    let mut world = World::new(config, building, &inventory, intruders, store);
     ask(&mut world, Request::CreateGroup { id: GROUP, name: "lights".into() });
     ask(&mut world, Request::Import(inventory));
     ask(&mut world, Request::OpenWindow { until: Instant::from_secs(3000) });
-    for station in world.honest().filter(|station| ![LATE, NEWCOMER].contains(station)) {
-        world.power_on(station);
-        run(&mut world, 8);
-    }
     world
 }
 
@@ -476,4 +489,87 @@ fn pauses_without_an_end() {
     let outcome = crowd(Some(Fault::PausesUnbounded), router_away());
     assert!(!outcome.failures.is_empty(), "everybody is in: {outcome:?}");
     println!("PausesUnbounded: {}", outcome.failures[0]);
+}
+
+/// Everybody of the line of rooms is in and has a share; nobody intrudes.
+fn paired_world() -> World {
+    let mut world = world_of(WorldConfig { pairs: true, ..WorldConfig::new(9) }, Vec::new());
+    for station in world.honest() {
+        world.power_on(station);
+        run(&mut world, 8);
+    }
+    run(&mut world, 60);
+    world
+}
+
+fn read_light(world: &mut World, from: StationId, light: StationId) {
+    let path = lowgate_coap::Path::new("light").expect("a path");
+    let request = lowgate_coap::Request::new(lowgate_coap::Method::Get, path);
+    world.ask_neighbour(from, light, request);
+    run(world, 4);
+}
+
+/// Another polynomial; two sessions of the same two neighbours, one after the other; a revocation that somebody without power
+/// holds up, so that whoever is revoked is still heard and goes on asking.
+fn pair_findings(planted: Option<Fault>) -> Vec<Finding> {
+    plant(None);
+    let mut world = paired_world();
+    assert_eq!(world.findings(), []);
+    plant(planted);
+    ask(&mut world, Request::RekeyPairs);
+    run(&mut world, 40);
+    read_light(&mut world, SWITCH, NEXT);
+    run(&mut world, 130);
+    read_light(&mut world, SWITCH, NEXT);
+    world.power_off(LATE);
+    ask(&mut world, Request::Revoke { eui64: eui64(3) });
+    run(&mut world, 45);
+    for light in [NEXT, NEWCOMER, NEXT] {
+        read_light(&mut world, SWITCH, light);
+    }
+    plant(None);
+    let events = world.take_happenings().into_iter().filter_map(|happening| match happening.what {
+        What::Node(station, Event::Pair(event)) => Some((station, event)),
+        _ => None,
+    });
+    let opened = events
+        .filter(|(station, event)| *station == NEXT && matches!(event, PairEvent::Opened { .. }));
+    assert!(opened.count() >= 2, "the two did not speak twice");
+    world.findings().to_vec()
+}
+
+fn check_pairs(planted: Fault, expected: fn(&Found) -> bool) {
+    let findings = pair_findings(Some(planted));
+    let found = findings.iter().find(|finding| expected(&finding.fault));
+    println!("{planted:?}: {}", found.unwrap_or_else(|| panic!("{planted:?}: {findings:?}")));
+}
+
+#[test]
+fn nothing_is_found_between_two_where_nothing_is_planted() {
+    assert_eq!(pair_findings(None), []);
+}
+
+#[test]
+fn a_share_in_use_before_it_is_stored() {
+    check_pairs(Fault::PairShareUnstored, |found| matches!(found, Found::KeysNotStored { .. }));
+}
+
+#[test]
+fn two_sessions_of_a_pair_with_the_same_randoms() {
+    check_pairs(Fault::PairRandomRepeats, |found| matches!(found, Found::PairNumberReused { .. }));
+}
+
+#[test]
+fn a_loss_that_nobody_is_told() {
+    check_pairs(Fault::PairLossForgotten, |found| matches!(found, Found::PairNotAdmitted { .. }));
+}
+
+#[test]
+fn a_device_that_serves_who_is_lost() {
+    check_pairs(Fault::PairLostServed, |found| matches!(found, Found::PairNotAdmitted { .. }));
+}
+
+#[test]
+fn a_session_with_who_is_lost_that_goes_on() {
+    check_pairs(Fault::PairSessionKept, |found| matches!(found, Found::PairNotAdmitted { .. }));
 }

@@ -12,6 +12,7 @@
 //! | -65539 | channel: uint | [`Cfg::channel`] |
 //! | -65540 | prefix of the mesh, a /64 and context 0: bstr(8) | [`Cfg::prefix`] |
 //! | -65541 | activation of the key set: null (only stage it) or uint (switch after so many ms) | [`Cfg::activation`] |
+//! | -65542 | keys of pairs: array of set uint, generation uint, degree uint, devices lost uint | [`Cfg::pairs`] |
 //!
 //! **Invariant:** pure functions of octets. Emission is deterministic (RFC 8949 section 4.2.1).
 //! Parsing refuses wrong types, repeated labels and indefinite lengths.
@@ -24,12 +25,14 @@ use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 
 use crate::KeyIndex;
+use crate::pairs::Offered;
+use crate::pairwise::{SetName, check_degree};
 use crate::wire::{NoRoom, Writer};
 
 /// Link keys one configuration may carry.
 pub const KEYS_MAX: usize = 4;
 /// Octets [`Cfg::emit`] writes at most.
-pub const CFG_OCTETS_MAX: usize = 192;
+pub const CFG_OCTETS_MAX: usize = 208;
 
 const KEY_SET: i64 = 2;
 const SHORT_IDENTIFIER: i64 = 3;
@@ -41,6 +44,7 @@ const PAN_ID: i64 = -65538;
 const CHANNEL: i64 = -65539;
 const PREFIX: i64 = -65540;
 const ACTIVATION: i64 = -65541;
+const PAIRS: i64 = -65542;
 
 /// A usage of RFC 9031 table 6, 0 to 14: all for TSCH, so none of them for this network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +169,8 @@ pub struct Cfg {
     pub prefix: Option<[u8; 8]>,
     /// When [`Self::keys`] are sent with.
     pub activation: Activation,
+    /// The polynomial that the device is to have its share of.
+    pub pairs: Option<Offered>,
 }
 
 impl Cfg {
@@ -225,6 +231,7 @@ impl Cfg {
                     Activation::Switch { after_ms: decoder.u32().map_err(|_| fault)? }
                 };
             }
+            PAIRS => self.pairs = Some(read_pairs(decoder).ok_or(fault)?),
             other => unreachable!("label {other} has a bit and so a place here"),
         }
         Ok(())
@@ -303,6 +310,9 @@ impl Cfg {
             Activation::Stage => _ = encoder.i64(ACTIVATION)?.null()?,
             Activation::Switch { after_ms } => _ = encoder.i64(ACTIVATION)?.u32(after_ms)?,
         }
+        if let Some(Offered { name: SetName { set, generation }, degree, lost }) = self.pairs {
+            encoder.i64(PAIRS)?.array(4)?.u16(set)?.u8(generation)?.u16(degree)?.u16(lost)?;
+        }
         Ok(())
     }
 
@@ -317,6 +327,7 @@ impl Cfg {
             self.channel.is_some(),
             self.prefix.is_some(),
             self.activation != Activation::ByRole,
+            self.pairs.is_some(),
         ]
         .into_iter()
         .map(u64::from)
@@ -331,13 +342,21 @@ const fn bit_of(label: i64) -> Option<u32> {
         KEY_SET | SHORT_IDENTIFIER | JRC_ADDRESS | NETWORK_IDENTIFIER | JOIN_RATE => {
             Some(1 << label)
         }
-        ACTIVATION..=COUNTER_FLOOR => Some(1 << (16 + COUNTER_FLOOR - label)),
+        PAIRS..=COUNTER_FLOOR => Some(1 << (16 + COUNTER_FLOOR - label)),
         _ => None,
     }
 }
 
 fn bytes<const N: usize>(decoder: &mut Decoder<'_>) -> Option<[u8; N]> {
     decoder.bytes().ok()?.try_into().ok()
+}
+
+fn read_pairs(decoder: &mut Decoder<'_>) -> Option<Offered> {
+    (decoder.array().ok()?? == 4).then_some(())?;
+    let name = SetName { set: decoder.u16().ok()?, generation: decoder.u8().ok()? };
+    let (degree, lost) = (decoder.u16().ok()?, decoder.u16().ok()?);
+    check_degree(degree).ok()?;
+    Some(Offered { name, degree, lost })
 }
 
 // RFC 9031 section 8.4.3: an invalid key MUST be discarded and the error signalled. Refusing the

@@ -14,11 +14,13 @@
 //! | keys of a group | [`derive()`] gives [`GroupKeys`] |
 //! | multicast to those whom the manager does not evict | [`tree`] |
 //! | a device's share of a polynomial | [`pairwise`] makes the PSK of two devices of it |
+//! | payload of TLS extension 0xFF41, and what the manager tells of shares | [`pairs`] |
 
 mod cfg;
 mod derive;
 mod message;
 mod names;
+pub mod pairs;
 pub mod pairwise;
 mod prf;
 mod request;

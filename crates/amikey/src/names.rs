@@ -49,6 +49,12 @@ impl TekId {
     pub const fn next(self) -> Self {
         Self(if self.0 == u16::MAX { 1 } else { self.0 + 1 })
     }
+
+    /// Whether it was given after another, by serial arithmetic.
+    pub const fn is_after(self, other: Self) -> bool {
+        let ahead = self.0.wrapping_sub(other.0);
+        ahead != 0 && ahead < 1 << 15
+    }
 }
 
 /// Stable name of a group.
@@ -343,5 +349,15 @@ mod tests {
         assert!(Role::SenderAndListener.covers(Role::Sender));
         assert!(!Role::Listener.covers(Role::SenderAndListener));
         assert!(Role::Sender.sends() && !Role::Sender.listens());
+    }
+
+    #[test]
+    fn epochs_are_after_each_other() {
+        let tek = |raw| TekId::new(raw).expect("not 0");
+        for (earlier, later) in [(1, 2), (u16::MAX, 1), (40_000, 2_000), (1, 1 << 15)] {
+            assert!(tek(later).is_after(tek(earlier)), "{later} after {earlier}");
+            assert!(!tek(earlier).is_after(tek(later)), "{earlier} after {later}");
+        }
+        assert!(!tek(7).is_after(tek(7)));
     }
 }

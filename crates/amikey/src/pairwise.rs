@@ -16,8 +16,27 @@
 use lowgate_crypto::{Key128, Secret, hmac_sha256};
 use lowgate_units::Eui64;
 
-/// The scheme of this module, for the wire and the derivation.
-pub const SCHEME: u8 = 1;
+/// How one end of a pair came by the key; the other always has a share. For the wire and the derivation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Scheme {
+    /// The manager told it the key with this one peer: no share, and nothing of anybody else.
+    Issued = 0,
+    /// It has a share.
+    Polynomial = 1,
+}
+
+impl Scheme {
+    /// `None` for one that is not spoken.
+    pub const fn new(raw: u8) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Issued),
+            1 => Some(Self::Polynomial),
+            _ => None,
+        }
+    }
+}
+
 /// Octets of one coefficient.
 pub const COEFFICIENT_OCTETS: usize = 16;
 /// The largest degree: a share of 4 KiB.
@@ -53,7 +72,7 @@ pub enum PairwiseFault {
 }
 
 /// The manager's side of a set: any device's share can be made of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Polynomial {
     name: SetName,
     degree: u16,
@@ -70,9 +89,19 @@ impl Polynomial {
         Ok(Self { name, degree, seed })
     }
 
+    /// Which one.
+    pub const fn name(&self) -> SetName {
+        self.name
+    }
+
     /// The highest power.
     pub const fn degree(&self) -> u16 {
         self.degree
+    }
+
+    /// What it is drawn from: for the store.
+    pub const fn seed(&self) -> &Secret<32> {
+        &self.seed
     }
 
     /// Octets of a share.
@@ -112,6 +141,42 @@ impl Polynomial {
             own_to_i = times(own_to_i, own);
         }
         Ok(())
+    }
+
+    /// One coefficient of a device's share, for who wants a part of it; costs `degree + 1` HMACs.
+    ///
+    /// # Errors
+    /// The name is none, or `power` above the degree.
+    pub fn share_coefficient(
+        &self,
+        owner: Eui64,
+        power: u16,
+    ) -> Result<Secret<COEFFICIENT_OCTETS>, PairwiseFault> {
+        let own = element(owner)?;
+        if power > self.degree {
+            return Err(PairwiseFault::Degree(power));
+        }
+        let falling = (0..=self.degree).rev();
+        let value = falling
+            .fold(0, |value, i| times(value, own) ^ self.coefficient(i.min(power), i.max(power)));
+        Ok(Secret::new(value.to_be_bytes()))
+    }
+
+    /// The PSK of two devices, as either has it: what is told to one that has no share. Costs as much as a share.
+    ///
+    /// # Errors
+    /// They are no two devices.
+    pub fn psk(&self, scheme: Scheme, one: Eui64, other: Eui64) -> Result<Key128, PairwiseFault> {
+        if one == other {
+            return Err(PairwiseFault::OwnName);
+        }
+        let at = element(other)?;
+        let mut common = 0;
+        for power in (0..=self.degree).rev() {
+            let coefficient = self.share_coefficient(one, power)?;
+            common = times(common, at) ^ u128::from_be_bytes(*coefficient.expose());
+        }
+        Ok(psk_of(&Secret::new(common.to_be_bytes()), scheme, self.name, (one, other)))
     }
 
     /// Of `x^i y^j` and of `x^j y^i`, where `i <= j`.
@@ -164,11 +229,16 @@ impl<'a> Share<'a> {
     }
 
     /// The PSK of the owner and `peer`, which says that its share is of `named`: the same on both sides, and
-    /// another for each generation.
+    /// another for each generation and scheme.
     ///
     /// # Errors
     /// The peer's share is of another polynomial, or the peer is no other device.
-    pub fn psk(&self, peer: Eui64, named: SetName) -> Result<Key128, PairwiseFault> {
+    pub fn psk(
+        &self,
+        scheme: Scheme,
+        peer: Eui64,
+        named: SetName,
+    ) -> Result<Key128, PairwiseFault> {
         if named != self.name {
             return Err(PairwiseFault::OtherSet(named));
         }
@@ -176,13 +246,7 @@ impl<'a> Share<'a> {
             return Err(PairwiseFault::OwnName);
         }
         let common = self.evaluate(element(peer)?);
-        let SetName { set, generation } = self.name;
-        let (first, second) = (self.owner.min(peer), self.owner.max(peer));
-        let digest = Secret::new(hmac_sha256(
-            common.expose(),
-            &[b"KPS-psk-v1", &[SCHEME], &set.to_be_bytes(), &[generation], &first.0, &second.0],
-        ));
-        Ok(Key128::new(half(&digest)))
+        Ok(psk_of(&common, scheme, self.name, (self.owner, peer)))
     }
 
     /// At `y`, by Horner's rule.
@@ -199,12 +263,28 @@ impl core::fmt::Debug for Share<'_> {
     }
 }
 
+/// What two have in common, as the key of their DTLS sessions.
+fn psk_of(
+    common: &Secret<COEFFICIENT_OCTETS>,
+    scheme: Scheme,
+    SetName { set, generation }: SetName,
+    (one, other): (Eui64, Eui64),
+) -> Key128 {
+    let (first, second) = (one.min(other), one.max(other));
+    let name = [&set.to_be_bytes()[..], &[generation]];
+    let digest = Secret::new(hmac_sha256(
+        common.expose(),
+        &[b"KPS-psk-v1", &[scheme as u8], name[0], name[1], &first.0, &second.0],
+    ));
+    Key128::new(half(&digest))
+}
+
 /// The first of two halves.
 fn half(digest: &Secret<32>) -> [u8; 16] {
     *digest.expose().first_chunk().expect("16 of 32 octets")
 }
 
-const fn check_degree(degree: u16) -> Result<(), PairwiseFault> {
+pub(crate) const fn check_degree(degree: u16) -> Result<(), PairwiseFault> {
     if degree == 0 || degree > DEGREE_MAX {
         return Err(PairwiseFault::Degree(degree));
     }
@@ -264,6 +344,7 @@ mod tests {
     const A: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 1]);
     const B: Eui64 = Eui64([2, 0x12, 0x4b, 0, 0, 0, 0, 2]);
     const NAME: SetName = SetName { set: 1, generation: 1 };
+    const SCHEME: Scheme = Scheme::Polynomial;
 
     fn number(text: &str) -> u128 {
         u128::from_be_bytes(hex(text).try_into().expect("16 octets"))
@@ -295,8 +376,9 @@ mod tests {
         let common = a.evaluate(element(B).expect("name"));
         assert_eq!(to_hex(common.expose()), "6bd4adc7d4708ad2526ccc54dc3a3a17");
         let psk = hex("deb9cf54868f4825d92baeed5b3cf278");
-        assert_eq!(a.psk(B, NAME).expect("pair").expose()[..], psk);
-        assert_eq!(b.psk(A, NAME).expect("pair").expose()[..], psk);
+        assert_eq!(a.psk(SCHEME, B, NAME).expect("pair").expose()[..], psk);
+        assert_eq!(b.psk(SCHEME, A, NAME).expect("pair").expose()[..], psk);
+        assert_eq!(worked_example().psk(SCHEME, A, B), a.psk(SCHEME, B, NAME));
         assert!(!std::format!("{a:?}").contains("244"), "no coefficient is printed");
     }
 
@@ -322,10 +404,10 @@ mod tests {
         assert_eq!(worked_example().share(A, &mut [0; 63]), Err(PairwiseFault::Length(63)));
         let octets = share_of(&worked_example(), A);
         let share = Share::new(NAME, A, &octets).expect("as it was told");
-        assert_eq!(share.psk(A, NAME), Err(PairwiseFault::OwnName));
-        assert_eq!(share.psk(zero, NAME), Err(PairwiseFault::NameZero));
+        assert_eq!(share.psk(SCHEME, A, NAME), Err(PairwiseFault::OwnName));
+        assert_eq!(share.psk(SCHEME, zero, NAME), Err(PairwiseFault::NameZero));
         let next = SetName { generation: 2, ..NAME };
-        assert_eq!(share.psk(B, next), Err(PairwiseFault::OtherSet(next)));
+        assert_eq!(share.psk(SCHEME, B, next), Err(PairwiseFault::OtherSet(next)));
         let polynomial = |degree| Polynomial::new(NAME, degree, Secret::new([1; 32])).map(|_| ());
         assert_eq!(polynomial(0), Err(PairwiseFault::Degree(0)));
         assert_eq!(polynomial(256), Err(PairwiseFault::Degree(256)));
@@ -347,7 +429,7 @@ mod tests {
             if let Ok(share) = Share::new(NAME, A, &octets) {
                 prop_assert!(octets.len() >= 32 && octets.len().is_multiple_of(16));
                 let refused = Eui64(peer) == A || peer == [0; 8];
-                prop_assert_eq!(share.psk(Eui64(peer), NAME).is_err(), refused);
+                prop_assert_eq!(share.psk(SCHEME, Eui64(peer), NAME).is_err(), refused);
             }
         }
 
@@ -363,9 +445,19 @@ mod tests {
             let octets = [a, b, c].map(|owner| share_of(&polynomial, owner));
             let share = |at: usize, owner| Share::new(NAME, owner, &octets[at]).expect("told");
             let (of_a, of_b, of_c) = (share(0, a), share(1, b), share(2, c));
-            prop_assert_eq!(of_a.psk(b, NAME), of_b.psk(a, NAME));
-            prop_assert_ne!(of_a.psk(b, NAME), of_a.psk(c, NAME));
-            prop_assert_ne!(of_a.psk(b, NAME), of_c.psk(b, NAME));
+            prop_assert_eq!(of_a.psk(SCHEME, b, NAME), of_b.psk(SCHEME, a, NAME));
+            prop_assert_ne!(of_a.psk(SCHEME, b, NAME), of_a.psk(SCHEME, c, NAME));
+            prop_assert_ne!(of_a.psk(SCHEME, b, NAME), of_c.psk(SCHEME, b, NAME));
+            for scheme in [Scheme::Issued, SCHEME] {
+                prop_assert_eq!(polynomial.psk(scheme, b, a), of_a.psk(scheme, b, NAME));
+            }
+            prop_assert_ne!(of_a.psk(SCHEME, b, NAME), of_a.psk(Scheme::Issued, b, NAME));
+            for (power, octets) in (0..).zip(octets[0].chunks(COEFFICIENT_OCTETS)) {
+                let one = polynomial.share_coefficient(a, power).expect("not above the degree");
+                prop_assert_eq!(&one.expose()[..], octets);
+            }
+            let above = polynomial.share_coefficient(a, degree + 1);
+            prop_assert_eq!(above.map(|_| ()), Err(PairwiseFault::Degree(degree + 1)));
         }
     }
 }

@@ -48,7 +48,7 @@ impl RequestFlags {
     pub const CHAIN_FORM: Self = Self(0x02);
     /// Speaks the compact form.
     pub const COMPACT_FORM: Self = Self(0x04);
-    /// Wants a polynomial share; we have none to give.
+    /// Wants a polynomial share.
     pub const POLYNOMIAL_SHARE: Self = Self(0x08);
     /// Follows key trees: verifies what their messages are signed with.
     pub const KEY_TREES: Self = Self(0x10);

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use lowgate_amikey::pairs::Offered;
+use lowgate_amikey::pairwise::SetName;
 use lowgate_amikey::{
     Activation, CFG_OCTETS_MAX, Cfg, CfgDrop, KEYS_MAX, KeyIndex, KeyUsage, LinkKey, NoRoom,
     SixTischUsage,
@@ -71,7 +73,7 @@ fn every_parameter() {
         key(8, KeyUsage::EncMic32, "000102030405060708090a0b0c0d0e0f"),
     ];
     check(
-        "a9 02 86 07 3a00010001 50 e6bf4287c2d7618d6a9687445ffd33e6
+        "aa 02 86 07 3a00010001 50 e6bf4287c2d7618d6a9687445ffd33e6
                08 3a00010000 50 000102030405060708090a0b0c0d0e0f
             03 82 42 0000 18 18
             04 50 fd00000000000000000000000000aabb
@@ -80,7 +82,8 @@ fn every_parameter() {
             3a00010000 1a 00010000
             3a00010002 0f
             3a00010003 48 fd00112233445566
-            3a00010004 19 2ee0",
+            3a00010004 19 2ee0
+            3a00010005 84 01 03 18 1f 02",
         Cfg {
             keys: keys.into_iter().collect(),
             short: ShortAddr::new(0),
@@ -92,8 +95,23 @@ fn every_parameter() {
             channel: Channel::new(15),
             prefix: Some([0xfd, 0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66]),
             activation: Activation::Switch { after_ms: 12000 },
+            pairs: Some(offered(31)),
         },
     );
+}
+
+fn offered(degree: u16) -> Offered {
+    Offered { name: SetName { set: 1, generation: 3 }, degree, lost: 2 }
+}
+
+#[test]
+fn keys_of_pairs() {
+    check("a1 3a00010005 84 01 03 18 ff 02", Cfg { pairs: Some(offered(255)), ..Cfg::default() });
+    // Too short, a degree of 0, one too high, and a generation past 255.
+    for value in ["83 01 03 18 1f", "84 01 03 00 02", "84 01 03 19 0100 02", "84 01 19 0100 01 02"]
+    {
+        check_fault(&format!("a1 3a00010005 {value}"), CfgDrop::Value(-65542));
+    }
 }
 
 /// What was written before the label of RFC 9031 was used is still read.
@@ -136,7 +154,7 @@ fn rfc9031_labels_of_later_documents_are_skipped() {
     for text in ["a2 06 81 48 0102030405060708 07 09", "a2 18 63 a1 01 82 02 03 07 09"] {
         assert_eq!(Cfg::parse(&hex(text)), Ok(cfg.clone()), "{text}");
     }
-    check_fault("a1 3a00010005 00", CfgDrop::UnknownPrivate);
+    check_fault("a1 3a00010006 00", CfgDrop::UnknownPrivate);
     check_fault("a1 20 00", CfgDrop::UnknownPrivate);
 }
 

@@ -1,4 +1,4 @@
-//! What the border router's work costs, what a DTLS server does, and how fast the simulator is, against who else does
+//! What the border router's work costs, what keys do and what a DTLS server does, and how fast the simulator is, against who else does
 //! such work, in the same run. `cargo xtask bench` builds it, sees to the programs that it needs, and runs it.
 //!
 //! **Invariant:** a figure is of a real core or of a real peer; what nothing here can measure is `null`.
@@ -7,6 +7,7 @@ mod ccm;
 mod counter;
 mod dtls;
 mod kernel;
+mod keys;
 mod report;
 mod rig;
 mod rounds;
@@ -25,7 +26,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use traffic::{Came, Edge, Load};
 
-const USAGE: &str = "lowgate-bench forward --json FILE, sim --ns3 PROGRAM --json FILE, or dtls --peers FOLDER [--only SERVER] --json FILE";
+const USAGE: &str = "lowgate-bench forward --json FILE, keys --json FILE, sim --ns3 PROGRAM --json FILE, or dtls --peers FOLDER [--only SERVER] --json FILE";
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["forward", "--json", file] => forward(Path::new(file)),
+        ["keys", "--json", file] => own().and_then(|own| keys::measure(&own, Path::new(file))),
         ["sim", "--ns3", program, "--json", file] => sim::compare(program, Path::new(file)),
         ["dtls", "--peers", peers, "--json", file] => {
             dtls::compare(Path::new(peers), None, Path::new(file))
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         }
         // What it runs of itself, under others' eyes.
         ["load", name, prepared, count] => load(name, prepared, count),
+        ["key", name, prepared, count] => key(name, prepared, count),
         ["ccm", name, count] => frames(name, count),
         ["send", to, octets, count, rounds] => send(to, octets, count, rounds),
         ["blocks", layers, nodes] => sim::blocks(layers, nodes),
@@ -78,8 +81,12 @@ fn main() -> ExitCode {
     }
 }
 
+fn own() -> Result<String, String> {
+    Ok(std::env::current_exe().map_err(|fault| fault.to_string())?.display().to_string())
+}
+
 fn forward(file: &Path) -> Result<(), String> {
-    let own = std::env::current_exe().map_err(|fault| fault.to_string())?.display().to_string();
+    let own = own()?;
     let report = Report {
         forward: forwarded(&own, FULL)?,
         flood: floods(&own, FULL)?,
@@ -193,6 +200,10 @@ fn load(name: &str, prepared: &str, count: &str) -> Result<(), String> {
     let traffic = load.prepare(&rig, number(prepared)?);
     traffic.send(&mut rig, number(count)?, |_| {});
     Ok(())
+}
+
+fn key(name: &str, prepared: &str, count: &str) -> Result<(), String> {
+    keys::run(name, number(prepared)?, number(count)?)
 }
 
 fn frames(name: &str, count: &str) -> Result<(), String> {

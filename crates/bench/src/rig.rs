@@ -396,6 +396,7 @@ fn router(channel: Channel, entropy: &mut SeededEntropy) -> Router {
         ccm: &SoftCcm,
         retransmission: Retransmission::USUAL,
         key_trees: false,
+        pairs: false,
         key_log: false,
     };
     let (backbone_addr, manager_addr) = (ROUTER_ADDR, MANAGER_ADDR);

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
 use crate::ids::Token;
-use crate::{Code, ContentFormat, Method, Path, Request, Response};
+use crate::{Block, Code, ContentFormat, Method, Path, Request, Response};
 
 // RFC 7252 section 4.6: the good upper bound when nothing is known of the path.
 /// Octets of a message at most.
@@ -190,6 +190,7 @@ struct Options {
     query: Vec<String>,
     content_format: Option<ContentFormat>,
     accept: Option<ContentFormat>,
+    block2: Option<Block>,
 }
 
 /// RFC 7252 section 5.4: lengths and repetitions out of bounds make an option unrecognized; an
@@ -216,6 +217,10 @@ fn options(packet: &Packet) -> Result<Options, RequestFault> {
             CoapOption::Accept => {
                 let format = single().and_then(uint16).ok_or(RequestFault::Option)?;
                 known.accept = Some(ContentFormat(format));
+            }
+            CoapOption::Block2 => {
+                let block = single().and_then(Block::parse).ok_or(RequestFault::Option)?;
+                known.block2 = Some(block);
             }
             // Elective: of several the first counts, a bad one does not.
             CoapOption::ContentFormat => {
@@ -250,16 +255,17 @@ fn uint16(octets: &[u8]) -> Option<u16> {
 
 fn request(code: u8, packet: Packet) -> Result<Request, RequestFault> {
     let method = Method::from_code(code).ok_or(RequestFault::Method)?;
-    let Options { path, query, content_format, accept } = options(&packet)?;
+    let Options { path, query, content_format, accept, block2 } = options(&packet)?;
     // RFC 7252 section 5.10.1: "." and ".." MUST NOT occur.
     let path: Result<Vec<String>, _> = path.into_iter().map(Path::segment).collect();
     let path = Path::from_segments(path.map_err(|_| RequestFault::Option)?);
-    Ok(Request { method, path, query, content_format, accept, payload: packet.payload })
+    let payload = packet.payload;
+    Ok(Request { method, path, query, content_format, accept, block2, payload })
 }
 
 fn response(code: Code, packet: Packet) -> Option<Response> {
-    let content_format = options(&packet).ok()?.content_format;
-    Some(Response { code, content_format, payload: packet.payload })
+    let Options { content_format, block2, .. } = options(&packet).ok()?;
+    Some(Response { code, content_format, block2, payload: packet.payload })
 }
 
 /// A message without token, options and payload: ACK, Reset, or the ping.
@@ -283,8 +289,11 @@ pub(crate) fn emit_request(kind: Kind, token: &Token, request: &Request) -> Opti
     if let Some(format) = request.accept {
         packet.add_option(CoapOption::Accept, format_octets(format));
     }
+    if let Some(block) = request.block2 {
+        packet.add_option(CoapOption::Block2, block.emit());
+    }
     let too_long = request.query.iter().any(|query| query.len() > 255);
-    let options = request.path.segments().len() + request.query.len() + 2;
+    let options = request.path.segments().len() + request.query.len() + 3;
     if too_long || options > OPTIONS_MAX {
         return None;
     }
@@ -293,7 +302,10 @@ pub(crate) fn emit_request(kind: Kind, token: &Token, request: &Request) -> Opti
 
 /// `None` when it would be longer than [`MESSAGE_OCTETS_MAX`].
 pub(crate) fn emit_response(kind: Kind, token: &Token, response: &Response) -> Option<Vec<u8>> {
-    let packet = packet(kind, response.code.raw(), token);
+    let mut packet = packet(kind, response.code.raw(), token);
+    if let Some(block) = response.block2 {
+        packet.add_option(CoapOption::Block2, block.emit());
+    }
     finish(packet, response.content_format, &response.payload)
 }
 
@@ -399,10 +411,11 @@ mod tests {
             .with_payload(ContentFormat::CBOR, vec![0xa0]);
         request.query = vec!["x=1".to_owned()];
         request.accept = Some(ContentFormat(0x1234));
+        request.block2 = Block::new(3, 3);
         check_request(
             "52 02 0001 0102
              b1 61 0d 0a 6c6f6e672d6e616d652d6f662d612d7265736f75726365
-             11 3c  33 783d31  22 1234  ff a0",
+             11 3c  33 783d31  22 1234  61 33  ff a0",
             Kind::NonConfirmable,
             1,
             &[1, 2],
@@ -472,9 +485,9 @@ mod tests {
         let plain = Content::Request(Ok(Request::new(Method::Get, path("a"))));
         assert_eq!(message("40 01 0000 b1 61 e0 06ee").content, plain);
         assert_eq!(message("40 01 0000 65 0102030405 51 61").content, plain);
-        // Critical: If-Match, Block2, one nobody knows.
+        // Critical: If-Match, Block1, one nobody knows.
         check_request_fault("40 01 0000 10", RequestFault::Option);
-        check_request_fault("40 01 0000 d1 0a 06", RequestFault::Option);
+        check_request_fault("40 01 0000 d1 0e 06", RequestFault::Option);
         check_request_fault("40 01 0000 e0 06ec", RequestFault::Option);
         assert_eq!(message("60 45 0000 10").content, Content::Response(None));
     }
@@ -489,6 +502,10 @@ mod tests {
         check_request_fault("40 01 0000 b1 ff", RequestFault::Option);
         // RFC 7252 section 5.10.1: nor "..".
         check_request_fault("40 01 0000 b2 2e2e", RequestFault::Option);
+        // Block2 of four octets, twice, and of the reserved size.
+        check_request_fault("40 01 0000 d4 0a 01020304", RequestFault::Option);
+        check_request_fault("40 01 0000 d1 0a 01 01 02", RequestFault::Option);
+        check_request_fault("40 01 0000 d1 0a 07", RequestFault::Option);
         // Content-Format is elective.
         let plain = Content::Request(Ok(Request::new(Method::Get, Path::default())));
         assert_eq!(message("40 01 0000 c3 010203").content, plain);

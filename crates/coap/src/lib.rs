@@ -15,6 +15,7 @@ extern crate alloc;
 
 mod answering;
 mod asking;
+mod block;
 mod codec;
 mod config;
 mod endpoint;
@@ -23,6 +24,7 @@ mod message;
 mod seen;
 mod transmission;
 
+pub use block::{BLOCK_NUMBER_MAX, Block};
 pub use codec::{FormatDrop, MESSAGE_OCTETS_MAX, OPTIONS_MAX};
 pub use config::{Bounds, Config};
 pub use endpoint::{

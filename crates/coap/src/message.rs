@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::Block;
+
 /// The methods of RFC 7252 section 5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -198,6 +200,9 @@ pub struct Request {
     pub content_format: Option<ContentFormat>,
     /// What the answer should be.
     pub accept: Option<ContentFormat>,
+    /// The part of the answer that is asked for. A resource that does not answer in parts takes the first for the
+    /// whole (RFC 7959 section 2.4).
+    pub block2: Option<Block>,
     /// May be empty.
     pub payload: Vec<u8>,
 }
@@ -211,6 +216,7 @@ impl Request {
             query: Vec::new(),
             content_format: None,
             accept: None,
+            block2: None,
             payload: Vec::new(),
         }
     }
@@ -218,6 +224,16 @@ impl Request {
     /// With a payload of this format.
     pub fn with_payload(self, format: ContentFormat, payload: Vec<u8>) -> Self {
         Self { content_format: Some(format), payload, ..self }
+    }
+
+    /// Of the answer this part.
+    pub fn with_block2(self, block: Block) -> Self {
+        Self { block2: Some(block), ..self }
+    }
+
+    /// Whether it asks for a part past the first: a resource with short answers has none (4.00).
+    pub fn is_past_first_block(&self) -> bool {
+        self.block2.is_some_and(|block| block.number() > 0)
     }
 }
 
@@ -228,6 +244,8 @@ pub struct Response {
     pub code: Code,
     /// What the payload is.
     pub content_format: Option<ContentFormat>,
+    /// Which part of the answer the payload is; `None`: all of it.
+    pub block2: Option<Block>,
     /// May be empty.
     pub payload: Vec<u8>,
 }
@@ -235,12 +253,17 @@ pub struct Response {
 impl Response {
     /// A response without payload.
     pub const fn new(code: Code) -> Self {
-        Self { code, content_format: None, payload: Vec::new() }
+        Self { code, content_format: None, block2: None, payload: Vec::new() }
     }
 
     /// With a payload of this format.
     pub fn with_payload(self, format: ContentFormat, payload: Vec<u8>) -> Self {
         Self { content_format: Some(format), payload, ..self }
+    }
+
+    /// The payload is this part of the answer.
+    pub fn with_block2(self, block: Block) -> Self {
+        Self { block2: Some(block), ..self }
     }
 }
 

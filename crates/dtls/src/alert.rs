@@ -75,6 +75,8 @@ pub enum CloseReason {
     UnsolicitedExtension,
     /// The client looks for a server of another name.
     UnrecognizedName,
+    /// The two ends have no key of their own: one has another secret, is somebody else, or is the same.
+    NoCommonPair,
     /// The peer's certificates are not taken.
     #[cfg(feature = "x509")]
     Certificate(CertificateRefused),
@@ -112,7 +114,7 @@ impl CloseReason {
             Self::KeyMismatch => (Fatal, D::DECRYPT_ERROR),
             Self::NoCommonVersion => (Fatal, D::PROTOCOL_VERSION),
             // RFC 7627 section 5.2: handshake_failure when the extension is missed.
-            Self::NoCommonSuite | Self::ExtendedMasterSecretMissing => {
+            Self::NoCommonSuite | Self::ExtendedMasterSecretMissing | Self::NoCommonPair => {
                 (Fatal, D::HANDSHAKE_FAILURE)
             }
             Self::IllegalHello => (Fatal, D::ILLEGAL_PARAMETER),
@@ -149,6 +151,7 @@ mod tests {
             R::MalformedHello,
             R::UnsolicitedExtension,
             R::UnrecognizedName,
+            R::NoCommonPair,
             R::Superseded,
             R::Evicted,
             R::Idle,

@@ -1,6 +1,6 @@
 //! What a session carries, and what its owner is told or refused.
 
-use crate::GROUP_ANSWER_OCTETS_MAX;
+use crate::{GROUP_ANSWER_OCTETS_MAX, PAIRWISE_ID_OCTETS_MAX};
 use core::fmt;
 use lowgate_crypto::Secret;
 
@@ -27,6 +27,9 @@ impl ContentType {
 
 /// The payload of 0xFF40 in a ServerHello.
 pub type GroupAnswer = heapless::Vec<u8, GROUP_ANSWER_OCTETS_MAX>;
+
+/// The payload of 0xFF41: who says it, and by which secret it has its keys with others.
+pub type PairwiseId = heapless::Vec<u8, PAIRWISE_ID_OCTETS_MAX>;
 
 /// One line of a key log, for people who read captures of their own network.
 ///

@@ -55,6 +55,8 @@ const CONNECTION_ID: u16 = 54;
 /// RFC 9853: whether an end answers where it is.
 const RETURN_ROUTABILITY: u16 = 61;
 const GROUP_REQUEST: u16 = 0xff40;
+/// Who the two ends are that have a key of their own, and by which secret of theirs.
+const PAIRWISE_ID: u16 = 0xff41;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
 /// Takes octets from the front; every failure is "malformed".
@@ -147,6 +149,7 @@ pub(crate) struct ServerHello<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    pub(crate) pairwise: Option<&'a [u8]>,
     pub(crate) fragment_len: Option<FragmentLen>,
     pub(crate) heartbeat: Option<HeartbeatMode>,
     /// A NewSessionTicket follows.
@@ -185,6 +188,7 @@ pub(crate) struct Offered {
     pub(crate) extended_master_secret: bool,
     pub(crate) connection_id: bool,
     pub(crate) group_request: bool,
+    pub(crate) pairwise: bool,
     pub(crate) fragment_len: Option<FragmentLen>,
     pub(crate) server_name: bool,
     pub(crate) heartbeat: bool,
@@ -206,6 +210,7 @@ impl<'a> ServerHello<'a> {
             connection_id: None,
             renegotiation_info: false,
             group_answer: None,
+            pairwise: None,
             fragment_len: None,
             heartbeat: None,
             session_ticket: false,
@@ -251,6 +256,7 @@ impl<'a> ServerHello<'a> {
             GROUP_REQUEST if offered.group_request && data.len() <= GROUP_ANSWER_OCTETS_MAX => {
                 set(&mut hello.group_answer, data)
             }
+            PAIRWISE_ID if offered.pairwise => set(&mut hello.pairwise, data),
             MAX_FRAGMENT_LENGTH if offered.fragment_len.is_some() => {
                 set(&mut hello.fragment_len, FragmentLen::parse(data)?)?;
                 // RFC 6066 section 4: another answer than the request MUST abort.
@@ -374,6 +380,7 @@ pub(crate) struct ClientHello<'a> {
     pub(crate) cookie: &'a [u8],
     pub(crate) offered: Offered,
     pub(crate) group_request: &'a [u8],
+    pub(crate) pairwise: &'a [u8],
     pub(crate) server_name: &'a [u8],
     /// Of the session to resume; empty to ask for one.
     pub(crate) ticket: &'a [u8],
@@ -410,6 +417,9 @@ impl ClientHello<'_> {
         }
         if self.offered.group_request {
             put_extension(out, GROUP_REQUEST, self.group_request);
+        }
+        if self.offered.pairwise {
+            put_extension(out, PAIRWISE_ID, self.pairwise);
         }
         if let Some(fragment_len) = self.offered.fragment_len {
             put_extension(out, MAX_FRAGMENT_LENGTH, &[fragment_len.octet()]);

@@ -54,11 +54,11 @@ pub use alert::{AlertDescription, CloseReason};
 #[cfg(feature = "ecc")]
 pub use client::WithoutExchange;
 pub use client::{
-    Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, Credential, SavedSession,
+    Client, ClientConfig, ClientInput, ClientOutput, ConfigRefused, Credential, Pair, SavedSession,
 };
 #[cfg(feature = "x509")]
 pub use client::{KnownChain, ServerIdentity};
-pub use content::{ContentType, GroupAnswer, KeyLog, SendRefused};
+pub use content::{ContentType, GroupAnswer, KeyLog, PairwiseId, SendRefused};
 pub use exporter::ExportRefused;
 pub use flight::is_hello_request;
 pub use fragment_len::FragmentLen;
@@ -69,8 +69,8 @@ pub use retransmission::{Retransmission, RetransmissionTimer};
 pub use server::ServerCertificates;
 #[cfg(feature = "server")]
 pub use server::{
-    BAR_USUAL, Packing, Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server, ServerConfig,
-    ServerInput, ServerOutput, SessionId,
+    BAR_USUAL, Packing, PairAnswer, Peer, PskDirectory, RESUMPTION_LIFETIME_MAX, Server,
+    ServerConfig, ServerInput, ServerOutput, SessionId,
 };
 pub use suite::CipherSuite;
 #[cfg(feature = "x509")]
@@ -85,6 +85,8 @@ pub const IDENTITY_OCTETS_MAX: usize = 128;
 pub const GROUP_REQUEST_OCTETS_MAX: usize = 192;
 /// Longest 0xFF40 payload of a ServerHello.
 pub const GROUP_ANSWER_OCTETS_MAX: usize = 16;
+/// Longest payload of 0xFF41.
+pub const PAIRWISE_ID_OCTETS_MAX: usize = 16;
 /// Longest server name of a ClientHello. DNS allows 253 octets; devices' servers have short names.
 pub const SERVER_NAME_OCTETS_MAX: usize = 128;
 /// Octets that our server's connection IDs have.

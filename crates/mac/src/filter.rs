@@ -3,7 +3,8 @@
 //! **Invariant:** the same answer below the seam, where it decides on the acknowledgement, and above.
 
 use crate::seam::RadioConfig;
-use lowgate_ieee802154::{AddressedFrame, Content, Pan};
+use crate::source_match::SourceMatch;
+use lowgate_ieee802154::{Ack, AddressedFrame, CommandId, Content, Frame, Pan};
 use lowgate_units::{LinkAddr, LinkDst};
 
 impl RadioConfig {
@@ -26,6 +27,18 @@ impl RadioConfig {
             && frame.dst().is_some_and(|(_, dst)| self.is_me(dst))
     }
 
+    /// The acknowledgement that is due at once for what was received, clauses 7.5.6.3 and 7.5.6.4: for a
+    /// driver whose transceiver has no time to ask anybody.
+    pub fn acknowledgement(&self, waiting: &SourceMatch, psdu: &[u8]) -> Option<Ack> {
+        let Ok(Frame::Addressed(frame)) = Frame::parse(psdu) else { return None };
+        if self.promiscuous || !self.acknowledges(&frame) {
+            return None;
+        }
+        let asks = matches!(frame.content, Content::Command { id: CommandId::DATA_REQUEST, .. });
+        let pending = asks && frame.src().is_some_and(|src| waiting.waits_for(src));
+        Some(Ack { pending, ..Ack::of(frame.sequence) })
+    }
+
     fn is_me(&self, dst: LinkDst) -> bool {
         match dst {
             LinkDst::Broadcast => false,
@@ -38,9 +51,9 @@ impl RadioConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowgate_ieee802154::Frame;
     use lowgate_testkit::hex;
     use lowgate_units::{Channel, Eui64, PanId, ShortAddr};
+    use proptest::prelude::*;
 
     fn member() -> RadioConfig {
         RadioConfig {
@@ -88,5 +101,78 @@ mod tests {
         check(scanning(), foreign, true, false);
         check(scanning(), "61 88 01 2143 3412 0100", false, false);
         check(scanning(), "03 08 01 ffff ffff 07", true, false);
+    }
+
+    fn waiting(addrs: &[LinkAddr]) -> SourceMatch {
+        let mut waiting = SourceMatch::new();
+        waiting.enabled = true;
+        addrs.iter().for_each(|addr| waiting.insert(*addr).expect("room"));
+        waiting
+    }
+
+    /// The octets of the acknowledgement, empty for none.
+    fn check_ack(config: RadioConfig, waiting: &SourceMatch, text: &str, ack: &str) {
+        let octets = config.acknowledgement(waiting, &hex(text)).map(|ack| ack.octets());
+        assert_eq!(octets.as_ref().map_or(&[][..], |octets| octets), hex(ack), "{text}");
+    }
+
+    #[test]
+    fn who_asks_for_data_is_told_whether_some_is_waiting() {
+        let neighbour = LinkAddr::Short(ShortAddr::new(1).expect("an address"));
+        let request = "63 88 07 2143 3412 0100 04";
+        check_ack(member(), &waiting(&[]), request, "02 00 07");
+        check_ack(member(), &waiting(&[neighbour]), request, "12 00 07");
+        check_ack(member(), &SourceMatch::new(), request, "12 00 07");
+        let eui64 = LinkAddr::Extended(Eui64([0xac, 0xde, 0x48, 0, 0, 0, 0, 2]));
+        let request = "63 c8 08 2143 3412 0200000000 48deac 04";
+        check_ack(member(), &waiting(&[neighbour]), request, "02 00 08");
+        check_ack(member(), &waiting(&[eui64]), request, "12 00 08");
+        // Sealed, its command identifier is in clear: security level 5, key index 1.
+        let sealed = "6b 98 09 2143 3412 0100 0d 2a000000 01 04 00112233";
+        check_ack(member(), &waiting(&[neighbour]), sealed, "12 00 09");
+    }
+
+    #[test]
+    fn what_asks_for_no_data_finds_none_waiting() {
+        let everyone = &SourceMatch::new();
+        check_ack(member(), everyone, "61 88 01 2143 3412 0100", "02 00 01");
+        check_ack(member(), everyone, "63 88 01 2143 3412 0100 01", "02 00 01");
+    }
+
+    #[test]
+    fn what_is_not_for_us_alone_gets_no_acknowledgement() {
+        let everyone = &SourceMatch::new();
+        for text in [
+            "43 88 01 2143 3412 0100 04",
+            "63 88 01 2143 ffff 0100 04",
+            "63 88 01 2143 3512 0100 04",
+            "63 88 01 2243 3412 0100 04",
+            "02 00 01",
+            "12 00 01",
+            "",
+        ] {
+            check_ack(member(), everyone, text, "");
+        }
+        let sniffer = RadioConfig { promiscuous: true, ..member() };
+        check_ack(sniffer, everyone, "63 88 01 2143 3412 0100 04", "");
+    }
+
+    proptest! {
+        /// Above and below the seam judge alike, and whatever comes is judged.
+        #[test]
+        fn any_octets_are_judged_as_the_machine_judges_them(
+            mut psdu in prop::collection::vec(any::<u8>(), 0..40), ours in any::<bool>(),
+        ) {
+            if ours && psdu.len() > 7 {
+                psdu[3..7].copy_from_slice(&hex("2143 3412"));
+                psdu[1] = 0x88;
+            }
+            let ack = member().acknowledgement(&SourceMatch::new(), &psdu);
+            let judged = matches!(
+                Frame::parse(&psdu), Ok(Frame::Addressed(frame)) if member().acknowledges(&frame)
+            );
+            prop_assert_eq!(ack.is_some(), judged);
+            prop_assert!(ack.is_none_or(|ack| ack.sequence == psdu[2]));
+        }
     }
 }

@@ -16,6 +16,7 @@ mod neighbours;
 mod queue;
 mod seal;
 mod seam;
+mod source_match;
 mod upper;
 
 pub use duplicates::{DUPLICATE_MEMORY, DUPLICATE_SENDERS_MAX};
@@ -24,11 +25,16 @@ pub use link::{
     MAC_MIN_BE, MAC_MIN_LIFS_PERIOD, MAC_MIN_SIFS_PERIOD, RETRY_EXPONENT_MAX,
     SIFS_FRAME_OCTETS_MAX, TURNAROUND_TIME, UNIT_BACKOFF_PERIOD,
 };
-pub use lowgate_ieee802154::{FrameCounter, KeyIndex, PSDU_OCTETS_MAX, ParseDrop, SecurityLevel};
+pub use lowgate_ieee802154::{
+    Ack, FrameCounter, KeyIndex, PSDU_OCTETS_MAX, ParseDrop, SecurityLevel,
+};
 pub use machine::{Mac, payload_room};
 pub use seam::{
-    LinkInput, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig, RadioEvent,
-    TxStatus, TxToken,
+    Access, LinkInput, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig,
+    RadioEvent, TxStatus, TxToken,
+};
+pub use source_match::{
+    SOURCE_MATCH_EXTENDED_MAX, SOURCE_MATCH_SHORT_MAX, SourceMatch, SourceMatchRefused,
 };
 pub use upper::{
     BEACON_PAYLOAD_OCTETS_MAX, COUNTER_BLOCK, COUNTER_LOW_WATER, FrameDrop, KEYS_MAX, LinkSecurity,

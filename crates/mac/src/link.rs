@@ -6,8 +6,8 @@
 //! It holds no key and judges no security.
 
 use crate::seam::{
-    LinkInput, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig, RadioEvent,
-    TxStatus, TxToken,
+    Access, LinkInput, LinkOutput, PhyCommand, PhyEvent, Psdu, RadioCommand, RadioConfig,
+    RadioEvent, TxStatus, TxToken,
 };
 use heapless::Deque;
 use lowgate_ieee802154::{Ack, Frame};
@@ -52,6 +52,7 @@ const EVENTS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct LinkMachine {
     prng: Prng,
+    acknowledger: Acknowledger,
     config: Option<RadioConfig>,
     /// The channel the transceiver has yet to be told.
     tune: Option<Channel>,
@@ -61,6 +62,13 @@ pub struct LinkMachine {
     /// The receiver of our last frame wants its pause.
     not_before: Instant,
     events: Deque<RadioEvent, EVENTS_MAX>,
+}
+
+/// Who sends our acknowledgements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acknowledger {
+    Machine,
+    Transceiver,
 }
 
 /// What the transceiver does.
@@ -83,6 +91,7 @@ struct PendingAck {
 struct Job {
     token: TxToken,
     psdu: Psdu,
+    access: Access,
     /// It came after the change of channel that has yet to happen, and is meant for the new one.
     follows_tune: bool,
     /// Sequence number, if the frame asks for an acknowledgement.
@@ -112,8 +121,20 @@ enum Stage {
 impl LinkMachine {
     /// Admits nothing before it is configured.
     pub const fn new(prng: Prng) -> Self {
+        Self::with(prng, Acknowledger::Machine)
+    }
+
+    /// Above a transceiver that acknowledges by itself, by
+    /// [`RadioConfig::acknowledgement`](crate::RadioConfig::acknowledgement), and that does what the
+    /// machine asks of it when it has done so.
+    pub const fn above_acknowledger(prng: Prng) -> Self {
+        Self::with(prng, Acknowledger::Transceiver)
+    }
+
+    const fn with(prng: Prng, acknowledger: Acknowledger) -> Self {
         Self {
             prng,
+            acknowledger,
             config: None,
             tune: None,
             phy: Phy::Listening,
@@ -132,7 +153,10 @@ impl LinkMachine {
         match input {
             LinkInput::Command(RadioCommand::Configure(config)) => self.configure(config),
             LinkInput::Command(RadioCommand::Transmit { token, psdu }) => {
-                self.transmit(now, token, psdu);
+                self.transmit(now, token, psdu, Access::SEAM);
+            }
+            LinkInput::Transmit { token, psdu, access } => {
+                self.transmit(now, token, psdu, access);
             }
             LinkInput::Phy(PhyEvent::CcaDone { idle }) => self.assessed(now, idle),
             LinkInput::Phy(PhyEvent::TransmitDone) => self.transmitted(now),
@@ -163,7 +187,7 @@ impl LinkMachine {
         self.config = Some(config);
     }
 
-    fn transmit(&mut self, now: Instant, token: TxToken, psdu: Psdu) {
+    fn transmit(&mut self, now: Instant, token: TxToken, psdu: Psdu, access: Access) {
         if self.job.is_some() {
             self.emit(RadioEvent::Transmitted {
                 token,
@@ -176,10 +200,22 @@ impl LinkMachine {
             Ok(Frame::Addressed(frame)) if frame.ack_request => Some(frame.sequence),
             Ok(_) | Err(_) => None,
         };
-        let stage = self.backoff(now.max(self.not_before), MAC_MIN_BE);
+        // Lest a count ever pass its bound.
+        let most = |wish: u8| wish.min(u8::MAX - 1);
+        let access = Access {
+            csma_backoffs_max: access.csma_backoffs_max.map(most),
+            frame_retries_max: most(access.frame_retries_max),
+            ..access
+        };
+        let earliest = now.max(self.not_before).max(access.not_before.unwrap_or(Instant::ZERO));
+        let stage = match access.csma_backoffs_max {
+            Some(_) => self.backoff(earliest, MAC_MIN_BE),
+            None => Stage::TurningAround { until: earliest },
+        };
         self.job = Some(Job {
             token,
             psdu,
+            access,
             follows_tune: self.tune.is_some(),
             awaits,
             attempts: 0,
@@ -211,7 +247,7 @@ impl LinkMachine {
             return;
         }
         job.busy_looks += 1;
-        if job.busy_looks > MAC_MAX_CSMA_BACKOFFS {
+        if job.busy_looks > job.access.csma_backoffs_max.unwrap_or(0) {
             // Clause 7.5.6.5 takes this for the end of the frame, not for a reason to retry.
             self.finish(now, TxStatus::ChannelBusy);
             return;
@@ -258,7 +294,8 @@ impl LinkMachine {
                 if !config.admits(&frame) {
                     return;
                 }
-                if config.acknowledges(&frame) && !self.sends() {
+                let is_mine = self.acknowledger == Acknowledger::Machine && !self.sends();
+                if is_mine && config.acknowledges(&frame) {
                     self.plan_ack(now + TURNAROUND_TIME, frame.sequence);
                 }
                 self.emit(RadioEvent::Received { psdu, rssi, lqi });
@@ -271,7 +308,10 @@ impl LinkMachine {
         if let Some(job) = &mut self.job
             && matches!(job.stage, Stage::TurningAround { .. })
         {
-            job.stage = Stage::Backoff { until: at };
+            job.stage = match job.access.csma_backoffs_max {
+                Some(_) => Stage::Backoff { until: at },
+                None => Stage::TurningAround { until: at },
+            };
         }
     }
 
@@ -292,15 +332,20 @@ impl LinkMachine {
         if !matches!(job.stage, Stage::AwaitingAck { until } if until <= now) {
             return;
         }
-        if job.attempts > MAC_MAX_FRAME_RETRIES {
+        if job.attempts > job.access.frame_retries_max {
             self.finish(now, TxStatus::NoAck);
             return;
         }
+        let looks = job.access.csma_backoffs_max.is_some();
         job.busy_looks = 0;
         job.exponent = MAC_MIN_BE;
-        let exponent = RETRY_EXPONENT_MAX.min(MAC_MIN_BE + job.attempts);
+        let exponent = RETRY_EXPONENT_MAX.min(MAC_MIN_BE.saturating_add(job.attempts));
         let apart = UNIT_BACKOFF_PERIOD * self.prng.below(1 << exponent) as u32;
-        self.back_off(now + apart, MAC_MIN_BE);
+        if looks {
+            self.back_off(now + apart, MAC_MIN_BE);
+        } else if let Some(job) = &mut self.job {
+            job.stage = Stage::TurningAround { until: now + apart };
+        }
     }
 
     fn finish(&mut self, now: Instant, status: TxStatus) {

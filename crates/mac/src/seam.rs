@@ -4,7 +4,7 @@
 //! [`LinkMachine`](crate::LinkMachine). Nothing below the seam holds a key.
 
 use lowgate_ieee802154::PSDU_OCTETS_MAX;
-use lowgate_units::{Channel, Eui64, Lqi, PanId, Rssi, ShortAddr};
+use lowgate_units::{Channel, Eui64, Instant, Lqi, PanId, Rssi, ShortAddr};
 
 /// One frame, MAC header first, without its FCS.
 pub type Psdu = heapless::Vec<u8, PSDU_OCTETS_MAX>;
@@ -120,11 +120,40 @@ pub enum PhyEvent {
     },
 }
 
+/// How one frame gets to the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Busy looks at the channel before an attempt is given up, less one; `None` sends without a look.
+    pub csma_backoffs_max: Option<u8>,
+    /// Attempts after the first.
+    pub frame_retries_max: u8,
+    /// Without a look its first symbol is on the air then, with one that begins then.
+    pub not_before: Option<Instant>,
+}
+
+impl Access {
+    /// That of every [`RadioCommand::Transmit`].
+    pub const SEAM: Self = Self {
+        csma_backoffs_max: Some(crate::MAC_MAX_CSMA_BACKOFFS),
+        frame_retries_max: crate::MAC_MAX_FRAME_RETRIES,
+        not_before: None,
+    };
+}
+
 /// Into a [`LinkMachine`](crate::LinkMachine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkInput {
     /// From above the seam.
     Command(RadioCommand),
+    /// [`RadioCommand::Transmit`] for a co-processor's host that wants another way to the channel.
+    Transmit {
+        /// Comes back in the event.
+        token: TxToken,
+        /// The frame.
+        psdu: Psdu,
+        /// Its way.
+        access: Access,
+    },
     /// From the transceiver.
     Phy(PhyEvent),
 }
@@ -139,6 +168,6 @@ pub enum LinkOutput {
     /// Nothing more until then, or until the next input.
     Wait {
         /// When to poll again.
-        until: lowgate_units::Instant,
+        until: Instant,
     },
 }

@@ -20,6 +20,7 @@ struct Granted {
     /// What it asked for and is not in.
     withheld: BTreeSet<GroupId>,
     follows_trees: bool,
+    follows_pairs: bool,
     changes: Vec<Change>,
 }
 
@@ -41,7 +42,7 @@ impl Manager {
         let from = self.domain.pan_of(peer.addr);
         self.event(ManagerEvent::Authenticated { eui64, peer });
         match self.authorize(now, &device, from, group_request, entropy) {
-            Ok(Granted { groups, withheld, follows_trees, changes }) => {
+            Ok(Granted { groups, withheld, follows_trees, follows_pairs, changes }) => {
                 self.end_session_of(now, eui64);
                 self.decide(&changes);
                 let admitted = self.domain.devices()[&eui64].pan();
@@ -64,6 +65,9 @@ impl Manager {
                         owes_paths: BTreeSet::new(),
                         missed_paths: BTreeSet::new(),
                         follows_trees,
+                        follows_pairs,
+                        owes_pairs: false,
+                        missed_pairs: false,
                         owes_leave: withheld,
                         owes_key: Owed::Nothing,
                         msg_id_next: MsgId(1),
@@ -103,9 +107,15 @@ impl Manager {
         let asked = request.groups.iter().map(|wish| (wish.group, wish.role)).collect();
         let groups = self.domain.granted(device, &asked);
         let withheld = asked.into_keys().filter(|id| !groups.contains_key(id)).collect();
-        let changes = self.domain.decide_admission(now, device, from, &groups, entropy)?;
+        let mut changes = self.domain.decide_admission(now, device, from, &groups, entropy)?;
         let follows_trees = request.flags.contains(RequestFlags::KEY_TREES);
-        Ok(Granted { groups, withheld, follows_trees, changes })
+        // A border router commands groups and has a session with nobody but the manager.
+        let follows_pairs =
+            request.flags.contains(RequestFlags::POLYNOMIAL_SHARE) && !device.is_border_router();
+        if follows_pairs {
+            changes.extend(self.domain.decide_pairs(self.config.pair_degree, entropy));
+        }
+        Ok(Granted { groups, withheld, follows_trees, follows_pairs, changes })
     }
 
     fn refuse(&mut self, now: Instant, session: SessionId, eui64: Eui64, why: NotAuthorized) {

@@ -6,6 +6,7 @@
 use crate::device::DeviceRecord;
 use crate::group::{GroupEpoch, GroupRecord};
 use crate::pan::{ChannelSet, PanConfig};
+use lowgate_amikey::pairwise::Polynomial;
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
 use lowgate_crypto::Key128;
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
@@ -136,6 +137,18 @@ pub enum Change {
     },
     /// A device is expelled, or will never be let in.
     Revoked {
+        /// Which device.
+        eui64: Eui64,
+    },
+    /// The domain has a polynomial for the keys of pairs, its first or the next.
+    PairsStarted {
+        /// What shares are made of.
+        polynomial: Polynomial,
+        /// Who was lost under the one before.
+        lost_before: Vec<Eui64>,
+    },
+    /// A device is expelled that may have a share of the polynomial in force.
+    PairLost {
         /// Which device.
         eui64: Eui64,
     },

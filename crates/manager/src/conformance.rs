@@ -96,7 +96,7 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
         domain.devices().values().nth(nth)
     };
     let some_group = |prng: &mut Prng| GroupId(prng.below(6) as u16);
-    match prng.below(18) {
+    match prng.below(20) {
         0 => {
             let id = some_group(prng);
             domain.decide_group(id, "group", entropy).unwrap_or_default()
@@ -121,6 +121,11 @@ fn decision(domain: &Domain, prng: &mut Prng, entropy: &mut dyn Entropy) -> Vec<
                 domain.decide_member_removed(group, eui64, entropy).ok()
             })
             .unwrap_or_default(),
+        18 => domain.decide_pairs(3, entropy).into_iter().collect(),
+        19 => match prng.below(4) {
+            0 => domain.decide_next_pairs(entropy).unwrap_or_default(),
+            _ => Vec::new(),
+        },
         10 => domain.decide_network_rekey(entropy).unwrap_or_default(),
         11 => domain.decide_group_rekey(some_group(prng), entropy).unwrap_or_default(),
         12 => some_device(prng)
@@ -223,7 +228,7 @@ mod tests {
             }
         }
         // All but the first, which creates the domain.
-        assert_eq!(kinds.len(), 14);
+        assert_eq!(kinds.len(), 16);
     }
 
     #[test]

@@ -355,6 +355,7 @@ impl Domain {
                 changes.push(Change::LinkKeyActivated { pan: *id, index });
             }
         }
+        changes.extend(self.pair_lost(device, entropy));
         if planted(Fault::GroupKeysKept) {
             return Ok(changes);
         }

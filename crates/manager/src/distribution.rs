@@ -65,6 +65,7 @@ impl Manager {
             self.lacks_paths(now, session);
             let pans = self.domain.pans();
             self.sessions.edit(session, |state| {
+                state.owes_pairs = state.follows_pairs;
                 state.owes_groups.extend(state.granted.keys());
                 if pans[&state.pan].staged_key.is_some() {
                     state.owes_key = Owed::Key;
@@ -180,6 +181,7 @@ impl Manager {
                 state.missed_groups.extend(groups);
             }
             state.missed_paths.extend(delivery.paths.iter().map(|(name, _)| *name));
+            state.missed_pairs |= delivery.pairs;
         });
         // Laggards of a rekey are named when it ends; until then they are told again.
         if what != Lacks::StagedKey {
@@ -299,8 +301,16 @@ impl Manager {
             begun
         });
         if begun == Some(true) {
+            self.paths_told(session);
             self.send_record(now, session);
         }
+    }
+
+    fn paths_told(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.get(session) else { return };
+        let trees = &mut self.meshes.of_pan_mut(state.pan).trees;
+        let paths = state.delivery().into_iter().flat_map(|delivery| &delivery.paths);
+        paths.for_each(|(name, _)| trees.path_told(*name));
     }
 
     /// A group has new keys: everybody who holds the old ones is to be told.

@@ -6,7 +6,9 @@
 use crate::change::{Change, DomainConfig, LinkKey, Snapshot};
 use crate::device::{Device, DeviceRecord, DeviceState, Identity, Kind};
 use crate::group::{Group, GroupEpoch, GroupRecord, Place};
+use crate::pairs::Pairs;
 use crate::pan::{BORDER_ROUTER_SHORT, Pan, PanConfig};
+use lowgate_amikey::pairwise::SetName;
 use lowgate_amikey::{GroupId, KeyIndex, Role, SenderId};
 use lowgate_dtls::Peer;
 use lowgate_units::planted::{Fault, planted};
@@ -28,6 +30,7 @@ pub struct Domain {
     /// Border routers that are not revoked.
     border_routers: BTreeSet<Eui64>,
     groups: BTreeMap<GroupId, Group>,
+    pairs: Option<Pairs>,
     window: Option<Instant>,
 }
 
@@ -60,6 +63,8 @@ pub enum Inconsistent {
     SenderId(GroupId, SenderId),
     /// The index of a key in use, or no such staged key.
     KeyIndex(KeyIndex),
+    /// A polynomial that does not follow the one before, or somebody lost whom nobody knows.
+    Pairs(SetName),
 }
 
 impl fmt::Display for Inconsistent {
@@ -87,6 +92,7 @@ impl Domain {
             identities: BTreeMap::new(),
             border_routers: BTreeSet::new(),
             groups: BTreeMap::new(),
+            pairs: None,
             window: None,
         };
         domain.create_pan(config.founding_pan(), link_key)?;
@@ -115,6 +121,10 @@ impl Domain {
             Change::Admitted { eui64, pan, short } => self.admit(*eui64, *pan, *short)?,
             Change::Moved { eui64, pan, short } => self.relocate(*eui64, *pan, *short)?,
             Change::Revoked { eui64 } => self.revoke(*eui64)?,
+            Change::PairsStarted { polynomial, lost_before } => {
+                self.start_pairs(polynomial, lost_before)?;
+            }
+            Change::PairLost { eui64 } => self.lose_pair(*eui64)?,
             Change::WindowOpened { until } => self.window = Some(*until),
             Change::WindowClosed => self.window = None,
         }
@@ -374,6 +384,15 @@ impl Domain {
         &self.groups
     }
 
+    /// The polynomial for the keys of pairs, once a device asked for its share.
+    pub const fn pairs(&self) -> Option<&Pairs> {
+        self.pairs.as_ref()
+    }
+
+    pub(crate) const fn pairs_mut(&mut self) -> &mut Option<Pairs> {
+        &mut self.pairs
+    }
+
     /// Who presents that identity.
     pub fn identified(&self, identity: &Identity) -> Option<&Device> {
         self.identities.get(identity).and_then(|eui64| self.devices.get(eui64))
@@ -416,6 +435,7 @@ impl Domain {
                 Change::SenderIdGiven { group: *id, pan, eui64, sender_id }
             }));
         }
+        changes.extend(self.pairs_snapshot());
         changes.extend(self.window.map(|until| Change::WindowOpened { until }));
         Snapshot { revision, changes }
     }

@@ -7,16 +7,16 @@ use crate::interface::ManagerEvent;
 use crate::manager::Manager;
 use crate::messages;
 use crate::session::Owed;
-use crate::trees::{Flood, FloodOver, Trees};
+use crate::trees::{FLOOD_PAYLOAD_OCTETS_MAX, Flood, FloodOver, Trees};
 use lowgate_access::TREE_PATH;
 use lowgate_amikey::tree::{Followed, TreeName};
-use lowgate_amikey::{GroupId, Role};
+use lowgate_amikey::{GroupId, SenderId};
 use lowgate_coap::{
     ContentFormat, Method, Path, Reliability, Request as CoapRequest, RequestId as CoapRequestId,
 };
 use lowgate_dtls::SessionId;
 use lowgate_units::{Eui64, Instant, PanId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Manager {
     /// The staged key of a PAN goes through its tree, in this epoch. Who is not to be told otherwise.
@@ -30,12 +30,26 @@ impl Manager {
     /// The keys of a group go through its trees, one in every PAN. Who is not to be told otherwise.
     pub(crate) fn tell_group(&mut self, id: GroupId) -> BTreeSet<Eui64> {
         let mut told = BTreeSet::new();
+        let name = TreeName::Group(id);
         let pans: Vec<PanId> = self.domain.groups()[&id].pans().collect();
         for pan in pans {
+            let group = &self.domain.groups()[&id];
+            let senders: BTreeMap<Eui64, SenderId> = group.sender_ids_in(pan).collect();
+            let trees = &self.meshes.of_pan(pan).trees;
+            let here = senders.iter().filter(|(eui64, _)| trees.holds(name, **eui64));
+            let here = here.map(|(eui64, id)| (*eui64, *id));
             let mut buffer = messages::RecordBuffer::new([0; messages::RECORD_OCTETS_MAX]);
-            let payload = messages::group_for_listeners(&self.domain, pan, id, &mut buffer);
-            let through = self.tell(pan, TreeName::Group(id), &buffer[..payload]);
-            told.extend(through.into_iter().flat_map(|(_, told)| told));
+            let (payload, named) = messages::group_for_all(
+                &self.domain,
+                (pan, id),
+                here,
+                FLOOD_PAYLOAD_OCTETS_MAX,
+                &mut buffer,
+            );
+            let through = self.tell(pan, name, &buffer[..payload]);
+            let through = through.into_iter().flat_map(|(_, told)| told);
+            // A sender learns its SenderID, or nothing.
+            told.extend(through.filter(|it| named.contains(it) || !senders.contains_key(it)));
         }
         told
     }
@@ -80,9 +94,7 @@ impl Manager {
                 if session.pan != pan || !session.follows_trees {
                     return;
                 }
-                // A sender's SenderID is for nobody else to hear.
-                let listens = session.granted.iter().filter(|(_, role)| !role.sends());
-                let groups = listens.map(|(group, _): (&GroupId, &Role)| TreeName::Group(*group));
+                let groups = session.granted.keys().map(|group| TreeName::Group(*group));
                 let names = [TreeName::Network].into_iter().chain(groups);
                 let owed = names.filter(|name| trees.enter(*name, eui64, secrets));
                 session.owes_paths.extend(owed);
@@ -101,6 +113,7 @@ impl Manager {
             Some((pan, mesh.router.session(), octets.to_vec()))
         });
         let Some((pan, session, octets)) = waiting else { return false };
+        let session = session.filter(|_| !octets.is_empty());
         let request = session.and_then(|session| self.ask_to_flood(now, session, octets));
         let trees = &mut self.meshes.of_pan_mut(pan).trees;
         match request {
@@ -173,6 +186,9 @@ impl Manager {
         }
         let (name, told) = (flood.name, flood.told.len());
         let unreached = unreached.len();
+        if told == 0 {
+            return; // It was not sent.
+        }
         self.event(ManagerEvent::TreeTold { pan, tree: name, told, unreached });
     }
 

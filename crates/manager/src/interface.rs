@@ -6,8 +6,10 @@ use crate::decide::{GroupRefused, ImportRefused, NotAuthorized, RevokeRefused, W
 use crate::device::{DeviceRecord, DeviceState, Identity, Kind};
 use crate::key_status::KeyStatus;
 use crate::membership::MemberRefused;
+use crate::pairs::PAIR_DEGREE_USUAL;
 use crate::pan::PanConfig;
 use crate::rekey::RekeyRefused;
+use lowgate_amikey::pairwise::SetName;
 use lowgate_amikey::tree::TreeName;
 use lowgate_amikey::{GroupId, KeyError, KeyIndex, Role, TekId};
 use lowgate_crypto::Ccm;
@@ -31,6 +33,9 @@ pub struct ManagerConfig {
     /// For how long an identity behind a relay, or a relay's stranger, is barred once it failed three times. Who has
     /// the key gets in all the same; the others hear nothing more.
     pub bar_for: Option<Duration>,
+    /// The degree of the polynomial for the keys of pairs, where there is none yet: so many devices together learn
+    /// nothing of the keys of others, one more would learn them all.
+    pub pair_degree: u16,
     /// Report [`ManagerOutput::KeyLog`].
     pub key_log: bool,
 }
@@ -45,6 +50,7 @@ impl ManagerConfig {
             rollover_deadline: Duration::from_secs(60),
             join_rate: 1024,
             bar_for: None,
+            pair_degree: PAIR_DEGREE_USUAL,
             key_log: false,
         }
     }
@@ -178,6 +184,8 @@ pub enum Request {
         /// Which.
         id: GroupId,
     },
+    /// Another polynomial for the keys of pairs.
+    RekeyPairs,
     /// Where every key stands.
     KeyStatus,
     /// CoAP GET of a resource of a device, in its session.
@@ -501,6 +509,18 @@ pub enum ManagerEvent {
         done: usize,
         /// Members.
         of: usize,
+    },
+    /// Another polynomial for the keys of pairs is in force; devices are told.
+    PairsStarted {
+        /// Which.
+        name: SetName,
+    },
+    /// A device fetched its share to the last octet.
+    ShareTold {
+        /// Which device.
+        eui64: Eui64,
+        /// Of which polynomial.
+        name: SetName,
     },
     /// Something that arrived was dropped.
     DatagramDropped(ManagerDrop),

@@ -6,9 +6,11 @@ use crate::group::Group;
 use crate::interface::ManagerEvent;
 use crate::manager::Manager;
 use crate::mesh::Mesh;
+use crate::pairs::Pairs;
 use crate::rollover::Rollover;
 use crate::session::{Delivery, Purpose};
 use lowgate_amikey::GroupId;
+use lowgate_amikey::pairwise::{SetName, lost_max};
 use lowgate_units::{Eui64, PanId};
 
 /// All keys.
@@ -18,6 +20,23 @@ pub struct KeyStatus {
     pub pans: Vec<PanKeyStatus>,
     /// Every group, by its number.
     pub groups: Vec<GroupKeyStatus>,
+    /// The keys of pairs, once a device asked for its share.
+    pub pairs: Option<PairKeyStatus>,
+}
+
+/// The polynomial that devices have shares of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairKeyStatus {
+    /// Which one is in force.
+    pub name: SetName,
+    /// So many devices together learn nothing of others' keys.
+    pub degree: u16,
+    /// Devices with shares of it that were expelled,
+    pub lost: usize,
+    /// and how many of them there may be before the next one begins.
+    pub lost_max: u16,
+    /// Devices that fetched their shares from this manager.
+    pub holders: usize,
 }
 
 /// The keys of a PAN.
@@ -80,6 +99,18 @@ impl Manager {
         KeyStatus {
             pans: self.meshes.iter().map(pan).collect(),
             groups: self.domain.groups().values().map(|group| self.group_status(group)).collect(),
+            pairs: self.domain.pairs().map(|pairs| self.pair_status(pairs)),
+        }
+    }
+
+    fn pair_status(&self, pairs: &Pairs) -> PairKeyStatus {
+        let degree = pairs.polynomial.degree();
+        PairKeyStatus {
+            name: pairs.polynomial.name(),
+            degree,
+            lost: pairs.lost.len(),
+            lost_max: lost_max(degree).max(1),
+            holders: self.pair_holders().len(),
         }
     }
 

@@ -74,6 +74,11 @@ impl KeyTree {
         self.leaves.keys().copied()
     }
 
+    /// The next epoch to be told.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     /// A place for one more member, the lowest: full subtrees make short messages. Who is in already gets a
     /// new leaf key.
     ///
@@ -163,6 +168,59 @@ impl KeyTree {
         let kept = self.key(Node::ROOT).filter(|_| !after.leaves.is_empty());
         let root = renewed.or(kept).unwrap_or_else(draw);
         Ok(Plan { epoch: self.epoch, entries, root, after })
+    }
+
+    /// As many epochs as it takes, at most `len_max`, each without some more of those who go, so that no message has
+    /// more than `entries_max` entries. Only the last is without all of them: what is told goes there.
+    ///
+    /// # Errors
+    /// It takes more.
+    pub fn plans(
+        &self,
+        gone: &BTreeSet<Eui64>,
+        (entries_max, len_max): (usize, usize),
+        mut draw: impl FnMut() -> Key128,
+    ) -> Result<Vec<Plan>, KeyTreeFault> {
+        // In the order of their leaves: neighbours share most of what is renewed.
+        let mut going: Vec<Eui64> =
+            gone.iter().filter(|eui64| self.leaves.contains_key(eui64)).copied().collect();
+        going.sort_unstable_by_key(|eui64| self.leaves[eui64]);
+        let (mut plans, mut rest) = (Vec::<Plan>::new(), &going[..]);
+        while plans.is_empty() || !rest.is_empty() {
+            let tree = plans.last().map_or(self, |plan| &plan.after);
+            let together = |len: &usize| tree.entries(&rest[..*len]) <= entries_max;
+            let len = (1..=rest.len()).take_while(together).last().unwrap_or(rest.len().min(1));
+            let plan = tree.plan(&rest[..len].iter().copied().collect(), &mut draw)?;
+            if plan.entries.len() > entries_max || plans.len() >= len_max {
+                return Err(KeyTreeFault::Entries(plan.entries.len()));
+            }
+            plans.push(plan);
+            rest = &rest[len..];
+        }
+        Ok(plans)
+    }
+
+    /// So many entries an epoch without these takes.
+    fn entries(&self, gone: &[Eui64]) -> usize {
+        let leaves: BTreeSet<Leaf> = gone.iter().map(|eui64| self.leaves[eui64]).collect();
+        let vacated: Vec<Leaf> = leaves.iter().copied().collect();
+        let renewed = above(&vacated);
+        let mut stays: BTreeSet<Node> = BTreeSet::new();
+        let mut entries = 0;
+        for node in renewed.iter().rev() {
+            let children = node.children().expect("no leaf is above anybody");
+            let unchanged = children.into_iter().filter(|child| {
+                let vacated = leaves.iter().any(|leaf| leaf.node() == *child);
+                !vacated && !renewed.contains(child) && self.keys.contains_key(child)
+            });
+            let unchanged = unchanged.count();
+            let taught = children.into_iter().filter(|child| stays.contains(child)).count();
+            entries += unchanged + taught.saturating_sub(1);
+            if unchanged + taught > 0 {
+                stays.insert(*node);
+            }
+        }
+        entries
     }
 
     /// Keys that were made long ago are as they will be in the epoch to come.
@@ -340,6 +398,35 @@ mod tests {
         let scattered: BTreeSet<Eui64> = (0..16).map(|n| eui64(n * 64)).collect();
         let plan = domain.tree.plan(&scattered, || drawn(&mut domain.prng));
         assert!(matches!(plan, Err(KeyTreeFault::Entries(111))), "{plan:?}");
+    }
+
+    #[test]
+    fn who_is_too_many_for_one_message_goes_in_several() {
+        const ENTRIES: usize = 10;
+        let mut domain = Domain::of(LEAVES, 1);
+        // Neighbours go together; one is not in it.
+        for (gone, messages) in [((0..8).collect(), 1), (vec![0, 512, 1023], 3)] {
+            let gone: BTreeSet<Eui64> = gone.into_iter().chain([5000]).map(eui64).collect();
+            let plans = domain.tree.plans(&gone, (ENTRIES, 16), || drawn(&mut domain.prng));
+            let plans = plans.expect("few enough");
+            assert_eq!(plans.len(), messages);
+            let mut tree = &domain.tree;
+            let mut left = BTreeSet::new();
+            for plan in &plans {
+                let stay: BTreeSet<Eui64> = plan.after.members().collect();
+                let going: Vec<Eui64> = tree.members().filter(|it| !stay.contains(it)).collect();
+                assert_eq!((plan.epoch, plan.entries.len()), (tree.epoch, tree.entries(&going)));
+                assert!(!going.is_empty() && plan.entries.len() <= ENTRIES);
+                left.extend(going);
+                tree = &plan.after;
+            }
+            assert_eq!(left, gone.difference(&[eui64(5000)].into()).copied().collect());
+        }
+        let all: BTreeSet<Eui64> = (0..16).map(|n| eui64(n * 64)).collect();
+        let plans = domain.tree.plans(&all, (ENTRIES, 4), || drawn(&mut domain.prng));
+        assert!(matches!(plans, Err(KeyTreeFault::Entries(_))), "{plans:?}");
+        let nobody = domain.tree.plans(&BTreeSet::new(), (ENTRIES, 4), || drawn(&mut domain.prng));
+        assert_eq!(nobody.expect("an epoch for everybody").len(), 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod manager;
 mod membership;
 mod mesh;
 mod messages;
+mod pairs;
 mod pan;
 mod reads;
 mod rekey;
@@ -52,13 +53,15 @@ pub use interface::{
     DeviceView, GroupView, Lacks, ManagerConfig, ManagerDrop, ManagerEvent, ManagerInput,
     ManagerOutput, PanStatus, Refusal, Reply, Request, RequestId, Status,
 };
-pub use key_status::{GroupKeyStatus, KeyStatus, PanKeyStatus, StagedKeyStatus};
+pub use key_status::{GroupKeyStatus, KeyStatus, PairKeyStatus, PanKeyStatus, StagedKeyStatus};
 pub use key_tree::{KeyTree, KeyTreeFault, Plan};
+pub use lowgate_amikey::pairwise::{Polynomial, SetName};
 pub use lowgate_amikey::{CsbId, Generation, GroupId, KeyIndex, Rand, Role, SenderId, TekId, Tgk};
-pub use lowgate_crypto::Key128;
+pub use lowgate_crypto::{Key128, Secret};
 pub use lowgate_dtls::{CloseReason, Peer};
 pub use manager::Manager;
 pub use membership::MemberRefused;
+pub use pairs::{PAIR_DEGREE_USUAL, Pairs};
 pub use pan::{BORDER_ROUTER_SHORT, ChannelSet, PAN_MEMBERS_MAX, PANS_MAX, Pan, PanConfig};
 pub use reads::{PATH_OCTETS_MAX, READS_MAX};
 pub use rekey::RekeyRefused;

@@ -44,6 +44,8 @@ pub struct Manager {
     pub(crate) confirmed: BTreeMap<GroupId, BTreeSet<Eui64>>,
     pub(crate) reads: Reads,
     pub(crate) tree_secrets: TreeSecrets,
+    /// Who fetched its share of the polynomial in force.
+    pub(crate) pair_holders: BTreeSet<Eui64>,
     /// Failed handshakes in the name of devices of the inventory.
     pub(crate) failures: BTreeMap<Eui64, u32>,
     pub(crate) strangers: u32,
@@ -72,6 +74,8 @@ pub(crate) enum Consequence {
     EpochStarted(GroupId),
     GroupEntered(GroupId, Eui64, Role),
     GroupLeft(GroupId, Eui64),
+    PairsStarted,
+    PairLost,
 }
 
 impl Consequence {
@@ -93,6 +97,8 @@ impl Consequence {
                 Some(Self::GroupEntered(*group, *eui64, *role))
             }
             Change::MemberRemoved { group, eui64 } => Some(Self::GroupLeft(*group, *eui64)),
+            Change::PairsStarted { .. } => Some(Self::PairsStarted),
+            Change::PairLost { .. } => Some(Self::PairLost),
             Change::DomainCreated { .. }
             | Change::PanCreated { .. }
             | Change::DeviceImported(_)
@@ -179,6 +185,7 @@ impl Manager {
             confirmed: BTreeMap::new(),
             reads: Reads::default(),
             tree_secrets: TreeSecrets::new(entropy),
+            pair_holders: BTreeSet::new(),
             failures: BTreeMap::new(),
             strangers: 0,
             outputs: VecDeque::new(),
@@ -376,6 +383,8 @@ impl Manager {
                     self.end_session_of(now, eui64);
                 }
             }
+            Consequence::PairsStarted => self.pairs_started(),
+            Consequence::PairLost => self.owe_pairs(),
             Consequence::KeyStaged(pan) => self.begin_rollover(now, pan),
             Consequence::KeyActivated(pan, index) => {
                 let mesh = self.meshes.of_pan_mut(pan);

@@ -11,10 +11,11 @@ use crate::session::{Owed, Session};
 use lowgate_access::admitted::ADMITTED_ENTRIES_MAX;
 use lowgate_amikey::tree::{Path, PathTold, SIGNER_OCTETS};
 use lowgate_amikey::{
-    self as amikey, Activation, Cfg, CsbId, GroupId, KeyUsage, Message, Mkd, MsgId, OldEpoch, Req,
-    SenderId, Spd, SpdParameters, Wish,
+    self as amikey, Activation, Cfg, CsbId, GroupId, KeyUsage, Message, Mkd, MsgId,
+    NAMED_SENDERS_MAX, OldEpoch, Req, SenderId, Spd, SpdParameters, Wish,
 };
-use lowgate_units::PanId;
+use lowgate_units::{Eui64, PanId};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// Octets of key messages in one record: through a relay, with the record's own octets, it must stay
@@ -59,6 +60,8 @@ pub(crate) fn join(
     };
     units.push(vec![Message::Cfg { msg_id: session.number(), cfg }]);
     units.extend(pan.staged_key.as_ref().map(|key| vec![stage(key, session)]));
+    session.owes_pairs = session.follows_pairs;
+    units.extend(pairs(domain, session));
     records.extend(pack(units));
     records
 }
@@ -79,8 +82,16 @@ pub(crate) fn update(
         Owed::Switch => Some(switch(&pan.link_key, session)),
     };
     units.extend(key.map(|message| vec![message]));
+    units.extend(pairs(domain, session));
     records.extend(pack(units));
     records
+}
+
+/// Which polynomial is in force, if the device has not heard.
+fn pairs(domain: &Domain, session: &mut Session) -> Option<Vec<Message>> {
+    let pairs = domain.pairs().filter(|_| std::mem::take(&mut session.owes_pairs))?;
+    let cfg = Cfg { pairs: Some(pairs.offered()), ..Cfg::default() };
+    Some(vec![Message::Cfg { msg_id: session.number(), cfg }])
 }
 
 /// The command to send with `key`; it brings the key along for who missed it.
@@ -107,17 +118,31 @@ pub(crate) fn staged_for_all(key: &LinkKey, out: &mut RecordBuffer) -> usize {
     message.emit(&mut out[..]).expect("one key")
 }
 
-/// A group's keys, likewise, for those who only listen.
-pub(crate) fn group_for_listeners(
+/// A group's keys, likewise: those who send there find their SenderIDs, as many of them as `octets_max` has room for.
+/// Also says who is named.
+pub(crate) fn group_for_all(
     domain: &Domain,
-    pan: PanId,
-    group: GroupId,
+    (pan, group): (PanId, GroupId),
+    senders: impl Iterator<Item = (Eui64, SenderId)>,
+    octets_max: usize,
     out: &mut RecordBuffer,
-) -> usize {
+) -> (usize, BTreeSet<Eui64>) {
     let (group, pan) = (&domain.groups()[&group], &domain.pans()[&pan]);
-    let ids = [MsgId(0); 2];
-    let unit = group_unit(pan, domain.founding_pan(), group, None, ids);
-    amikey::emit_all(&unit, &mut out[..]).expect("a group's keys fit a record")
+    let mut unit = group_unit(pan, domain.founding_pan(), group, None, [MsgId(0); 2]);
+    let mut named = BTreeSet::new();
+    for (eui64, id) in senders.take(NAMED_SENDERS_MAX) {
+        let mut longer = unit.clone();
+        if let Some(Message::Spd(spd)) = longer.last_mut() {
+            spd.parameters.named_senders.push((id, eui64)).expect("no more than it names");
+        }
+        if octets_of(&longer) > octets_max {
+            break;
+        }
+        named.insert(eui64);
+        unit = longer;
+    }
+    let octets = amikey::emit_all(&unit, &mut out[..]).expect("a group's keys fit a record");
+    (octets, named)
 }
 
 /// Places in key trees, a record each.

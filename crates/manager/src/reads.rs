@@ -131,9 +131,12 @@ impl Manager {
                     self.drop_input(ManagerDrop::NoSession);
                 }
             }
-            Output::Requested { exchange, .. } => {
-                let nothing_here = Response::new(Code::NOT_FOUND);
-                if self.coap.respond(now, exchange, &nothing_here).is_err() {
+            Output::Requested { exchange, peer, request, .. } => {
+                let response = match Self::is_about_pairs(&request) {
+                    true => self.pairs_answer(peer, &request),
+                    false => Response::new(Code::NOT_FOUND),
+                };
+                if self.coap.respond(now, exchange, &response).is_err() {
                     self.drop_input(ManagerDrop::NoSession);
                 }
             }

@@ -21,6 +21,8 @@ pub enum RekeyRefused {
     NoBorderRouter,
     /// No such group.
     UnknownGroup,
+    /// No device has asked for a share: there is no polynomial.
+    NoPairs,
 }
 
 impl Domain {

@@ -92,6 +92,9 @@ impl Manager {
             Request::RekeyGroup { id } => {
                 self.domain.decide_group_rekey(id, entropy).map_err(Refusal::Rekey)?
             }
+            Request::RekeyPairs => {
+                self.domain.decide_next_pairs(entropy).map_err(Refusal::Rekey)?
+            }
             Request::ReadResource { eui64, path } => {
                 return self.read(now, id, eui64, &path).map(|()| Outcome::Pending);
             }

@@ -31,6 +31,12 @@ pub(crate) struct Session {
     pub(crate) follows_trees: bool,
     /// Groups whose keys it did not confirm in time: told again when it is heard.
     pub(crate) missed_groups: BTreeSet<GroupId>,
+    /// Whether it can have a share of the polynomial.
+    pub(crate) follows_pairs: bool,
+    /// Whether it was not told which polynomial is in force, or who was lost,
+    pub(crate) owes_pairs: bool,
+    /// or did not confirm in time that it was.
+    pub(crate) missed_pairs: bool,
     /// What is to be told of link-layer keys.
     pub(crate) owes_key: Owed,
     /// Number of the next key message.
@@ -81,6 +87,8 @@ pub(crate) struct Delivery {
     pub(crate) epochs: Vec<(GroupId, TekId)>,
     /// The paths among the messages, and for which epochs they are.
     pub(crate) paths: Vec<(TreeName, u32)>,
+    /// Whether the polynomial in force is among them.
+    pub(crate) pairs: bool,
     pub(crate) started: Instant,
     pub(crate) timer: RetransmissionTimer,
 }
@@ -116,12 +124,14 @@ impl Session {
             || !self.owes_groups.is_empty()
             || !self.owes_leave.is_empty()
             || !self.owes_paths.is_empty()
+            || self.owes_pairs
     }
 
     /// The device is heard: what it missed is to be told again.
     pub(crate) fn heard(&mut self) {
         self.owes_groups.append(&mut self.missed_groups);
         self.owes_paths.append(&mut self.missed_paths);
+        self.owes_pairs |= std::mem::take(&mut self.missed_pairs);
     }
 
     /// The device is in one more group.
@@ -158,11 +168,13 @@ impl Delivery {
     ) -> Self {
         let epochs = records.iter().flat_map(|messages| epochs_of(messages)).collect();
         let paths = records.iter().flatten().filter_map(path_of).collect();
+        let pairs = records.iter().flatten().any(tells_pairs);
         let records = records.into_iter().map(|messages| {
             let open = messages.iter().map(Message::msg_id).collect();
             Record { messages, open }
         });
-        Self { purpose, records: records.collect(), carries, epochs, paths, started: now, timer }
+        let records = records.collect();
+        Self { purpose, records, carries, epochs, paths, pairs, started: now, timer }
     }
 
     /// When it is repeated or given up.
@@ -212,6 +224,10 @@ impl Delivery {
             (Purpose::Update, None) => Lacks::Update,
         }
     }
+}
+
+const fn tells_pairs(message: &Message) -> bool {
+    matches!(message, Message::Cfg { cfg, .. } if cfg.pairs.is_some())
 }
 
 fn path_of(message: &Message) -> Option<(TreeName, u32)> {

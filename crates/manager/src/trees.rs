@@ -11,7 +11,7 @@
 
 use crate::key_tree::{KeyTree, Plan};
 use lowgate_amikey::tree::{
-    ENTRIES_MAX, PAYLOAD_OCTETS_MAX, Path, SIGNER_OCTETS, TREE_OCTETS_MAX, TreeName, emit,
+    DEPTH, ENTRIES_MAX, PAYLOAD_OCTETS_MAX, Path, SIGNER_OCTETS, TREE_OCTETS_MAX, TreeName, emit,
 };
 use lowgate_coap::RequestId as CoapRequestId;
 use lowgate_crypto::{Ccm, Key128, PrivateKey, Secret, Sha256, hkdf_sha256};
@@ -25,17 +25,20 @@ pub(crate) const MEMBERS_MIN: usize = 17;
 /// Nobody is given a place while others join: the air is theirs.
 const CALM_AFTER: Duration = Duration::from_secs(20);
 /// A flood has come through, or not, after so long.
-const SPREAD_WITHIN: Duration = Duration::from_secs(10);
+const SPREAD_WITHIN: Duration = Duration::from_secs(20);
 /// Nobody relies on it before, whatever witnesses say.
 const SPREAD_AT_LEAST: Duration = Duration::from_secs(3);
-/// Entries of one message: with what it tells and the border router's request around it, it fits one record.
-pub(crate) const FLOOD_ENTRIES_MAX: usize = 10;
+/// Entries of one message: who is out alone takes as many as the tree is deep.
+pub(crate) const FLOOD_ENTRIES_MAX: usize = DEPTH;
+/// Octets that one message tells: with the border router's request around it, it fits one record.
+pub(crate) const FLOOD_PAYLOAD_OCTETS_MAX: usize = 93;
 /// Messages that wait or are on their way in a PAN: what would be one more is told by unicast.
 const FLOODS_MAX: usize = 32;
 /// Of the witnesses, one in so many may miss a flood that came through.
 const MISSED_ONE_IN: usize = 4;
 
 const _: () = assert!(FLOOD_ENTRIES_MAX <= ENTRIES_MAX);
+const _: () = assert!(FLOOD_PAYLOAD_OCTETS_MAX <= PAYLOAD_OCTETS_MAX);
 
 /// What the manager signs and makes keys with, as long as it runs.
 pub(crate) struct TreeSecrets {
@@ -80,6 +83,29 @@ struct Place {
     tree: KeyTree,
     /// Who confirmed the path of the epoch to come.
     holders: BTreeSet<Eui64>,
+    /// What both were before the epochs that nobody has heard of yet: if more go, these are planned anew.
+    unsent: Option<Before>,
+}
+
+/// See [`Place::unsent`].
+#[derive(Debug)]
+struct Before {
+    tree: KeyTree,
+    holders: BTreeSet<Eui64>,
+}
+
+impl Place {
+    fn new(name: TreeName) -> Self {
+        Self { tree: KeyTree::new(name), holders: BTreeSet::new(), unsent: None }
+    }
+
+    /// These hold the path no longer.
+    fn lose(&mut self, lost: impl Fn(&Eui64) -> bool) {
+        self.holders.retain(|holder| !lost(holder));
+        if let Some(before) = &mut self.unsent {
+            before.holders.retain(|holder| !lost(holder));
+        }
+    }
 }
 
 /// A message on its way.
@@ -106,6 +132,31 @@ enum FloodStage {
     Spreading { since: Instant },
 }
 
+impl Flood {
+    fn new(
+        (name, epoch): (TreeName, u32),
+        octets: Vec<u8>,
+        told: BTreeSet<Eui64>,
+        after: &KeyTree,
+    ) -> Self {
+        let witness = |eui64: &&Eui64| {
+            let path = after.path(**eui64);
+            path.is_some_and(|path| path.leaf.is_witness(epoch))
+        };
+        let open: BTreeSet<Eui64> = told.iter().filter(witness).copied().collect();
+        let (witnesses, stage) = (open.len(), FloodStage::Waiting);
+        Self { name, epoch, octets, told, open, witnesses, stage }
+    }
+
+    /// These are told otherwise.
+    fn withdraw(&mut self, them: &BTreeSet<Eui64>) {
+        self.told.retain(|eui64| !them.contains(eui64));
+        let before = self.open.len();
+        self.open.retain(|eui64| !them.contains(eui64));
+        self.witnesses -= before - self.open.len();
+    }
+}
+
 /// How a flood ended.
 pub(crate) struct FloodOver {
     pub(crate) flood: Flood,
@@ -127,9 +178,7 @@ pub(crate) struct Trees {
 impl Trees {
     /// A member came, for the first time or again: what it held it may hold no longer.
     pub(crate) fn came(&mut self, now: Instant, eui64: Eui64) {
-        for place in self.places.values_mut() {
-            place.holders.remove(&eui64);
-        }
+        self.places.values_mut().for_each(|place| place.lose(|holder| *holder == eui64));
         self.newcomers.insert(eui64);
         self.calm_at = now + CALM_AFTER;
     }
@@ -147,7 +196,7 @@ impl Trees {
         for (_, place) in
             self.places.iter_mut().filter(|(name, _)| of.is_none_or(|of| of == **name))
         {
-            place.holders.remove(&eui64);
+            place.lose(|holder| *holder == eui64);
         }
         for flood in self.floods.iter_mut().filter(|it| of.is_none_or(|of| of == it.name)) {
             flood.told.remove(&eui64);
@@ -178,16 +227,26 @@ impl Trees {
         eui64: Eui64,
         secrets: &mut TreeSecrets,
     ) -> bool {
-        let place = self
-            .places
-            .entry(name)
-            .or_insert_with(|| Place { tree: KeyTree::new(name), holders: BTreeSet::new() });
+        let place = self.places.entry(name).or_insert_with(|| Place::new(name));
+        place.unsent = None;
         !place.holders.contains(&eui64) && place.tree.enter(eui64, || secrets.draw()).is_ok()
     }
 
     /// What a member is to hold.
     pub(crate) fn path(&self, name: TreeName, eui64: Eui64) -> Option<Path> {
         self.places.get(&name)?.tree.path(eui64)
+    }
+
+    /// A member is being told its path: no epoch before that is planned anew.
+    pub(crate) fn path_told(&mut self, name: TreeName) {
+        if let Some(place) = self.places.get_mut(&name) {
+            place.unsent = None;
+        }
+    }
+
+    /// Whether a member confirmed the path of the epoch to come.
+    pub(crate) fn holds(&self, name: TreeName, eui64: Eui64) -> bool {
+        self.places.get(&name).is_some_and(|place| place.holders.contains(&eui64))
     }
 
     /// A member confirmed a path. False if that is history.
@@ -210,36 +269,53 @@ impl Trees {
         payload: &[u8],
         (ccm, secrets): (&dyn Ccm, &mut TreeSecrets),
     ) -> Option<(u32, BTreeSet<Eui64>)> {
+        self.take_back(name);
         let place = self.places.get_mut(&name)?;
         let all = planted(Fault::TreeKeepsTheGone);
         let gone = place.tree.members().filter(|eui64| !all && !stays(eui64)).collect();
         place.holders.retain(|eui64| stays(eui64));
-        if place.holders.len() < MEMBERS_MIN || self.floods.len() >= FLOODS_MAX {
+        let room = FLOODS_MAX - self.floods.len();
+        if place.holders.len() < MEMBERS_MIN
+            || room == 0
+            || payload.len() > FLOOD_PAYLOAD_OCTETS_MAX
+        {
             self.begin_anew(name, stays);
             return None;
         }
-        let plan = place.tree.plan(&gone, || secrets.draw());
-        let plan = plan.ok().filter(|plan| plan.entries.len() <= FLOOD_ENTRIES_MAX);
-        let Some(plan) = plan.filter(|_| payload.len() <= PAYLOAD_OCTETS_MAX) else {
-            // More go than one message can do without.
+        let Ok(plans) = place.tree.plans(&gone, (FLOOD_ENTRIES_MAX, room), || secrets.draw())
+        else {
+            // More go than so many messages can do without.
             self.begin_anew(name, stays);
             return None;
         };
-        let octets = message(name, &plan, payload, ccm, &secrets.signer);
-        let witness = |eui64: &&Eui64| {
-            let path = plan.after.path(**eui64);
-            path.is_some_and(|path| path.leaf.is_witness(plan.epoch))
-        };
-        let told = std::mem::take(&mut place.holders);
-        let open: BTreeSet<Eui64> = told.iter().filter(witness).copied().collect();
+        let told = place.holders.clone();
+        let floods: Vec<Flood> = plans
+            .iter()
+            .enumerate()
+            .map(|(n, plan)| {
+                // Who goes in one of these epochs opens those before.
+                let payload = if n + 1 == plans.len() { payload } else { &[] };
+                let octets = message(name, plan, payload, ccm, &secrets.signer);
+                Flood::new((name, plan.epoch), octets, told.clone(), &plan.after)
+            })
+            .collect();
+        let Plan { epoch, after, .. } = plans.into_iter().next_back()?;
         // Whatever path the others were told is history.
-        self.newcomers.extend(plan.after.members().filter(|it| !told.contains(it)));
-        place.tree = plan.after;
-        place.holders.clone_from(&told);
-        let (witnesses, epoch, stage) = (open.len(), plan.epoch, FloodStage::Waiting);
-        let flood = Flood { name, epoch, octets, told: told.clone(), open, witnesses, stage };
-        self.queue(flood);
+        self.newcomers.extend(after.members().filter(|it| !told.contains(it)));
+        let tree = std::mem::replace(&mut place.tree, after);
+        place.unsent = Some(Before { tree, holders: told.clone() });
+        floods.into_iter().for_each(|flood| self.queue(flood));
         Some((epoch, told))
+    }
+
+    /// Epochs of a tree that still wait are as if they had not been planned, and so no key wraps two seeds: whoever goes
+    /// now goes with those who went then, in fewer messages, and nobody is told what is history.
+    fn take_back(&mut self, name: TreeName) {
+        let Some(place) = self.places.get_mut(&name) else { return };
+        let Some(Before { tree, holders }) = place.unsent.take() else { return };
+        let was_planned = |flood: &Flood| flood.name == name && flood.epoch >= tree.epoch();
+        self.floods.retain(|flood| !was_planned(flood));
+        (place.tree, place.holders) = (tree, holders);
     }
 
     /// Groups' keys go before the network's: who went hears nothing more once the network has switched, and its group
@@ -261,10 +337,11 @@ impl Trees {
     /// The network's key does not count as told to these: they are to confirm it, with what else they lack.
     pub(crate) fn withdraw(&mut self, them: &BTreeSet<Eui64>) {
         for flood in self.floods.iter_mut().filter(|flood| flood.name == TreeName::Network) {
-            flood.told.retain(|eui64| !them.contains(eui64));
-            let before = flood.open.len();
-            flood.open.retain(|eui64| !them.contains(eui64));
-            flood.witnesses -= before - flood.open.len();
+            flood.withdraw(them);
+        }
+        let network = self.places.get_mut(&TreeName::Network);
+        if let Some(before) = network.and_then(|place| place.unsent.as_mut()) {
+            before.holders.retain(|holder| !them.contains(holder));
         }
     }
 
@@ -274,16 +351,18 @@ impl Trees {
         self.newcomers.extend(place.tree.members().filter(stays));
     }
 
-    /// The message to give to the border router now.
+    /// The flood to give to the border router now; empty if it is for nobody any more.
     pub(crate) fn waiting(&self) -> Option<&[u8]> {
-        let flood = self.floods.front()?;
-        (flood.stage == FloodStage::Waiting).then_some(&flood.octets[..])
+        let flood = self.floods.front().filter(|flood| flood.stage == FloodStage::Waiting)?;
+        Some(if flood.told.is_empty() { &[] } else { &flood.octets })
     }
 
     /// The border router is asked to send it.
     pub(crate) fn asked(&mut self, request: CoapRequestId) {
         if let Some(flood) = self.floods.front_mut() {
             flood.stage = FloodStage::Asked(request);
+            let name = flood.name;
+            self.path_told(name);
         }
     }
 
@@ -305,6 +384,7 @@ impl Trees {
     /// The message that is on its way, or waits, reaches nobody.
     pub(crate) fn fail(&mut self) -> Option<FloodOver> {
         let flood = self.floods.pop_front()?;
+        self.path_told(flood.name);
         let unreached = flood.told.clone();
         self.forget_paths(&flood, &unreached);
         Some(FloodOver { flood, unreached })
@@ -330,10 +410,12 @@ impl Trees {
         Some(FloodOver { flood, unreached })
     }
 
-    /// Who was not reached holds a path of before.
+    /// Who was not reached holds a path of before, with which it follows no later epoch either.
     fn forget_paths(&mut self, flood: &Flood, unreached: &BTreeSet<Eui64>) {
+        let later = self.floods.iter_mut().filter(|later| later.name == flood.name);
+        later.for_each(|later| later.withdraw(unreached));
         if let Some(place) = self.places.get_mut(&flood.name) {
-            place.holders.retain(|holder| !unreached.contains(holder));
+            place.lose(|holder| unreached.contains(holder));
         }
         self.newcomers.extend(unreached);
     }
@@ -369,135 +451,4 @@ fn message(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use lowgate_amikey::GroupId;
-    use lowgate_crypto::SoftCcm;
-    use lowgate_units::SeededEntropy;
-
-    const NETWORK: TreeName = TreeName::Network;
-    const GROUP: TreeName = TreeName::Group(GroupId(1));
-    const START: Instant = Instant::from_secs(100);
-
-    fn eui64(n: u8) -> Eui64 {
-        Eui64([2, 0, 0, 0, 0, 0, 0, n])
-    }
-
-    /// So many members confirmed their places in these trees.
-    fn grown(members: u8, names: &[TreeName]) -> (Trees, TreeSecrets) {
-        let mut secrets = TreeSecrets::new(&mut SeededEntropy::new(1));
-        let mut trees = Trees::default();
-        for eui64 in (0..members).map(eui64) {
-            trees.came(START, eui64);
-        }
-        assert!(trees.newcomers(START, members.into()).is_empty(), "others may be joining");
-        let calm = START + CALM_AFTER;
-        for eui64 in trees.newcomers(calm, members.into()) {
-            for name in names {
-                assert!(trees.enter(*name, eui64, &mut secrets));
-            }
-        }
-        for (eui64, name) in
-            (0..members).map(eui64).flat_map(|it| names.iter().map(move |n| (it, n)))
-        {
-            let epoch = trees.path(*name, eui64).expect("a place").epoch;
-            assert!(trees.confirmed(*name, eui64, epoch));
-        }
-        (trees, secrets)
-    }
-
-    fn tell(trees: &mut Trees, secrets: &mut TreeSecrets, name: TreeName, gone: u8) -> usize {
-        let stays = |it: &Eui64| *it != eui64(gone);
-        let told = trees.tell(name, stays, b"what is told", (&SoftCcm, secrets));
-        told.map_or(0, |(_, told)| told.len())
-    }
-
-    #[test]
-    fn few_are_given_no_places_and_told_nothing() {
-        let few = MEMBERS_MIN - 1;
-        let mut trees = Trees::default();
-        trees.came(START, eui64(1));
-        assert!(trees.newcomers(START + CALM_AFTER, few).is_empty());
-        assert_eq!(trees.due(few), Instant::FAR_FUTURE);
-        assert_eq!(trees.due(MEMBERS_MIN), START + CALM_AFTER);
-        let (mut trees, mut secrets) = grown(MEMBERS_MIN as u8, &[NETWORK]);
-        assert_eq!(tell(&mut trees, &mut secrets, NETWORK, 0), 0, "too few stay");
-        assert_eq!(trees.newcomers(START + CALM_AFTER, MEMBERS_MIN).len(), MEMBERS_MIN - 1, "anew");
-    }
-
-    #[test]
-    fn a_flood_that_witnesses_confirm_is_over_soon() {
-        let (mut trees, mut secrets) = grown(64, &[NETWORK]);
-        assert_eq!(tell(&mut trees, &mut secrets, NETWORK, 7), 63);
-        assert!(trees.waiting().is_some() && !trees.is_idle());
-        trees.floods[0].stage = FloodStage::Spreading { since: START };
-        let (epoch, witnesses) = (trees.floods[0].epoch, trees.floods[0].open.clone());
-        assert!((6..=9).contains(&witnesses.len()), "one in eight: {witnesses:?}");
-        witnesses.iter().for_each(|it| trees.followed(*it, NETWORK, epoch));
-        assert!(trees.over(START + (SPREAD_AT_LEAST - Duration::from_millis(1))).is_none());
-        let FloodOver { flood, unreached } =
-            trees.over(START + SPREAD_AT_LEAST).expect("it is over");
-        assert_eq!((flood.told.len(), unreached.len()), (63, 0));
-        assert!(trees.is_idle());
-    }
-
-    #[test]
-    fn whoever_witnesses_stand_for_is_told_when_they_are_silent() {
-        for silent in [1, 7] {
-            let (mut trees, mut secrets) = grown(64, &[NETWORK]);
-            tell(&mut trees, &mut secrets, NETWORK, 7);
-            trees.floods[0].stage = FloodStage::Spreading { since: START };
-            let (epoch, witnesses) = (trees.floods[0].epoch, trees.floods[0].open.clone());
-            let heard = witnesses.iter().skip(silent);
-            heard.for_each(|it| trees.followed(*it, NETWORK, epoch));
-            assert!(trees.over(START + SPREAD_AT_LEAST).is_none());
-            let over = trees.over(START + SPREAD_WITHIN).expect("long enough");
-            assert_eq!(over.unreached.len(), if silent == 1 { 1 } else { 63 });
-            for eui64 in &over.unreached {
-                assert!(trees.newcomers.contains(eui64), "its path is history");
-            }
-        }
-    }
-
-    #[test]
-    fn a_border_router_that_does_not_send_reaches_nobody() {
-        let (mut trees, mut secrets) = grown(20, &[NETWORK]);
-        tell(&mut trees, &mut secrets, NETWORK, 200);
-        let over = trees.fail().expect("it waited");
-        assert_eq!((over.unreached.len(), trees.is_idle()), (20, true));
-        assert_eq!(tell(&mut trees, &mut secrets, NETWORK, 200), 0, "nobody holds a path");
-    }
-
-    #[test]
-    fn what_would_be_one_too_many_goes_by_unicast() {
-        let (mut trees, mut secrets) = grown(20, &[NETWORK]);
-        let told = [0; FLOODS_MAX + 1].map(|_| tell(&mut trees, &mut secrets, NETWORK, 200));
-        assert_eq!(
-            (told[FLOODS_MAX - 1], told[FLOODS_MAX], trees.floods.len()),
-            (20, 0, FLOODS_MAX)
-        );
-        assert!(trees.path(NETWORK, eui64(1)).is_none(), "the tree begins anew");
-    }
-
-    #[test]
-    fn groups_go_before_the_network_and_who_misses_one_confirms_both() {
-        let (mut trees, mut secrets) = grown(20, &[NETWORK, GROUP]);
-        tell(&mut trees, &mut secrets, NETWORK, 200);
-        tell(&mut trees, &mut secrets, GROUP, 200);
-        let names: Vec<_> = trees.floods.iter().map(|flood| flood.name).collect();
-        assert_eq!(names, [GROUP, NETWORK]);
-        trees.withdraw(&[eui64(1), eui64(2)].into());
-        assert_eq!(trees.floods.iter().map(|it| it.told.len()).collect::<Vec<_>>(), [20, 18]);
-    }
-
-    #[test]
-    fn who_goes_while_a_message_is_on_its_way_is_not_waited_for() {
-        let (mut trees, mut secrets) = grown(20, &[NETWORK]);
-        tell(&mut trees, &mut secrets, NETWORK, 200);
-        let witness = *trees.floods[0].open.first().expect("some");
-        trees.left(witness, None);
-        let flood = &trees.floods[0];
-        assert!(!flood.told.contains(&witness) && flood.open.len() == flood.witnesses);
-        assert!(!trees.confirmed(NETWORK, witness, 1), "a path of before");
-    }
-}
+mod tests;

@@ -108,12 +108,15 @@ struct Waiting {
     until: Instant,
 }
 
+/// Datagrams that grow together at a time: secured ones, and others.
+type Slots = Reassembler<4, 2>;
+
 /// The layer.
 pub(crate) struct Adaptation {
     me: Eui64,
     pub(crate) contexts: Contexts,
     none: Contexts,
-    reassembler: Reassembler<4, 2>,
+    reassembler: Slots,
     queue: Deque<Outgoing, QUEUE_PACKETS_MAX>,
     current: Option<Current>,
     /// A packet from outside whose remaining frames let one of the mesh go first.
@@ -156,11 +159,13 @@ impl Adaptation {
         self.parked = None;
     }
 
-    /// A packet, if this frame completes one.
+    /// A packet, if this frame completes one. Of a fragmented one to all, `is_known` is told how it begins; if it is
+    /// known, the rest takes up no room.
     pub(crate) fn receive(
         &mut self,
         now: Instant,
         frame: &Frame<'_>,
+        is_known: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Option<Packet>, NetDrop> {
         let (security, contexts) = if frame.secured {
             (Security::Secured, &self.contexts)
@@ -170,10 +175,18 @@ impl Adaptation {
         let link = LinkPair { src: frame.src, dst: frame.dst };
         let incoming = Incoming { link, security, octets: frame.payload };
         let mut octets = [0; DATAGRAM_OCTETS_MAX];
+        if frame.secured && frame.dst == LinkDst::Broadcast {
+            let len = Slots::beginning(incoming, contexts, &mut octets);
+            if len.is_some_and(|len| is_known(&octets[..len])) {
+                self.reassembler.disregard(now, incoming);
+                return Ok(None);
+            }
+        }
         match self.reassembler.handle(now, incoming, contexts, &mut octets) {
             Ok(Received::Datagram { len }) => Ok(Packet::from_slice(&octets[..len]).ok()),
-            Ok(Received::Waiting) => Ok(None),
-            Err(ReceiveDrop::NoSlot | ReceiveDrop::AlreadyComplete) => Err(NetDrop::Reassembly),
+            // Repeated, or of a flood that is known.
+            Ok(Received::Waiting) | Err(ReceiveDrop::AlreadyComplete) => Ok(None),
+            Err(ReceiveDrop::NoSlot) => Err(NetDrop::Reassembly),
             Err(_) => Err(NetDrop::Adaptation),
         }
     }

@@ -22,12 +22,14 @@ const SEQUENCE_BLOCK: u8 = 16;
 /// A new reservation is asked for when fewer are left.
 const SEQUENCES_LOW: u8 = 4;
 
-/// RFC 7731 section 5.5: Imin is 10 times the link latency of some 10 ms.
-const DATA: TrickleParameters = TrickleParameters {
-    interval_min: Duration::from_millis(128),
-    interval_max: Duration::from_millis(256),
-    redundancy: 1,
-};
+/// Of a message in one frame. RFC 7731 section 5.5: Imin is 10 times the link latency of some 10 ms.
+const DATA_INTERVAL_MIN: Duration = Duration::from_millis(128);
+/// It doubles with every frame more, so many times at most.
+const DATA_DOUBLINGS_MAX: u32 = 4;
+/// Octets of a packet in one frame, headers that are compressed away included.
+const FIRST_FRAME_OCTETS: usize = 160;
+/// Octets of it in every further frame.
+const NEXT_FRAME_OCTETS: usize = 88;
 /// DATA_MESSAGE_TIMER_EXPIRATIONS.
 const DATA_EXPIRATIONS: u8 = 3;
 const CONTROL: TrickleParameters = TrickleParameters {
@@ -91,6 +93,15 @@ pub(crate) enum MplSend {
     Data(Packet),
     /// The body of a control message.
     Control(Packet),
+}
+
+/// The timer of a message. With every frame more it takes longer until a neighbour is heard to send it, and costs
+/// more if many begin before that.
+fn data_parameters(packet_octets: usize) -> TrickleParameters {
+    let further = packet_octets.saturating_sub(FIRST_FRAME_OCTETS).div_ceil(NEXT_FRAME_OCTETS);
+    let doublings = (further as u32).min(DATA_DOUBLINGS_MAX);
+    let interval_min = DATA_INTERVAL_MIN * (1 << doublings);
+    TrickleParameters { interval_min, interval_max: 2 * interval_min, redundancy: 1 }
 }
 
 /// Seed set, buffered messages and the own sequence.
@@ -170,15 +181,11 @@ impl Mpl {
         accepted
     }
 
-    /// A multicast packet was heard; `flags_at` is where its option's data begin.
-    pub(crate) fn data(
-        &mut self,
-        now: Instant,
-        prng: &mut Prng,
-        option: &MplOption,
-        flags_at: usize,
-        packet: &[u8],
-    ) -> Verdict {
+    /// A multicast packet with this option is heard, its beginning at least. True if there is nothing new in it.
+    ///
+    /// Of a packet of several frames the first one counts: by the time that the last is heard, a crowd of
+    /// neighbours would have begun to send the same.
+    pub(crate) fn hear(&mut self, now: Instant, prng: &mut Prng, option: &MplOption) -> bool {
         self.expire(now);
         if option.largest {
             // RFC 7731 section 9.2: who says a smaller number is the largest lacks a message.
@@ -188,10 +195,22 @@ impl Mpl {
         }
         if let Some(message) = self.find(option.seed, option.sequence) {
             message.trickle.hear();
-            return Verdict::Duplicate;
+            return true;
         }
         let known = self.seeds.iter().find(|seed| seed.id == option.seed);
-        if known.is_some_and(|seed| before(option.sequence, seed.min_sequence)) {
+        known.is_some_and(|seed| before(option.sequence, seed.min_sequence))
+    }
+
+    /// A whole multicast packet was heard; `flags_at` is where its option's data begin.
+    pub(crate) fn data(
+        &mut self,
+        now: Instant,
+        prng: &mut Prng,
+        option: &MplOption,
+        flags_at: usize,
+        packet: &[u8],
+    ) -> Verdict {
+        if self.hear(now, prng, option) {
             return Verdict::Duplicate;
         }
         if self.accept(now, prng, option, flags_at, packet) {
@@ -217,7 +236,7 @@ impl Mpl {
         if self.messages.is_full() {
             self.evict();
         }
-        let mut trickle = Trickle::new(DATA);
+        let mut trickle = Trickle::new(data_parameters(packet.len()));
         trickle.start(now, prng);
         let message = Message {
             seed: option.seed,

@@ -2,6 +2,7 @@
 
 use crate::flash::{Record, RecordKey};
 use crate::groups::GroupFault;
+use crate::pair_event::PairEvent;
 use alloc::vec::Vec;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::Datagram;
@@ -53,6 +54,8 @@ pub struct NodeConfig {
     /// Follow key trees, in a build that can (feature `trees`): the manager then tells by one message to many what
     /// changes for all of them.
     pub key_trees: bool,
+    /// Have keys with other devices, in a build that can (feature `pairs`).
+    pub pairs: bool,
     /// Report the secrets of DTLS sessions.
     pub key_log: bool,
 }
@@ -78,6 +81,15 @@ pub enum Input {
     Press {
         /// Light on, or off.
         on: bool,
+    },
+    /// Ask another device for something (CoAP), in a DTLS session with it alone.
+    Ask {
+        /// Whom: nobody else is taken for it.
+        peer: Eui64,
+        /// Where it is.
+        addr: Ipv6Addr,
+        /// What.
+        request: Request,
     },
     /// A sensor has measured, in tenths of its unit.
     Measured {
@@ -210,6 +222,8 @@ pub enum Event {
     GroupDropped(GroupId, GroupDrop),
     /// A key tree's message was dropped.
     TreeDropped(TreeFault),
+    /// Between this device and another.
+    Pair(PairEvent),
     /// The lamp was set.
     Light {
         /// On, or off.

@@ -54,6 +54,10 @@ impl App {
     /// Answers a request. Whoever asks was authenticated by its session or by the group's keys, or was let
     /// in by the border router's filter.
     pub(crate) fn serve(&mut self, now: Instant, request: &Request) -> Served {
+        // RFC 7959: there is one part of each answer.
+        if request.is_past_first_block() {
+            return Served::Answer(Response::new(Code::BAD_REQUEST));
+        }
         match self.kind {
             Kind::Light if request.path.is(LIGHT_PATH) => self.light(request),
             Kind::Sensor if request.path.is(SENSOR_PATH) => {

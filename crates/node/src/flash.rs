@@ -4,11 +4,16 @@
 //! before the frame leaves. Counters are stored as the first value that was *not* reserved.
 
 use heapless::Vec;
+use lowgate_amikey::pairwise::SetName;
 use lowgate_amikey::{Cfg, GroupId, KeyIndex, Message, Messages, TekId, emit_all};
 use lowgate_units::{Eui64, ShortAddr};
 
 /// Octets of the largest record.
 pub const RECORD_OCTETS_MAX: usize = 224;
+/// Octets of a share in one record.
+pub const PART_OCTETS_MAX: usize = 192;
+/// Names of lost devices in one record.
+pub const PART_NAMES_MAX: usize = 24;
 /// A record's octets. They hold keys: the store must keep them from others.
 pub type RecordOctets = Vec<u8, RECORD_OCTETS_MAX>;
 
@@ -29,6 +34,17 @@ pub enum RecordKey {
     GroupSequence(GroupId),
     /// [`Record::Member`] of one address.
     Member(ShortAddr),
+    /// [`Record::PairShare`] of one slot.
+    PairShare {
+        /// Of two shares which.
+        slot: u8,
+        /// Counted from 0.
+        part: u8,
+    },
+    /// [`Record::Pairs`].
+    Pairs,
+    /// [`Record::PairsLost`], counted from 0.
+    PairsLost(u8),
 }
 
 impl RecordKey {
@@ -42,6 +58,9 @@ impl RecordKey {
             Self::Group(group) => (4, group.0),
             Self::GroupSequence(group) => (5, group.0),
             Self::Member(short) => (6, short.raw()),
+            Self::PairShare { slot, part } => (7, u16::from_be_bytes([slot, part])),
+            Self::Pairs => (8, 0),
+            Self::PairsLost(part) => (9, u16::from(part)),
         };
         let [high, low] = number.to_be_bytes();
         [kind, high, low]
@@ -59,6 +78,9 @@ impl RecordKey {
             4 => Self::Group(GroupId(number)),
             5 => Self::GroupSequence(GroupId(number)),
             6 => Self::Member(ShortAddr::new(number)?),
+            7 => Self::PairShare { slot: high, part: low },
+            8 => Self::Pairs,
+            9 => Self::PairsLost(low),
             _ => return None,
         };
         (key.octets() == octets).then_some(key)
@@ -115,6 +137,31 @@ pub enum Record {
         /// Who.
         eui64: Eui64,
     },
+    /// A part of a share of a polynomial.
+    PairShare {
+        /// Of two shares which: the next is written beside the one in use.
+        slot: u8,
+        /// Counted from 0.
+        part: u8,
+        /// Of which polynomial.
+        name: SetName,
+        /// Coefficients.
+        octets: Vec<u8, PART_OCTETS_MAX>,
+    },
+    /// The share in use: all its parts were written before.
+    Pairs {
+        /// Of which polynomial, and the octets of all its parts.
+        held: (SetName, u16),
+        /// The one before, while it is taken besides.
+        previous: Option<(SetName, u16)>,
+    },
+    /// Devices that there are no keys with any more.
+    PairsLost {
+        /// Counted from 0.
+        part: u8,
+        /// Who.
+        names: Vec<Eui64, PART_NAMES_MAX>,
+    },
 }
 
 impl core::fmt::Debug for Record {
@@ -134,6 +181,9 @@ impl Record {
             Self::Group { group, .. } => RecordKey::Group(*group),
             Self::GroupSequence { group, .. } => RecordKey::GroupSequence(*group),
             Self::Member { short, .. } => RecordKey::Member(*short),
+            Self::PairShare { slot, part, .. } => RecordKey::PairShare { slot: *slot, part: *part },
+            Self::Pairs { .. } => RecordKey::Pairs,
+            Self::PairsLost { part, .. } => RecordKey::PairsLost(*part),
         }
     }
 
@@ -164,6 +214,19 @@ impl Record {
                     && out.extend_from_slice(&below.to_be_bytes()).is_ok()
             }
             Self::Member { eui64, .. } => out.extend_from_slice(&eui64.0).is_ok(),
+            Self::PairShare { name, octets, .. } => {
+                out.extend_from_slice(&name_octets(*name)).is_ok()
+                    && out.extend_from_slice(octets).is_ok()
+            }
+            Self::Pairs { held, previous } => {
+                [Some(held), previous.as_ref()].into_iter().flatten().all(|(name, octets)| {
+                    out.extend_from_slice(&name_octets(*name)).is_ok()
+                        && out.extend_from_slice(&octets.to_be_bytes()).is_ok()
+                })
+            }
+            Self::PairsLost { names, .. } => {
+                names.iter().all(|name| out.extend_from_slice(&name.0).is_ok())
+            }
         };
         assert!(fits, "RECORD_OCTETS_MAX covers every record");
         out
@@ -203,8 +266,45 @@ impl Record {
             RecordKey::Member(short) => {
                 Self::Member { short, eui64: Eui64(octets.try_into().ok()?) }
             }
+            RecordKey::PairShare { slot, part } => {
+                let (name, octets) = named(octets)?;
+                Self::PairShare { slot, part, name, octets: Vec::from_slice(octets).ok()? }
+            }
+            RecordKey::Pairs => {
+                let (held, rest) = named_and_counted(octets)?;
+                let previous = match rest {
+                    [] => None,
+                    rest => Some(named_and_counted(rest).filter(|it| it.1.is_empty())?.0),
+                };
+                Self::Pairs { held, previous }
+            }
+            RecordKey::PairsLost(part) => {
+                let (names, rest) = octets.as_chunks();
+                rest.is_empty().then_some(())?;
+                let mut lost = Vec::new();
+                names.iter().try_for_each(|name| lost.push(Eui64(*name))).ok()?;
+                Self::PairsLost { part, names: lost }
+            }
         })
     }
+}
+
+const fn name_octets(SetName { set, generation }: SetName) -> [u8; 3] {
+    let [high, low] = set.to_be_bytes();
+    [high, low, generation]
+}
+
+fn named(octets: &[u8]) -> Option<(SetName, &[u8])> {
+    let ([high, low, generation], rest) = octets.split_first_chunk()?;
+    let set = u16::from_be_bytes([*high, *low]);
+    Some((SetName { set, generation: *generation }, rest))
+}
+
+/// A polynomial, the octets of a share of it, and what stands behind them.
+fn named_and_counted(octets: &[u8]) -> Option<((SetName, u16), &[u8])> {
+    let (name, rest) = named(octets)?;
+    let (count, rest) = rest.split_first_chunk()?;
+    Some(((name, u16::from_be_bytes(*count)), rest))
 }
 
 #[cfg(test)]
@@ -231,7 +331,14 @@ mod tests {
         check(Record::DodagVersion { version: 241 });
         check(Record::GroupSequence { group: GroupId(1), epoch: TekId::FIRST, below: 1 << 39 });
         let short = ShortAddr::new(0x1234).expect("in range");
-        check(Record::Member { short, eui64: Eui64([1, 2, 3, 4, 5, 6, 7, 8]) });
+        let eui64 = Eui64([1, 2, 3, 4, 5, 6, 7, 8]);
+        check(Record::Member { short, eui64 });
+        let name = SetName { set: 258, generation: 7 };
+        let octets = Vec::from_iter([9; PART_OCTETS_MAX]);
+        check(Record::PairShare { slot: 1, part: 10, name, octets });
+        check(Record::Pairs { held: (name, 4096), previous: None });
+        check(Record::Pairs { held: (name, 512), previous: Some((name, 1024)) });
+        check(Record::PairsLost { part: 3, names: Vec::from_iter([eui64; PART_NAMES_MAX]) });
     }
 
     #[test]
@@ -244,10 +351,22 @@ mod tests {
             RecordKey::Group(GroupId(513)),
             RecordKey::GroupSequence(GroupId(u16::MAX)),
             RecordKey::Member(ShortAddr::new(0xfffd).expect("in range")),
+            RecordKey::PairShare { slot: 1, part: 20 },
+            RecordKey::Pairs,
+            RecordKey::PairsLost(255),
         ] {
             assert_eq!(RecordKey::parse(&key.octets()), Some(key));
         }
-        for octets in [&[][..], &[7, 0, 0], &[6, 0xff, 0xfe], &[0, 0, 1], &[1, 1, 1], &[4, 0]] {
+        for octets in [
+            &[][..],
+            &[10, 0, 0],
+            &[8, 0, 1],
+            &[9, 1, 0],
+            &[6, 0xff, 0xfe],
+            &[0, 0, 1],
+            &[1, 1, 1],
+            &[4, 0],
+        ] {
             assert_eq!(RecordKey::parse(octets), None);
         }
     }
@@ -277,6 +396,9 @@ mod tests {
                 RecordKey::DodagVersion,
                 RecordKey::Group(GroupId(1)),
                 RecordKey::GroupSequence(GroupId(1)),
+                RecordKey::PairShare { slot: 0, part: 0 },
+                RecordKey::Pairs,
+                RecordKey::PairsLost(0),
             ] {
                 let _ = Record::parse(key, &octets);
             }

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use heapless::Vec as FixedVec;
 use lowgate_access::joiner::JoinerInput;
+use lowgate_amikey::pairs::Offered;
 use lowgate_amikey::tree::{Followed, PathTold, TreeName};
 use lowgate_amikey::{
     Activation, Cfg, GroupId, KEYS_MAX, KeyIndex, KeyUsage, LinkKey, Message, Messages, Mkd, Spd,
@@ -117,6 +118,8 @@ pub(crate) struct NewKeys {
     left: FixedVec<GroupId, LEFT_MAX>,
     updates: FixedVec<Cfg, UPDATES_MAX>,
     paths: FixedVec<PathTold, PATHS_MAX>,
+    /// What was said of keys of pairs.
+    pairs: Option<Offered>,
     /// What the flash holds of the network since.
     stored: Option<Cfg>,
 }
@@ -153,6 +156,9 @@ pub(crate) enum Pending {
     Keys(Box<NewKeys>),
     /// A change to this link key, and what the flash holds of the network since.
     Switched(KeyIndex, Box<Cfg>),
+    /// All parts of a share, and its name.
+    #[cfg_attr(not(feature = "pairs"), expect(dead_code, reason = "nothing is fetched"))]
+    PairShare,
     /// Nothing.
     Nothing,
 }
@@ -191,6 +197,7 @@ impl Node {
                 self.dodag_version = version;
                 self.net.handle(now, NetInput::DodagVersionStored { version });
             }
+            Pending::PairShare => self.pair_share_stored(now),
             Pending::Nothing => {}
         }
     }
@@ -209,17 +216,28 @@ impl Node {
         let mut left: FixedVec<GroupId, LEFT_MAX> = FixedVec::new();
         let mut updates: FixedVec<Cfg, UPDATES_MAX> = FixedVec::new();
         let mut paths: FixedVec<PathTold, PATHS_MAX> = FixedVec::new();
+        let mut pairs = None;
         for message in Messages::new(content).flatten() {
             // What passes the bounds was not asked for; the manager knows them too.
             match message {
                 Message::Mkd(mkd) => drop(mkds.push(mkd)),
                 Message::Spd(spd) => {
                     let mkd = mkds.iter().find(|mkd| mkd.csb_id == spd.csb_id).cloned();
-                    if let Some(mkd) = mkd.or_else(|| self.groups.mkd(spd.csb_id)) {
-                        drop(groups.push((mkd, spd)));
+                    let mkd = mkd.or_else(|| self.groups.mkd(spd.csb_id));
+                    let unit = mkd.and_then(|mkd| match confirm {
+                        Confirm::Ticket(_) => Some((mkd, spd)),
+                        Confirm::Followed(_) => self.part_of(mkd, spd),
+                    });
+                    if let Some(unit) = unit {
+                        drop(groups.push(unit));
                     }
                 }
-                Message::Cfg { cfg, .. } => drop(updates.push(cfg)),
+                Message::Cfg { cfg: Cfg { pairs: Some(offered), .. }, .. } => pairs = Some(offered),
+                Message::Cfg { cfg, .. } => {
+                    if matches!(confirm, Confirm::Ticket(_)) || self.is_news(&cfg) {
+                        drop(updates.push(cfg));
+                    }
+                }
                 // From the manager, role 0 does not ask to leave, it says so.
                 Message::Req(req) => {
                     let gone = req.wishes.iter().filter(|wish| wish.role.is_none());
@@ -246,7 +264,7 @@ impl Node {
         for record in records {
             self.store(record, Pending::Nothing);
         }
-        let keys = Box::new(NewKeys { confirm, groups, left, updates, paths, stored });
+        let keys = Box::new(NewKeys { confirm, groups, left, updates, paths, pairs, stored });
         match last {
             Some(record) if planted(Fault::KeysUnstored) => {
                 self.store(record, Pending::Nothing);
@@ -270,13 +288,17 @@ impl Node {
     }
 
     fn put_in_force(&mut self, now: Instant, keys: NewKeys) {
-        let NewKeys { confirm, groups, left, updates, paths, stored } = keys;
+        let NewKeys { confirm, groups, left, updates, paths, pairs, stored } = keys;
         left.into_iter().for_each(|id| self.leave_group(now, id));
         for (mkd, spd) in &groups {
             self.install_group(now, mkd, spd, None);
         }
         paths.into_iter().for_each(|told| self.trees.install(told));
         let first = self.link.is_none();
+        if first {
+            self.pairs_begin_anew();
+        }
+        pairs.into_iter().for_each(|offered| self.pairs_offered(now, offered));
         updates.into_iter().for_each(|update| self.configure(now, update));
         // The network may have moved on while the flash was busy.
         if let Some(link) = self.link.as_ref().filter(|link| Some(&link.cfg) != stored.as_ref()) {
@@ -286,12 +308,10 @@ impl Node {
         // The acknowledgement leaves by the way that the messages came, before the way changes.
         match confirm {
             Confirm::Ticket(ticket) => self.joiner.handle(now, JoinerInput::Stored { ticket }),
-            Confirm::Followed(followed) => {
-                // Unheard, the manager tells this node once more by itself.
-                if let Some(followed) = followed {
-                    let _ = self.joiner.tell(&Message::Followed(followed));
-                }
+            Confirm::Followed(Some(followed)) => {
+                self.trees.stored(now, followed, &mut self.prng);
             }
+            Confirm::Followed(None) => {}
         }
         if let Some(link) = self.link.as_ref().filter(|_| first) {
             self.entering = Some(Entering { hint: link.hint });

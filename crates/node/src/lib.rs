@@ -22,6 +22,12 @@ mod groups;
 mod keys;
 mod node;
 mod outside;
+mod pair_event;
+#[cfg(feature = "pairs")]
+mod pairs;
+#[cfg(not(feature = "pairs"))]
+#[path = "pairs_off.rs"]
+mod pairs;
 mod traffic;
 mod trees;
 
@@ -31,3 +37,4 @@ pub use command::CommandRefused;
 pub use groups::{GROUP_RECORD_OCTETS_MAX, GroupFault, SENDERS_MAX, SEQUENCE_BLOCK};
 pub use lowgate_amikey::GroupId;
 pub use node::Node;
+pub use pair_event::{PAIR_CALLER_PORT, PAIR_PORT, PairEvent, PairRefused};

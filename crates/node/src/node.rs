@@ -12,6 +12,7 @@ use crate::floors::FLOORS_MAX;
 use crate::groups::Groups;
 use crate::keys::{Confirm, Link, Pending};
 use crate::outside;
+use crate::pairs::{self, Pairs};
 use crate::trees::Trees;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -72,6 +73,7 @@ pub struct Node {
     pub(crate) outside: Fed<Endpoint<CoapPeer>>,
     pub(crate) groups: Groups,
     pub(crate) trees: Trees,
+    pub(crate) pairs: Fed<Pairs>,
     pub(crate) app: App,
     pub(crate) link: Option<Link>,
     pub(crate) floors: heapless::Vec<(KeyIndex, FrameCounter), FLOORS_MAX>,
@@ -159,6 +161,7 @@ impl Node {
             outside: Fed::new(outside::endpoint(prng.fork(5))),
             groups: Groups::new(config.kind),
             trees: Trees::new(),
+            pairs: Fed::new(Pairs::new(now, &config, &records, (&boot, &prng.fork(6)))),
             app: App::new(config.kind),
             link: None,
             floors: heapless::Vec::new(),
@@ -192,6 +195,7 @@ impl Node {
             Input::Radio(event) => self.mac.handle(now, MacInput::Radio(event)),
             Input::Stored { ticket } => self.stored(now, ticket),
             Input::Press { on } => self.press(now, on),
+            Input::Ask { peer, addr, request } => self.ask_pair(now, (peer, addr), request),
             Input::Measured { tenths } => self.app.measure(tenths),
             Input::Ping { dst, sequence } => {
                 if self.net.ping(now, dst, PING_IDENTIFIER, sequence, b"lowgate").is_err() {
@@ -258,11 +262,13 @@ impl Node {
         let beacon = self.beacon_at.unwrap_or(Instant::FAR_FUTURE);
         let own = beacon.min(self.unopened.due()).min(self.later_key.due());
         own.min(self.keys_doubted.due())
+            .min(self.trees.due())
             .min(self.mac.until())
             .min(self.net.until())
             .min(self.joiner.until())
             .min(self.coap.until())
             .min(self.outside.until())
+            .min(self.pairs.until())
     }
 
     pub(crate) fn push(&mut self, output: Output) {
@@ -301,11 +307,13 @@ impl Node {
             self.send_beacon_if_due(now);
             self.doubt_if_due(now);
             self.ask_for_keys_if_due(now);
+            self.say_followed_if_due(now);
             let moved = self.drain_mac(now)
                 | self.drain_net(now)
                 | self.drain_joiner(now)
                 | self.drain_coap(now)
-                | self.drain_outside(now);
+                | self.drain_outside(now)
+                | self.drain_pairs(now);
             if moved {
                 continue;
             }
@@ -511,11 +519,14 @@ const fn follows_trees(config: &NodeConfig) -> bool {
 }
 
 fn spoken(config: &NodeConfig) -> RequestFlags {
+    let mut flags = RequestFlags::SPOKEN;
     if follows_trees(config) {
-        RequestFlags::SPOKEN.with(RequestFlags::KEY_TREES)
-    } else {
-        RequestFlags::SPOKEN
+        flags = flags.with(RequestFlags::KEY_TREES);
     }
+    if pairs::is_on(config) {
+        flags = flags.with(RequestFlags::POLYNOMIAL_SHARE);
+    }
+    flags
 }
 
 fn first_mpl_sequence(records: &[Record]) -> u8 {
@@ -526,7 +537,10 @@ fn first_mpl_sequence(records: &[Record]) -> u8 {
         | Record::DodagVersion { .. }
         | Record::Group { .. }
         | Record::GroupSequence { .. }
-        | Record::Member { .. } => None,
+        | Record::Member { .. }
+        | Record::PairShare { .. }
+        | Record::Pairs { .. }
+        | Record::PairsLost { .. } => None,
     });
     let through = through.filter(|_| !planted(Fault::MplSequenceRepeats));
     through.map_or(0, |through| through.wrapping_add(1))
@@ -540,7 +554,10 @@ fn next_dodag_version_of(records: &[Record]) -> u8 {
         | Record::MplSequence { .. }
         | Record::Group { .. }
         | Record::GroupSequence { .. }
-        | Record::Member { .. } => None,
+        | Record::Member { .. }
+        | Record::PairShare { .. }
+        | Record::Pairs { .. }
+        | Record::PairsLost { .. } => None,
     });
     before.map_or(DODAG_VERSION_FIRST, next_dodag_version)
 }

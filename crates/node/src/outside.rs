@@ -102,6 +102,7 @@ pub(crate) mod tests {
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
             key_trees: false,
+            pairs: false,
             key_log: false,
         };
         Node::new(NOW, config, records, &mut SeededEntropy::new(1), Prng::new(1))

@@ -7,6 +7,8 @@ use crate::api::{Event, Kind, Output};
 use crate::app::Served;
 use crate::node::{CoapPeer, Node, link_local, relay_of};
 use crate::outside::COAP_PORT;
+use crate::pair_event::{PAIR_CALLER_PORT, PAIR_PORT};
+use crate::pairs;
 use lowgate_access::joiner::{Datagram, JoinerInput, Path};
 use lowgate_access::relay::{self, FromJoiner};
 use lowgate_access::{JOIN_PORT, JOINER_PORT, MANAGER_PORT, MANAGER_RELAY_PORT, TREE_PORT};
@@ -16,6 +18,8 @@ use lowgate_coap::{
 };
 use lowgate_dtls::group::{GroupDrop, GroupOpened};
 use lowgate_net::{SendRefused, UdpReceived, UdpSend};
+#[cfg(feature = "pairs")]
+use lowgate_units::Eui64;
 use lowgate_units::planted::{Fault, planted};
 use lowgate_units::{Instant, Ipv6Addr};
 
@@ -43,6 +47,9 @@ impl Node {
             }
             (true, port) if datagram.dst.is_multicast() => {
                 self.take_from_group(now, datagram.dst, port, &mut datagram.payload);
+            }
+            (true, PAIR_PORT | PAIR_CALLER_PORT) if pairs::is_on(&self.config) => {
+                self.take_from_pair(now, &mut datagram);
             }
             (true, COAP_PORT) => self.take_from_outside(now, &datagram),
             (false | true, _) => self.event(Event::DatagramUnwanted { port: datagram.dst_port }),
@@ -192,6 +199,10 @@ impl Node {
                 CoapOutput::Requested { exchange, peer, request, .. } => {
                     self.serve(now, exchange, peer, request);
                 }
+                CoapOutput::Failed { request, .. } if self.pairs_answered(now, request, None) => {}
+                CoapOutput::Responded { request, response, .. } => {
+                    self.pairs_answered(now, request, Some(&response));
+                }
                 CoapOutput::Failed { request, .. } if self.greeting == Some(request) => {
                     self.greeting = None;
                     self.joiner.handle(now, JoinerInput::Unanswered);
@@ -200,7 +211,6 @@ impl Node {
                     self.greeting = None;
                 }
                 CoapOutput::Failed { .. }
-                | CoapOutput::Responded { .. }
                 | CoapOutput::Ponged { .. }
                 | CoapOutput::Ended { .. }
                 | CoapOutput::AnswerLost { .. }
@@ -222,6 +232,17 @@ impl Node {
             CoapPeer::Member(..) | CoapPeer::Outsider(..) => self.coap.ignore(exchange),
             CoapPeer::Manager => self.respond(now, exchange, response),
         }
+    }
+
+    /// Another device asks, in a session with this one alone.
+    #[cfg(feature = "pairs")]
+    pub(crate) fn ask_app_for(
+        &mut self,
+        now: Instant,
+        _peer: Eui64,
+        request: &Request,
+    ) -> Response {
+        self.ask_app(now, request)
     }
 
     pub(crate) fn ask_app(&mut self, now: Instant, request: &Request) -> Response {

@@ -12,32 +12,54 @@
 //!                  01 channel:1 pan:2 short:2 eui64:8    RadioCommand::Configure
 //!                     promiscuous:1
 //!                  02 token:4 psdu                       RadioCommand::Transmit
+//!                  03 token:4 delay:4 backoffs:1         Demand::Transmit, so many microseconds after
+//!                     retries:1 psdu                     this message; backoffs 0xff: without a look
+//!                  04 power:1 threshold:1                Demand::Levels
+//!                  05 enabled:1 shorts:1 short:2 ...     Demand::SourceMatch
+//!                     eui64:8 ...
+//!                  06 channel:1 milliseconds:2           Demand::Scan
 //! from the radio   81 rssi:1 lqi:1 psdu                  RadioEvent::Received
 //!                  82 token:4 status:1 attempts:1        RadioEvent::Transmitted
+//!                  83 rssi:1 lqi:1 psdu                  Report::Received, which was told that more is
+//!                                                        waiting
+//!                  84 token:4 rssi:1 lqi:1 psdu          Report::Transmitted, and its acknowledgement
+//!                  85 rssi:1                             Report::Scanned
 //! ```
 //!
 //! Without a PAN `pan` is 0xffff, without a short address `short` is 0xfffe. `status` is 0 sent,
-//! 1 acknowledged, 2 not acknowledged, 3 channel busy. A PSDU has no FCS.
+//! 1 acknowledged, 2 not acknowledged, 3 channel busy. A PSDU has no FCS. An end that knows the seam alone
+//! drops 03 and what follows it; the co-processor does not wait for ever.
 //!
 //! **Invariant:** pure functions of octets; parse of emit is identity.
 
+use crate::radio::{Demand, Levels, Reception, Report, Scan};
 use heapless::Vec;
 use lowgate_mac::{
-    PSDU_OCTETS_MAX, Psdu, RadioCommand, RadioConfig, RadioEvent, TxStatus, TxToken,
+    Access, PSDU_OCTETS_MAX, Psdu, RadioCommand, RadioConfig, RadioEvent, SourceMatch, TxStatus,
+    TxToken,
 };
 use lowgate_spinel::{Decoder, FCS_OCTETS, PackDrop, Reader, Writer, encode, encoded_octets_max};
-use lowgate_units::{Channel, Lqi, PanId, Rssi, ShortAddr};
+use lowgate_units::{Channel, Duration, Instant, LinkAddr, Lqi, PanId, Rssi, ShortAddr};
 
-/// Octets of the longest message: kind, token, PSDU.
-pub const MESSAGE_OCTETS_MAX: usize = 1 + 4 + PSDU_OCTETS_MAX;
+/// Octets of the longest message: kind, token, way to the channel, PSDU.
+pub const MESSAGE_OCTETS_MAX: usize = 1 + 4 + 6 + PSDU_OCTETS_MAX;
 /// Octets of the longest message on the line.
 pub const LINE_OCTETS_MAX: usize = encoded_octets_max(MESSAGE_OCTETS_MAX);
 
 const STARTED: u8 = 0x00;
 const CONFIGURE: u8 = 0x01;
 const TRANSMIT: u8 = 0x02;
+const TRANSMIT_OTHERWISE: u8 = 0x03;
+const LEVELS: u8 = 0x04;
+const SOURCE_MATCH: u8 = 0x05;
+const SCAN: u8 = 0x06;
 const RECEIVED: u8 = 0x81;
 const TRANSMITTED: u8 = 0x82;
+const RECEIVED_PENDING: u8 = 0x83;
+const ACKNOWLEDGED: u8 = 0x84;
+const SCANNED: u8 = 0x85;
+
+const NO_LOOK: u8 = 0xff;
 
 const NO_PAN: u16 = 0xffff;
 const NO_SHORT: u16 = 0xfffe;
@@ -54,6 +76,23 @@ pub enum ToRadio {
     Started,
     /// What the seam asks for.
     Command(RadioCommand),
+    /// A transmission with a way of its own to the channel.
+    Transmit {
+        /// Comes back in the report.
+        token: TxToken,
+        /// The frame.
+        psdu: Psdu,
+        /// Its way; when is said by `delay` alone, for two ends have two clocks.
+        access: Access,
+        /// After this message.
+        delay: Duration,
+    },
+    /// What [`Demand::Levels`] asks for.
+    Levels(Levels),
+    /// What [`Demand::SourceMatch`] asks for.
+    SourceMatch(SourceMatch),
+    /// What [`Demand::Scan`] asks for.
+    Scan(Scan),
 }
 
 /// Why a message was dropped.
@@ -67,6 +106,8 @@ pub enum AirDrop {
     BadChannel,
     /// No such end of a transmission.
     BadStatus,
+    /// No such address, or too many of them.
+    BadAddresses,
 }
 
 impl From<PackDrop> for AirDrop {
@@ -76,6 +117,20 @@ impl From<PackDrop> for AirDrop {
 }
 
 impl ToRadio {
+    /// A demand that is said now.
+    pub fn of(now: Instant, demand: Demand) -> Self {
+        match demand {
+            Demand::Transmit { token, psdu, access } => {
+                let at = access.not_before.unwrap_or(now).max(now);
+                let access = Access { not_before: None, ..access };
+                Self::Transmit { token, psdu, access, delay: at - now }
+            }
+            Demand::Levels(levels) => Self::Levels(levels),
+            Demand::SourceMatch(list) => Self::SourceMatch(list),
+            Demand::Scan(scan) => Self::Scan(scan),
+        }
+    }
+
     /// The octets for the line.
     pub fn emit(&self) -> Line {
         let writer = Writer::new();
@@ -91,6 +146,26 @@ impl ToRadio {
             Self::Command(RadioCommand::Transmit { token, psdu }) => {
                 writer.u8(TRANSMIT).u32(token.0).octets(psdu)
             }
+            Self::Transmit { token, psdu, access, delay } => writer
+                .u8(TRANSMIT_OTHERWISE)
+                .u32(token.0)
+                .u32(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX))
+                .u8(access.csma_backoffs_max.map_or(NO_LOOK, |most| most.min(NO_LOOK - 1)))
+                .u8(access.frame_retries_max)
+                .octets(psdu),
+            Self::Levels(levels) => {
+                writer.u8(LEVELS).i8(levels.tx_power_dbm).i8(levels.cca_threshold_dbm)
+            }
+            Self::SourceMatch(list) => {
+                let shorts = list.short().len().to_le_bytes();
+                let writer = writer.u8(SOURCE_MATCH).boolean(list.enabled).octets(&shorts[..1]);
+                let writer = list.short().iter().fold(writer, |writer, it| writer.u16(it.raw()));
+                list.extended().iter().fold(writer, |writer, it| writer.eui64(*it))
+            }
+            Self::Scan(scan) => writer
+                .u8(SCAN)
+                .u8(scan.channel.number())
+                .u16(u16::try_from(scan.duration.as_millis()).unwrap_or(u16::MAX)),
         })
     }
 
@@ -111,8 +186,81 @@ impl ToRadio {
                 let psdu = psdu(&reader)?;
                 Ok(Self::Command(RadioCommand::Transmit { token, psdu }))
             }
+            TRANSMIT_OTHERWISE => {
+                let (token, delay) = (TxToken(reader.u32()?), reader.u32()?);
+                let csma_backoffs_max = Some(reader.u8()?).filter(|most| *most != NO_LOOK);
+                let frame_retries_max = reader.u8()?;
+                let access = Access { csma_backoffs_max, frame_retries_max, not_before: None };
+                let (psdu, delay) = (psdu(&reader)?, Duration::from_micros(delay.into()));
+                Ok(Self::Transmit { token, psdu, access, delay })
+            }
+            LEVELS => {
+                let (tx_power_dbm, cca_threshold_dbm) = (reader.i8()?, reader.i8()?);
+                Ok(Self::Levels(Levels { tx_power_dbm, cca_threshold_dbm }))
+            }
+            SOURCE_MATCH => source_match(reader).map(Self::SourceMatch),
+            SCAN => {
+                let channel = Channel::new(reader.u8()?).ok_or(AirDrop::BadChannel)?;
+                let duration = Duration::from_millis(reader.u16()?.into());
+                Ok(Self::Scan(Scan { channel, duration }))
+            }
             _ => Err(AirDrop::UnknownKind),
         }
+    }
+}
+
+fn source_match(mut reader: Reader<'_>) -> Result<SourceMatch, AirDrop> {
+    let mut list = SourceMatch::new();
+    list.enabled = reader.boolean()?;
+    for _ in 0..reader.u8()? {
+        let short = ShortAddr::new(reader.u16()?).ok_or(AirDrop::BadAddresses)?;
+        list.insert(LinkAddr::Short(short)).map_err(|_| AirDrop::BadAddresses)?;
+    }
+    while !reader.rest().is_empty() {
+        let eui64 = reader.eui64()?;
+        list.insert(LinkAddr::Extended(eui64)).map_err(|_| AirDrop::BadAddresses)?;
+    }
+    Ok(list)
+}
+
+/// The octets for the line, of what the radio reports; of a transmission's end that is not acknowledged
+/// what [`emit_event`] makes of one attempt.
+pub fn emit_report(report: &Report) -> Line {
+    let writer = Writer::new();
+    line(match report {
+        Report::Received(Reception { psdu, rssi, lqi, said_pending, .. }) => {
+            let kind = if *said_pending { RECEIVED_PENDING } else { RECEIVED };
+            writer.u8(kind).i8(rssi.0).u8(lqi.0).octets(psdu)
+        }
+        Report::Transmitted { token, status: TxStatus::Acked, ack: Some(ack) } => {
+            let writer = writer.u8(ACKNOWLEDGED).u32(token.0);
+            writer.i8(ack.rssi.0).u8(ack.lqi.0).octets(&ack.psdu)
+        }
+        Report::Transmitted { token, status, ack: _ } => {
+            let (token, status) = (*token, *status);
+            return emit_event(&RadioEvent::Transmitted { token, status, attempts: 1 });
+        }
+        Report::Scanned(rssi) => writer.u8(SCANNED).i8(rssi.0),
+    })
+}
+
+/// What the radio says, heard now, from a message without its check sequence.
+pub fn parse_report(now: Instant, message: &[u8]) -> Result<Report, AirDrop> {
+    let mut reader = Reader::new(message);
+    let reception = |mut reader: Reader<'_>, said_pending| {
+        let (rssi, lqi) = (Rssi(reader.i8()?), Lqi(reader.u8()?));
+        let psdu = psdu(&reader)?;
+        Ok::<_, AirDrop>(Reception { psdu, rssi, lqi, at: now, said_pending })
+    };
+    match reader.u8()? {
+        RECEIVED_PENDING => reception(reader, true).map(Report::Received),
+        ACKNOWLEDGED => {
+            let token = TxToken(reader.u32()?);
+            let ack = Some(reception(reader, false)?);
+            Ok(Report::Transmitted { token, status: TxStatus::Acked, ack })
+        }
+        SCANNED => Ok(Report::Scanned(Rssi(reader.i8()?))),
+        _ => parse_event(message).map(|event| Report::of(now, event)),
     }
 }
 
@@ -226,6 +374,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_demanded_of_a_radio_that_knows_more() {
+        let at = Instant::from_secs(1) + Duration::from_micros(258);
+        let access = Access { csma_backoffs_max: None, frame_retries_max: 3, not_before: Some(at) };
+        let (token, psdu) = (TxToken(1), frame("618805"));
+        let demand = Demand::Transmit { token, psdu: psdu.clone(), access };
+        let said = ToRadio::of(Instant::from_secs(1), demand.clone());
+        check_to("03 01000000 02010000 ff 03 618805", &said);
+        // What is late goes at once.
+        let late = ToRadio::of(Instant::from_secs(2), demand);
+        check_to("03 01000000 00000000 ff 03 618805", &late);
+        let access = Access { csma_backoffs_max: Some(4), not_before: None, ..access };
+        let demand = Demand::Transmit { token, psdu, access };
+        let said = ToRadio::of(Instant::from_secs(1), demand);
+        check_to("03 01000000 00000000 04 03 618805", &said);
+        let levels = Levels { tx_power_dbm: 8, cca_threshold_dbm: -75 };
+        check_to("04 08 b5", &ToRadio::of(Instant::ZERO, Demand::Levels(levels)));
+        let channel = Channel::new(26).unwrap();
+        let scan = Scan { channel, duration: Duration::from_millis(258) };
+        check_to("06 1a 0201", &ToRadio::of(Instant::ZERO, Demand::Scan(scan)));
+    }
+
+    #[test]
+    fn for_whom_something_is_waiting() {
+        let mut list = SourceMatch::new();
+        check_to("05 00 00", &ToRadio::SourceMatch(list.clone()));
+        list.enabled = true;
+        for raw in [1, 0x1234] {
+            list.insert(LinkAddr::Short(ShortAddr::new(raw).unwrap())).unwrap();
+        }
+        list.insert(LinkAddr::Extended(Eui64([2, 0, 0, 0, 0, 0, 0, 9]))).unwrap();
+        let said = ToRadio::of(Instant::ZERO, Demand::SourceMatch(list.clone()));
+        check_to("05 01 02 0100 3412 0200000000000009", &said);
+        assert_eq!(ToRadio::parse(&hex("05 01 01 feff")), Err(AirDrop::BadAddresses));
+        assert_eq!(ToRadio::parse(&hex("05 01 02 0100")), Err(AirDrop::Malformed));
+        for raw in 0..lowgate_mac::SOURCE_MATCH_SHORT_MAX as u16 - 1 {
+            let _ = list.insert(LinkAddr::Short(ShortAddr::new(raw).unwrap()));
+        }
+        for last in 0..lowgate_mac::SOURCE_MATCH_EXTENDED_MAX as u8 {
+            let _ = list.insert(LinkAddr::Extended(Eui64([2, 0, 0, 0, 0, 0, 0, last])));
+        }
+        let full = ToRadio::SourceMatch(list);
+        let octets = message(&full.emit());
+        assert_eq!(octets.len(), 3 + 2 * 16 + 8 * 12);
+        assert_eq!(ToRadio::parse(&octets), Ok(full));
+        let one_more = [&octets[..], &[7; 8]].concat();
+        assert_eq!(ToRadio::parse(&one_more), Err(AirDrop::BadAddresses));
+    }
+
+    #[test]
     fn what_the_radio_says() {
         let heard = RadioEvent::Received { psdu: frame("0102"), rssi: Rssi(-40), lqi: Lqi(200) };
         check_from("81 d8 c8 0102", &heard);
@@ -238,6 +435,32 @@ mod tests {
             let ended = RadioEvent::Transmitted { token: TxToken(7), status, attempts: 8 };
             check_from(&std::format!("82 07000000 {octet} 08"), &ended);
         }
+    }
+
+    #[test]
+    fn what_the_radio_reports() {
+        let now = Instant::from_secs(3);
+        let check = |octets: &str, report: &Report| {
+            assert_eq!(message(&emit_report(report)), hex(octets));
+            assert_eq!(parse_report(now, &hex(octets)).as_ref(), Ok(report));
+            for end in 0..hex(octets).len() {
+                let _ = parse_report(now, &hex(octets)[..end]);
+            }
+        };
+        let reception = |psdu, said_pending| {
+            let (psdu, rssi, lqi) = (frame(psdu), Rssi(-40), Lqi(200));
+            Reception { psdu, rssi, lqi, at: now, said_pending }
+        };
+        check("81 d8 c8 0102", &Report::Received(reception("0102", false)));
+        check("83 d8 c8 0102", &Report::Received(reception("0102", true)));
+        check("85 d8", &Report::Scanned(Rssi(-40)));
+        let (token, ack) = (TxToken(7), Some(reception("120007", false)));
+        check(
+            "84 07000000 d8 c8 120007",
+            &Report::Transmitted { token, status: TxStatus::Acked, ack },
+        );
+        let status = TxStatus::NoAck;
+        check("82 07000000 02 01", &Report::Transmitted { token, status, ack: None });
     }
 
     #[test]
@@ -269,6 +492,10 @@ mod tests {
         #[test]
         fn any_octets_never_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = ToRadio::parse(&octets);
+            if let Ok(report) = parse_report(Instant::ZERO, &octets) {
+                let again = parse_report(Instant::ZERO, &message(&emit_report(&report)));
+                prop_assert_eq!(again, Ok(report));
+            }
             if let Ok(event) = parse_event(&octets) {
                 prop_assert_eq!(parse_event(&message(&emit_event(&event))), Ok(event));
             }

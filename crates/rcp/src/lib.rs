@@ -10,8 +10,12 @@
 
 pub mod air;
 mod machine;
+mod radio;
 mod settings;
+mod wishes;
 
 pub use machine::{
-    LAST_WORDS_OCTETS_MAX, Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX, TRANSMISSION_MAX,
+    LAST_WORDS_OCTETS_MAX, Rcp, RcpConfig, RcpInput, RcpOutput, SCAN_SLACK, SERIAL_OCTETS_MAX,
+    TRANSMISSION_MAX, TRANSMIT_AHEAD_MAX,
 };
+pub use radio::{Demand, Levels, RadioReach, Reception, Report, Scan};

@@ -1,11 +1,13 @@
 //! The machine: commands in, answers out, frames both ways.
 
-use crate::settings::Settings;
+use crate::radio::{Demand, RadioReach, Reception, Report, Scan};
+use crate::settings::{Nature, Settings};
+use crate::wishes::{Transmission, Wish, Wishes};
 use heapless::{Deque, String, Vec};
-use lowgate_mac::{Psdu, RadioCommand, RadioConfig, RadioEvent, TxStatus, TxToken};
+use lowgate_mac::{Access, Psdu, RadioCommand, RadioEvent, SourceMatch, TxStatus, TxToken};
 use lowgate_spinel::{
     Command, Decoder, FCS_OCTETS, FRAME_OCTETS_MAX, Frame, Header, NOISE_UNKNOWN, Property,
-    RawReceived, RawTransmit, ReceivedFlags, Status, Tid, TransmitDone, Writer, encode,
+    RawReceived, RawTransmit, Reader, ReceivedFlags, Status, Tid, TransmitDone, Writer, encode,
     encoded_octets_max, psdu_fcs, write_property,
 };
 use lowgate_units::{Channel, Duration, Eui64, Instant, Lqi, Rssi};
@@ -14,6 +16,10 @@ use lowgate_units::{Channel, Duration, Eui64, Instant, Lqi, Rssi};
 pub const SERIAL_OCTETS_MAX: usize = encoded_octets_max(FRAME_OCTETS_MAX);
 /// A radio that did not say how a transmission ended is not waited for any longer.
 pub const TRANSMISSION_MAX: Duration = Duration::from_secs(2);
+/// Nor is one that did not say what energy it found, so long after the time that it had.
+pub const SCAN_SLACK: Duration = Duration::from_secs(1);
+/// A transmission waits no longer for its time.
+pub const TRANSMIT_AHEAD_MAX: Duration = Duration::from_secs(60);
 
 /// Octets of what a program that gave up has to say.
 pub const LAST_WORDS_OCTETS_MAX: usize = 160;
@@ -22,12 +28,13 @@ const DECODER_OCTETS: usize = FRAME_OCTETS_MAX + FCS_OCTETS;
 /// Frames for a host that reads slowly. Received frames leave room for answers.
 const FRAMES_MAX: usize = 16;
 const ANSWERS_ROOM: usize = 4;
-/// Configuration, transmission, configuration; and slack.
-const COMMANDS_MAX: usize = 8;
 /// Length of an acknowledgement: frame control and sequence number.
 const ACK_OCTETS: usize = 3;
 const PSDU_WITH_FCS_MAX: usize = lowgate_mac::PSDU_OCTETS_MAX + FCS_OCTETS;
 const ACK_REQUEST: u8 = 0x20;
+const FRAME_PENDING: u8 = 0x10;
+/// In place of the energy that nobody measured; what OpenThread's hosts take for none.
+const NO_ENERGY: Rssi = Rssi(i8::MAX);
 
 /// What a co-processor is born with.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +43,17 @@ pub struct RcpConfig {
     pub eui64: Eui64,
     /// For people.
     pub version: &'static str,
+    /// What its radio does.
+    pub reach: RadioReach,
+    /// It hands over to a program that takes new firmware, when [`RcpOutput::EnterBootloader`] says so.
+    pub bootloader: bool,
+}
+
+impl RcpConfig {
+    /// With a radio that knows the seam alone, and nobody to hand over to.
+    pub const fn new(eui64: Eui64, version: &'static str) -> Self {
+        Self { eui64, version, reach: RadioReach::Seam, bootloader: false }
+    }
 }
 
 /// Into the co-processor.
@@ -43,8 +61,10 @@ pub struct RcpConfig {
 pub enum RcpInput<'a> {
     /// Octets from the host, however they were cut.
     Serial(&'a [u8]),
-    /// From the radio.
+    /// From a radio that knows the seam alone.
     Radio(RadioEvent),
+    /// From one that knows more.
+    Report(Report),
 }
 
 /// Out of the co-processor.
@@ -55,6 +75,10 @@ pub enum RcpOutput {
     Serial(Vec<u8, SERIAL_OCTETS_MAX>),
     /// For the radio.
     Radio(RadioCommand),
+    /// For a radio with [`RadioReach::Beyond`].
+    Demand(Demand),
+    /// Hand over to the program that takes new firmware.
+    EnterBootloader,
     /// Nothing more until then, or until the next input.
     Wait {
         /// When to poll again.
@@ -69,11 +93,11 @@ pub struct Rcp {
     settings: Settings,
     decoder: Decoder<DECODER_OCTETS>,
     frames: Deque<Vec<u8, FRAME_OCTETS_MAX>, FRAMES_MAX>,
-    commands: Deque<RadioCommand, COMMANDS_MAX>,
-    /// What the radio was told last.
-    told: Option<RadioConfig>,
+    wishes: Wishes,
     next_token: TxToken,
     on_air: Option<OnAir>,
+    scanning: Option<Scanning>,
+    leaving: bool,
     /// It has said nothing yet.
     unborn: bool,
     /// Why the life before this one ended, until a host has asked for a reset.
@@ -91,6 +115,15 @@ struct OnAir {
     awaits: Option<u8>,
     channel: u8,
     channel_after: u8,
+    deadline: Instant,
+}
+
+/// The radio looks for energy.
+#[derive(Clone, Copy, Debug)]
+struct Scanning {
+    channel: Channel,
+    /// A host wants to know; nobody after a reset.
+    asked: bool,
     deadline: Instant,
 }
 
@@ -115,10 +148,11 @@ impl Rcp {
             settings: Settings::new(config.eui64, why),
             decoder: Decoder::new(),
             frames: Deque::new(),
-            commands: Deque::new(),
-            told: None,
+            wishes: Wishes::new(),
             next_token: TxToken(0),
             on_air: None,
+            scanning: None,
+            leaving: false,
             unborn: true,
             last_words,
             dropped: 0,
@@ -150,12 +184,18 @@ impl Rcp {
         self.be_born();
         match input {
             RcpInput::Serial(octets) => self.serial(now, octets),
-            RcpInput::Radio(RadioEvent::Received { psdu, rssi, lqi }) => {
-                self.received(now, &psdu, rssi, lqi);
+            RcpInput::Radio(event) => self.report(now, Report::of(now, event)),
+            RcpInput::Report(report) => self.report(now, report),
+        }
+    }
+
+    fn report(&mut self, now: Instant, report: Report) {
+        match report {
+            Report::Received(reception) => self.received(&reception),
+            Report::Transmitted { token, status, ack } => {
+                self.transmitted(now, token, status, ack.as_ref());
             }
-            RcpInput::Radio(RadioEvent::Transmitted { token, status, attempts: _ }) => {
-                self.transmitted(now, token, status);
-            }
+            Report::Scanned(rssi) => self.scanned(rssi),
         }
     }
 
@@ -163,10 +203,13 @@ impl Rcp {
     pub fn poll(&mut self, now: Instant) -> RcpOutput {
         self.be_born();
         if let Some(on_air) = self.on_air.filter(|on_air| now >= on_air.deadline) {
-            self.end(now, on_air, Status::FAILURE);
+            self.end(now, on_air, Status::FAILURE, None);
         }
-        if let Some(command) = self.commands.pop_front() {
-            return RcpOutput::Radio(command);
+        if self.scanning.is_some_and(|scanning| now >= scanning.deadline) {
+            self.scanned(NO_ENERGY);
+        }
+        if let Some(output) = self.next_wish() {
+            return output;
         }
         while let Some(frame) = self.frames.pop_front() {
             match encode(&frame) {
@@ -174,7 +217,23 @@ impl Rcp {
                 None => self.count_drop(),
             }
         }
-        RcpOutput::Wait { until: self.on_air.map_or(Instant::FAR_FUTURE, |air| air.deadline) }
+        // Its answer was heard before.
+        if core::mem::take(&mut self.leaving) {
+            return RcpOutput::EnterBootloader;
+        }
+        let on_air = self.on_air.map_or(Instant::FAR_FUTURE, |on_air| on_air.deadline);
+        let scan = self.scanning.map_or(Instant::FAR_FUTURE, |scanning| scanning.deadline);
+        RcpOutput::Wait { until: on_air.min(scan) }
+    }
+
+    fn next_wish(&mut self) -> Option<RcpOutput> {
+        match self.config.reach {
+            RadioReach::Seam => self.wishes.next_of_seam().map(RcpOutput::Radio),
+            RadioReach::Beyond => self.wishes.next(&self.settings).map(|wish| match wish {
+                Wish::Command(command) => RcpOutput::Radio(command),
+                Wish::Demand(demand) => RcpOutput::Demand(demand),
+            }),
+        }
     }
 
     fn count_drop(&mut self) {
@@ -200,42 +259,70 @@ impl Rcp {
     fn command(&mut self, now: Instant, frame: Frame<'_>) {
         match frame.command {
             Command::NOOP => return self.status(frame.header, Status::OK),
+            Command::RESET if frame.payload == [Command::RESET_BOOTLOADER] => {
+                return self.leave(frame.header);
+            }
             Command::RESET => return self.reset(),
             _ => {}
         }
         let Ok((property, value)) = frame.property() else {
             return self.status(frame.header, Status::PARSE_ERROR);
         };
-        match (frame.command, property) {
-            (Command::PROP_VALUE_GET, _) => self.get(now, frame.header, property),
+        let done = match (frame.command, property) {
+            (Command::PROP_VALUE_GET, _) => Ok(()),
             (Command::PROP_VALUE_SET, Property::STREAM_RAW) => {
-                self.transmit(now, frame.header, value);
+                return match self.start(now, frame.header, value) {
+                    Ok(()) => {} // answered at its end
+                    Err(status) => self.status(frame.header, status),
+                };
             }
-            (Command::PROP_VALUE_SET, _) => match self.settings.set(property, value) {
-                Ok(()) => {
-                    self.configure();
-                    self.answer(frame.header, Command::PROP_VALUE_IS, property, |w| {
-                        w.octets(value)
-                    });
-                }
-                Err(status) => self.status(frame.header, status),
-            },
-            (Command::PROP_VALUE_INSERT, _) => {
-                self.list(frame.header, Command::PROP_VALUE_INSERTED, property, value);
-            }
-            (Command::PROP_VALUE_REMOVE, _) => {
-                self.list(frame.header, Command::PROP_VALUE_REMOVED, property, value);
-            }
-            (_, _) => self.status(frame.header, Status::INVALID_COMMAND),
+            (Command::PROP_VALUE_SET, Property::MAC_SCAN_STATE) => self.scan(now, value),
+            (Command::PROP_VALUE_SET, _) => self.settings.set(property, value),
+            (Command::PROP_VALUE_INSERT, _) => self.settings.insert(property, value),
+            (Command::PROP_VALUE_REMOVE, _) => self.settings.remove(property, value),
+            (_, _) => Err(Status::INVALID_COMMAND),
+        };
+        if let Err(status) = done {
+            return self.status(frame.header, status);
+        }
+        if frame.command != Command::PROP_VALUE_GET {
+            self.changed(property);
+        }
+        let answer = match frame.command {
+            Command::PROP_VALUE_INSERT => Command::PROP_VALUE_INSERTED,
+            Command::PROP_VALUE_REMOVE => Command::PROP_VALUE_REMOVED,
+            _ => return self.tell(now, frame.header, property),
+        };
+        self.answer(frame.header, answer, property, |w| w.octets(value));
+    }
+
+    fn changed(&mut self, property: Property) {
+        match property {
+            Property::MAC_SRC_MATCH_ENABLED
+            | Property::MAC_SRC_MATCH_SHORT_ADDRESSES
+            | Property::MAC_SRC_MATCH_EXTENDED_ADDRESSES => self.wishes.change_source_match(),
+            _ => self.wishes.configure(&self.settings),
         }
     }
 
-    /// A transmission under way goes on; nobody hears of its end.
+    fn leave(&mut self, header: Header) {
+        self.leaving = self.config.bootloader;
+        let status = if self.leaving { Status::RESET_SOFTWARE } else { Status::INVALID_ARGUMENT };
+        self.status(header, status);
+    }
+
+    /// A transmission or a scan under way goes on; nobody hears of its end.
     fn reset(&mut self) {
+        if self.settings.source_match != SourceMatch::new() {
+            self.wishes.change_source_match();
+        }
         self.settings = Settings::new(self.config.eui64, Status::RESET_SOFTWARE);
         self.frames.clear();
         if let Some(on_air) = &mut self.on_air {
             on_air.asker = None;
+        }
+        if let Some(scanning) = &mut self.scanning {
+            scanning.asked = false;
         }
         self.status(Header::new(Tid::NONE), Status::RESET_SOFTWARE);
         // Who asks was perhaps not there to hear them at our birth.
@@ -243,40 +330,59 @@ impl Rcp {
         self.last_words = None;
     }
 
-    fn get(&mut self, now: Instant, header: Header, property: Property) {
-        let (hwaddr, version) = (self.config.eui64, self.config.version);
-        let known = self.settings.get(property, now, hwaddr, version, Writer::new()).is_some();
-        if !known {
-            return self.status(header, Status::PROP_NOT_FOUND);
-        }
-        let settings = self.settings.clone();
-        self.answer(header, Command::PROP_VALUE_IS, property, |writer| {
-            settings.get(property, now, hwaddr, version, writer).unwrap_or_default()
-        });
-    }
-
-    fn list(&mut self, header: Header, answer: Command, property: Property, value: &[u8]) {
-        match property {
-            Property::MAC_SRC_MATCH_SHORT_ADDRESSES
-            | Property::MAC_SRC_MATCH_EXTENDED_ADDRESSES => {
-                self.answer(header, answer, property, |w| w.octets(value));
+    fn tell(&mut self, now: Instant, header: Header, property: Property) {
+        let nature = Nature {
+            hwaddr: self.config.eui64,
+            version: self.config.version,
+            reach: self.config.reach,
+            bootloader: self.config.bootloader,
+            scans: self.scanning.is_some_and(|scanning| scanning.asked),
+        };
+        let value = self.settings.get(property, now, nature, Writer::new());
+        match value.and_then(Writer::finish) {
+            Some(value) => {
+                self.answer(header, Command::PROP_VALUE_IS, property, |w| w.octets(&value));
             }
-            _ => self.status(header, Status::PROP_NOT_FOUND),
+            None => self.status(header, Status::PROP_NOT_FOUND),
         }
     }
 
-    fn transmit(&mut self, now: Instant, header: Header, value: &[u8]) {
-        match self.start(now, header, value) {
-            Ok(()) => {}
-            Err(status) => self.status(header, status),
+    fn scan(&mut self, now: Instant, value: &[u8]) -> Result<(), Status> {
+        match Reader::new(value).u8()? {
+            Property::SCAN_IDLE => return Ok(()), // one under way ends by itself
+            Property::SCAN_ENERGY if self.config.reach == RadioReach::Beyond => {}
+            _ => return Err(Status::UNIMPLEMENTED),
         }
+        if !self.settings.phy_enabled {
+            return Err(Status::INVALID_STATE);
+        }
+        if self.on_air.is_some() || self.scanning.is_some() {
+            return Err(Status::BUSY);
+        }
+        let channel = self.settings.scan_channel().ok_or(Status::INVALID_ARGUMENT)?;
+        let duration = self.settings.scan_period();
+        self.wishes.scan(Scan { channel, duration });
+        let deadline = now + duration + SCAN_SLACK;
+        self.scanning = Some(Scanning { channel, asked: true, deadline });
+        Ok(())
+    }
+
+    fn scanned(&mut self, Rssi(rssi_dbm): Rssi) {
+        let Some(scanning) = self.scanning.take().filter(|scanning| scanning.asked) else {
+            return; // it took too long, or was asked in another life
+        };
+        let (header, is) = (Header::new(Tid::NONE), Command::PROP_VALUE_IS);
+        self.answer(header, is, Property::MAC_ENERGY_SCAN_RESULT, |w| {
+            w.u8(scanning.channel.number()).i8(rssi_dbm)
+        });
+        self.answer(header, is, Property::MAC_SCAN_STATE, |w| w.u8(Property::SCAN_IDLE));
     }
 
     fn start(&mut self, now: Instant, header: Header, value: &[u8]) -> Result<(), Status> {
         if !self.settings.streams() {
             return Err(Status::INVALID_STATE);
         }
-        if self.on_air.is_some() {
+        if self.on_air.is_some() || self.scanning.is_some() {
             return Err(Status::BUSY);
         }
         let raw = RawTransmit::parse(value)?;
@@ -289,66 +395,64 @@ impl Rcp {
             [control, _, sequence, ..] if control & ACK_REQUEST != 0 => Some(sequence),
             _ => None,
         };
+        let access = self.access(now, &raw)?;
         self.settings.channel = channel;
-        self.configure();
+        self.wishes.configure(&self.settings);
         let token = self.next_token;
         self.next_token = TxToken(token.0.wrapping_add(1));
-        self.command_radio(RadioCommand::Transmit { token, psdu });
+        self.wishes.transmit(Transmission { token, psdu, access });
         self.on_air = Some(OnAir {
             token,
             asker: Some(header),
             awaits,
             channel,
             channel_after,
-            deadline: now + TRANSMISSION_MAX,
+            deadline: access.and_then(|it| it.not_before).unwrap_or(now) + TRANSMISSION_MAX,
         });
         Ok(())
     }
 
-    /// Tells the radio what changed.
-    fn configure(&mut self) {
-        let Some(config) = self.settings.radio().filter(|config| self.told != Some(*config)) else {
-            return;
+    /// The way to the channel that the host wants, unless it is the seam's own.
+    fn access(&self, now: Instant, raw: &RawTransmit<'_>) -> Result<Option<Access>, Status> {
+        let not_before = match raw.delay_us {
+            0 => None,
+            _ if self.config.reach == RadioReach::Seam => return Err(Status::UNIMPLEMENTED),
+            delay => Some(time_of(now, raw.delay_base_us.wrapping_add(delay))?),
         };
-        self.told = Some(config);
-        let last = self.commands.pop_back();
-        match last {
-            None | Some(RadioCommand::Configure(_)) => {}
-            Some(transmit @ RadioCommand::Transmit { .. }) => self.command_radio(transmit),
-        }
-        self.command_radio(RadioCommand::Configure(config));
-    }
-
-    /// Room is always left: one transmission at a time, and configurations in a row are one.
-    fn command_radio(&mut self, command: RadioCommand) {
-        if self.commands.push_back(command).is_err() {
-            self.count_drop();
+        let access = Access {
+            csma_backoffs_max: raw.csma_ca.then_some(raw.csma_backoffs_max),
+            frame_retries_max: raw.frame_retries_max,
+            not_before,
+        };
+        match self.config.reach {
+            RadioReach::Seam => Ok(None),
+            RadioReach::Beyond => Ok(Some(access).filter(|access| *access != Access::SEAM)),
         }
     }
 
-    fn received(&mut self, now: Instant, psdu: &Psdu, rssi: Rssi, lqi: Lqi) {
+    fn received(&mut self, reception: &Reception) {
         if !self.settings.streams() {
             return;
         }
         if self.frames.len() + ANSWERS_ROOM >= FRAMES_MAX {
             return self.count_drop();
         }
-        let octets = with_fcs(psdu);
-        let raw = RawReceived {
-            psdu: &octets,
-            rssi: rssi.0,
-            noise: NOISE_UNKNOWN,
-            flags: ReceivedFlags(0),
-            channel: self.settings.channel,
-            lqi: lqi.0,
-            timestamp_us: now.as_micros(),
-            error: 0,
-        };
+        let octets = with_fcs(&reception.psdu);
+        let mut raw = raw(reception, &octets, self.settings.channel);
+        if reception.said_pending {
+            raw.flags = ReceivedFlags::ACKED_PENDING;
+        }
         let header = Header::new(Tid::NONE);
         self.answer(header, Command::PROP_VALUE_IS, Property::STREAM_RAW, |w| raw.emit(w));
     }
 
-    fn transmitted(&mut self, now: Instant, token: TxToken, status: TxStatus) {
+    fn transmitted(
+        &mut self,
+        now: Instant,
+        token: TxToken,
+        status: TxStatus,
+        ack: Option<&Reception>,
+    ) {
         let Some(on_air) = self.on_air.filter(|on_air| on_air.token == token) else {
             return; // it took too long and was given up
         };
@@ -357,36 +461,35 @@ impl Rcp {
             TxStatus::NoAck => Status::NO_ACK,
             TxStatus::ChannelBusy => Status::CCA_FAILURE,
         };
-        self.end(now, on_air, status);
+        self.end(now, on_air, status, ack);
     }
 
-    fn end(&mut self, now: Instant, on_air: OnAir, status: Status) {
+    fn end(&mut self, now: Instant, on_air: OnAir, status: Status, ack: Option<&Reception>) {
         self.on_air = None;
         let Some(header) = on_air.asker else {
             return;
         };
         self.settings.channel = on_air.channel_after;
-        self.configure();
+        self.wishes.configure(&self.settings);
         // The host wants to see an acknowledgement that it asked for; the seam says only that it came.
-        let ack = match on_air.awaits {
-            Some(sequence) => with_fcs(&[0x02, 0x00, sequence]),
-            None => Vec::new(),
+        let assumed;
+        let ack = match (ack, on_air.awaits) {
+            (Some(ack), _) => ack,
+            (None, awaits) => {
+                let psdu = awaits.map(|sequence| [0x02, 0x00, sequence]);
+                let psdu = psdu.into_iter().flatten().collect();
+                let (rssi, lqi) = (Rssi(0), Lqi(0));
+                assumed = Reception { psdu, rssi, lqi, at: now, said_pending: false };
+                &assumed
+            }
         };
-        let ack = RawReceived {
-            psdu: &ack,
-            rssi: 0,
-            noise: NOISE_UNKNOWN,
-            flags: ReceivedFlags(0),
-            channel: on_air.channel,
-            lqi: 0,
-            timestamp_us: now.as_micros(),
-            error: 0,
-        };
+        let octets = if ack.psdu.is_empty() { Vec::new() } else { with_fcs(&ack.psdu) };
         let done = TransmitDone {
             status,
-            frame_pending: false,
+            frame_pending: status == Status::OK
+                && ack.psdu.first().is_some_and(|control| control & FRAME_PENDING != 0),
             header_updated: false,
-            ack: (status == Status::OK).then_some(ack),
+            ack: (status == Status::OK).then_some(raw(ack, &octets, on_air.channel)),
         };
         self.settings.last_status = status;
         self.answer(header, Command::PROP_VALUE_IS, Property::LAST_STATUS, |w| done.emit(w));
@@ -408,6 +511,27 @@ impl Rcp {
         if frame.is_none_or(|frame| self.frames.push_back(frame).is_err()) {
             self.count_drop();
         }
+    }
+}
+
+/// The host's time, of which it says the lower half, by our clock.
+fn time_of(now: Instant, at_us: u32) -> Result<Instant, Status> {
+    let low = now.as_micros() as u32;
+    let ahead = Duration::from_micros(at_us.wrapping_sub(low).into());
+    // What has passed already is nearly a whole round ahead.
+    if ahead > TRANSMIT_AHEAD_MAX { Err(Status::INVALID_ARGUMENT) } else { Ok(now + ahead) }
+}
+
+fn raw<'a>(reception: &Reception, octets: &'a [u8], channel: u8) -> RawReceived<'a> {
+    RawReceived {
+        psdu: octets,
+        rssi: reception.rssi.0,
+        noise: NOISE_UNKNOWN,
+        flags: ReceivedFlags(0),
+        channel,
+        lqi: reception.lqi.0,
+        timestamp_us: reception.at.as_micros(),
+        error: 0,
     }
 }
 

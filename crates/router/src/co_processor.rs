@@ -1,23 +1,26 @@
 //! The host's side of a radio co-processor: Spinel over a serial line, and its supervision.
 //!
 //! It resets the co-processor, learns what it is, configures it, passes frames both ways, and does all
-//! of that again whenever the co-processor falls silent, forgets, or talks nonsense.
+//! of that again whenever the co-processor falls silent, forgets, or talks nonsense. A question whose answer
+//! the line lost it asks again.
 //!
 //! **Invariant:** every [`RadioCommand::Transmit`] ends in one [`RadioEvent::Transmitted`], whatever
 //! happens to the line; no PSDU is repeated by itself; events of frames come from a co-processor that
 //! is configured.
 
 mod event;
+mod frames;
 mod machine;
 mod setup;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
 pub use event::{CoProcessorEvent, Fault, Incompatibility};
 pub use machine::{
-    BACKOFF_MAX, CoProcessor, INCOMPATIBLE_PAUSE, OUTPUTS_MAX, PROBE_INTERVAL, RESET_ATTEMPTS_MAX,
-    RESPONSE_MAX, TRANSMISSION_MAX, UNREADY_MAX,
+    BACKOFF_MAX, CoProcessor, INCOMPATIBLE_PAUSE, OUTPUTS_MAX, PROBE_INTERVAL, REPEAT_AFTER,
+    RESET_ATTEMPTS_MAX, RESPONSE_MAX, TRANSMISSION_MAX, UNREADY_MAX,
 };
 pub use setup::{QUESTIONS, objection};
 

@@ -357,6 +357,7 @@ mod tests {
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
             key_trees: false,
+            pairs: false,
             key_log: false,
         };
         let (backbone_addr, manager_addr) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);

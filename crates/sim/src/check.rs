@@ -16,6 +16,7 @@ mod frames;
 mod groups;
 mod insiders;
 mod numbers;
+mod pairs;
 mod revocation;
 
 pub use fault::{Fault, Finding};
@@ -104,6 +105,7 @@ pub struct Checkers {
     /// When devices of the domain were expelled: as many entries as it has devices.
     expelled: BTreeMap<Eui64, Instant>,
     records: backbone::Records,
+    pairs: pairs::Pairs,
     revocation: Option<Revocation>,
     findings: Vec<Finding>,
 }
@@ -128,6 +130,7 @@ impl Checkers {
             heard_key: BTreeMap::new(),
             expelled: BTreeMap::new(),
             records: backbone::Records::new(honest),
+            pairs: pairs::Pairs::default(),
             revocation: None,
             findings: Vec::new(),
         }
@@ -368,6 +371,7 @@ impl Checkers {
                     revocation.switched(now, id, (pan, key.raw()));
                 }
             }
+            Event::Pair(event) => self.pair(now, id, event, flash),
             Event::GroupLeft(_) => self.groups.forgot(id),
             Event::Stranded => {
                 self.groups.forgot(id);

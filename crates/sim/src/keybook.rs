@@ -108,6 +108,8 @@ impl KeyBook {
             | Change::MemberRemoved { .. }
             | Change::Revoked { .. }
             | Change::WindowOpened { .. }
+            | Change::PairsStarted { .. }
+            | Change::PairLost { .. }
             | Change::WindowClosed => {}
         }
     }

@@ -32,7 +32,7 @@ pub(crate) enum Placed {
 const FINISHED_FOR: Duration = Duration::from_secs(1);
 
 /// Finished datagrams remembered per pool.
-const FINISHED_MAX: usize = 4;
+const FINISHED_MAX: usize = 8;
 
 /// Octets in a unit of the received map.
 const UNIT: usize = 8;
@@ -202,21 +202,29 @@ impl<const SLOTS: usize> Pool<SLOTS> {
         if let (Some(from), Some(to)) = (from, out.get_mut(..len)) {
             to.copy_from_slice(from);
         }
-        self.slots.swap_remove(index);
+        self.finish(now, key);
+    }
+
+    /// Whatever there is of a datagram goes, and what is to come of it for a while is not kept.
+    pub(crate) fn finish(&mut self, now: Instant, key: Key) {
+        self.slots.retain(|slot| slot.key != key);
+        self.finished.retain(|(finished, _)| *finished != key);
         if self.finished.is_full() {
             self.finished.remove(0);
         }
         let _ = self.finished.push((key, now + FINISHED_FOR)); // There is room for one now.
     }
 
-    /// Opens a slot, if need be instead of the one that has been silent longest.
+    /// Opens a slot, if need be instead of the one that has been silent longest. One that lacks its beginning
+    /// goes at once: neighbours send in order, so that it will not be complete.
     fn admit(&mut self, now: Instant, key: Key, abandoned: &mut u16) -> Result<usize, ReceiveDrop> {
         let slot = Slot::new(now, key).ok_or(ReceiveDrop::NoSlot)?;
         if self.slots.is_full() {
             let silent = |slot: &Slot| now.since(slot.touched) >= REASSEMBLY_STALE_AFTER;
+            let headless = |slot: &Slot| !slot.received.contains(0);
             let (index, _) = (self.slots.iter().enumerate())
-                .filter(|(_, slot)| silent(slot))
-                .min_by_key(|(_, slot)| slot.touched)
+                .filter(|(_, slot)| silent(slot) || headless(slot))
+                .min_by_key(|(_, slot)| (!headless(slot), slot.touched))
                 .ok_or(ReceiveDrop::NoSlot)?;
             self.slots.swap_remove(index);
             *abandoned = abandoned.saturating_add(1);

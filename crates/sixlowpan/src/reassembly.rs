@@ -127,6 +127,29 @@ impl<const SECURED: usize, const UNSECURED: usize> Reassembler<SECURED, UNSECURE
         }
     }
 
+    /// How a fragmented datagram begins, if this is its first fragment: all headers that were compressed, and
+    /// whatever else the fragment has. Nothing is kept. Writes to the front of `out`, which is as for
+    /// [`Self::handle`], and gives the length.
+    pub fn beginning(frame: Incoming<'_>, contexts: &Contexts, out: &mut [u8]) -> Option<usize> {
+        match FragHeader::parse(frame.octets).ok()? {
+            (FragHeader::First { size, .. }, octets) => {
+                let first = iphc::decompress(octets, frame.link, contexts, Some(size), out);
+                first.ok().map(|first| first.len)
+            }
+            (FragHeader::Next { .. }, _) => None,
+        }
+    }
+
+    /// Nobody wants the datagram of this fragment: neither it nor those to come take up room.
+    pub fn disregard(&mut self, now: Instant, frame: Incoming<'_>) {
+        let Ok((header, _)) = FragHeader::parse(frame.octets) else { return };
+        let key = Key { link: frame.link, size: header.size(), tag: header.tag() };
+        match frame.security {
+            Security::Secured => self.secured.finish(now, key),
+            Security::Unsecured => self.unsecured.finish(now, key),
+        }
+    }
+
     fn fragment(
         &mut self,
         now: Instant,

@@ -224,6 +224,43 @@ fn a_silent_datagram_gives_up_its_slot() {
 }
 
 #[test]
+fn what_lacks_its_beginning_gives_way() {
+    let frames = frames(&packet(200, 1), 5);
+    let mut receiver = Receiver::new();
+    receiver.waits(1, Secured, &frames[0]);
+    receiver.waits(2, Secured, &frames[1]);
+    receiver.waits(3, Secured, &frames[0]);
+    receiver.drops(4, Secured, &frames[1], ReceiveDrop::NoSlot);
+    receiver.completes(1, Secured, &frames[1], &packet(200, 1));
+}
+
+#[test]
+fn what_nobody_wants_takes_no_room() {
+    let whole = packet(200, 1);
+    let frames = frames(&whole, 5);
+    let mut receiver = Receiver::new();
+    let mut beginning = [0; DATAGRAM_OCTETS_MAX];
+    for src in 1..=8 {
+        let incoming = |octets| Incoming { link: link(src), security: Secured, octets };
+        let first = incoming(&frames[0]);
+        let len = Reassembler::<2, 1>::beginning(first, &Contexts::new(), &mut beginning);
+        assert_eq!(beginning[..len.expect("the first")], whole[..112]);
+        let next = incoming(&frames[1]);
+        let none = Reassembler::<2, 1>::beginning(next, &Contexts::new(), &mut beginning);
+        assert_eq!(none, None);
+        receiver.reassembler.disregard(receiver.now, first);
+    }
+    for src in 1..=8 {
+        receiver.drops(src, Secured, &frames[1], ReceiveDrop::AlreadyComplete);
+    }
+    receiver.waits(9, Secured, &frames[0]);
+    // Half of it was there.
+    let half = Incoming { link: link(9), security: Secured, octets: &frames[0] };
+    receiver.reassembler.disregard(receiver.now, half);
+    receiver.drops(9, Secured, &frames[1], ReceiveDrop::AlreadyComplete);
+}
+
+#[test]
 fn time_runs_out() {
     // RFC 4944 section 5.3: the timeout MUST be at most 60 seconds.
     assert!(REASSEMBLY_TIMEOUT <= Duration::from_secs(60));

@@ -74,6 +74,8 @@ impl Command {
     pub const RESET_PLATFORM: u8 = 1;
     /// Octet of [`Command::RESET`]: its protocol stack alone.
     pub const RESET_STACK: u8 = 2;
+    /// Octet of [`Command::RESET`]: into the program that takes new firmware.
+    pub const RESET_BOOTLOADER: u8 = 3;
 }
 
 /// Why octets are no frame.

@@ -75,6 +75,8 @@ impl Property {
     /// `A(E)`
     pub const MAC_SRC_MATCH_EXTENDED_ADDRESSES: Self = Self(0x1305);
 
+    /// Value of [`Property::MAC_SCAN_STATE`]: nothing of the kind.
+    pub const SCAN_IDLE: u8 = 0;
     /// Value of [`Property::MAC_SCAN_STATE`]: look for energy.
     pub const SCAN_ENERGY: u8 = 2;
     /// Value of [`Property::MAC_PROMISCUOUS_MODE`]: every frame, whoever it is for.
@@ -116,6 +118,8 @@ impl Capability {
     pub const RCP_API_VERSION: Self = Self(64);
     /// It has [`Property::RCP_MIN_HOST_API_VERSION`].
     pub const RCP_MIN_HOST_API_VERSION: Self = Self(65);
+    /// It obeys [`Command::RESET_BOOTLOADER`](crate::Command::RESET_BOOTLOADER).
+    pub const RCP_RESET_TO_BOOTLOADER: Self = Self(66);
     /// Raw frames both ways.
     pub const MAC_RAW: Self = Self(513);
 }
@@ -133,6 +137,10 @@ impl RadioCaps {
     pub const TRANSMIT_RETRIES: Self = Self(1 << 2);
     /// Looks before it sends.
     pub const CSMA_BACKOFF: Self = Self(1 << 3);
+    /// Sends at a given time.
+    pub const TRANSMIT_TIMING: Self = Self(1 << 6);
+    /// All of the above.
+    pub const ALL: Self = Self(Self::NEEDED.0 | Self::ENERGY_SCAN.0 | Self::TRANSMIT_TIMING.0);
     /// What a host needs whose MAC stands above the radio seam.
     pub const NEEDED: Self =
         Self(Self::ACK_TIMEOUT.0 | Self::TRANSMIT_RETRIES.0 | Self::CSMA_BACKOFF.0);

@@ -36,16 +36,24 @@ impl Status {
     pub const NO_ACK: Self = Self(17);
     /// The channel was never free.
     pub const CCA_FAILURE: Self = Self(18);
+    /// It is not among those that there are.
+    pub const ITEM_NOT_FOUND: Self = Self(20);
     /// That property does not take this command.
     pub const INVALID_COMMAND_FOR_PROP: Self = Self(21);
     /// It got power.
     pub const RESET_POWER_ON: Self = Self(112);
+    /// Its reset pin was pulled.
+    pub const RESET_EXTERNAL: Self = Self(113);
     /// The host wanted it.
     pub const RESET_SOFTWARE: Self = Self(114);
     /// Its processor met a fault.
     pub const RESET_FAULT: Self = Self(115);
     /// Its program gave up over a mistake of its own.
     pub const RESET_CRASH: Self = Self(116);
+    /// For another reason than all of these.
+    pub const RESET_OTHER: Self = Self(118);
+    /// Nobody knows.
+    pub const RESET_UNKNOWN: Self = Self(119);
     /// Its watchdog found it stuck.
     pub const RESET_WATCHDOG: Self = Self(120);
     const RESET_END: Self = Self(128);
@@ -80,11 +88,15 @@ impl fmt::Display for Status {
             Self::DROPPED => "dropped",
             Self::NO_ACK => "no acknowledgement",
             Self::CCA_FAILURE => "channel busy",
+            Self::ITEM_NOT_FOUND => "not among them",
             Self::INVALID_COMMAND_FOR_PROP => "invalid command for the property",
             Self::RESET_POWER_ON => "power came on",
+            Self::RESET_EXTERNAL => "reset by its pin",
             Self::RESET_SOFTWARE => "reset by software",
             Self::RESET_FAULT => "reset after a fault of the processor",
             Self::RESET_CRASH => "reset after its program gave up",
+            Self::RESET_OTHER => "reset for another reason",
+            Self::RESET_UNKNOWN => "reset for no known reason",
             Self::RESET_WATCHDOG => "reset by its watchdog",
             Self(other) => return write!(f, "status {other}"),
         };

@@ -16,6 +16,8 @@ pub struct ReceivedFlags(pub u16);
 impl ReceivedFlags {
     /// It was sent, not received.
     pub const TRANSMITTED: Self = Self(0x0001);
+    /// Its acknowledgement said that more is waiting.
+    pub const ACKED_PENDING: Self = Self(0x0010);
     /// Its FCS was wrong.
     pub const BAD_FCS: Self = Self(0x0004);
 
@@ -104,9 +106,9 @@ pub struct RawTransmit<'a> {
     pub retransmission: bool,
     /// It is sealed already: the co-processor holds no key.
     pub security_processed: bool,
-    /// Not before so much later, microseconds; 0 is at once.
+    /// So much later, microseconds; 0 is at once.
     pub delay_us: u32,
-    /// Than this.
+    /// Than this, the lower half of the co-processor's clock.
     pub delay_base_us: u32,
     /// Where to listen afterwards.
     pub rx_channel_after: u8,

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Written into the file; another number means another layout of the tables.
-const SCHEMA_VERSION: i64 = 2;
-/// The tables of the version before.
-const TABLES_BEFORE: [&str; 6] = ["ledger", "domain", "link_keys", "groups", "devices", "members"];
+const SCHEMA_VERSION: i64 = 3;
+/// The tables of version 1.
+const TABLES_OF_VERSION_1: [&str; 6] =
+    ["ledger", "domain", "link_keys", "groups", "devices", "members"];
 /// How long a commit waits for somebody who reads the tables by hand.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
@@ -153,6 +154,7 @@ impl SqliteStore {
         match store.version().map_err(sqlite)? {
             0 => store.create().map_err(sqlite)?,
             1 => store.migrate().map_err(sqlite)?,
+            2 => store.add_pairs().map_err(sqlite)?,
             SCHEMA_VERSION => {}
             found => return Err(OpenError::Version { path: path.into(), found }),
         }
@@ -195,6 +197,7 @@ impl SqliteStore {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.execute_batch(include_str!("pairs.sql"))?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
     }
@@ -204,11 +207,21 @@ impl SqliteStore {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch("DROP INDEX devices_short")?;
-        for table in TABLES_BEFORE {
+        for table in TABLES_OF_VERSION_1 {
             transaction.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
         }
         transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.execute_batch(include_str!("pairs.sql"))?;
         transaction.execute_batch(include_str!("migrate.sql"))?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()
+    }
+
+    /// Keys of pairs came with version 3; the other tables are as they were.
+    fn add_pairs(&mut self) -> rusqlite::Result<()> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(include_str!("pairs.sql"))?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
     }

@@ -3,8 +3,8 @@
 use crate::Damage;
 use lowgate_manager::{
     Change, ChannelSet, CsbId, DevicePsk, DeviceRecord, DomainConfig, Generation, GroupEpoch,
-    GroupId, GroupRecord, Identity, Key128, KeyIndex, Kind, LinkKey, PanConfig, Rand, Role,
-    SenderId, Snapshot, TekId, Tgk,
+    GroupId, GroupRecord, Identity, Key128, KeyIndex, Kind, LinkKey, PanConfig, Polynomial, Rand,
+    Role, Secret, SenderId, SetName, Snapshot, TekId, Tgk,
 };
 use lowgate_units::{Channel, Eui64, Instant, Ipv6Addr, PanId, ShortAddr};
 use rusqlite::types::ValueRef;
@@ -42,6 +42,7 @@ pub(crate) fn snapshot(db: &Connection) -> Result<Snapshot, Damage> {
         changes.extend(groups(db)?);
         changes.extend(devices(db)?);
         changes.extend(sender_ids(db)?);
+        changes.extend(pairs(db)?);
         changes.extend(window(db)?);
     }
     Ok(Snapshot { revision: revision(db)?, changes })
@@ -226,6 +227,24 @@ fn sender_ids(db: &Connection) -> Result<Vec<Change>, Damage> {
             sender_id: checked(SenderId::new(row.get("sender_id")?), "sender_id")?,
         })
     })
+}
+
+/// The polynomial in force, then who was lost since it is.
+fn pairs(db: &Connection) -> Result<Vec<Change>, Damage> {
+    let sql = "SELECT eui64, earlier FROM pair_losses ORDER BY position";
+    let losses = rows(db, sql, |row| Ok((parsed(row, "eui64")?, row.get("earlier")?)))?;
+    let (before, lost): (Vec<(Eui64, bool)>, Vec<_>) = losses.into_iter().partition(|it| it.1);
+    let lost_before: Vec<Eui64> = before.into_iter().map(|(eui64, _)| eui64).collect();
+    let mut changes = rows(db, "SELECT * FROM pair_polynomial", |row| {
+        let name = SetName { set: row.get("set_id")?, generation: row.get("generation")? };
+        let seed = row.get_ref("seed")?.as_blob().map_err(|_| impossible("seed"))?;
+        let seed = checked(Secret::from_slice(seed), "seed")?;
+        let polynomial = Polynomial::new(name, row.get("degree")?, seed).ok();
+        let polynomial = checked(polynomial, "degree")?;
+        Ok(Change::PairsStarted { polynomial, lost_before: lost_before.clone() })
+    })?;
+    changes.extend(lost.into_iter().map(|(eui64, _)| Change::PairLost { eui64 }));
+    Ok(changes)
 }
 
 fn window(db: &Connection) -> Result<Option<Change>, Damage> {

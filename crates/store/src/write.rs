@@ -3,7 +3,7 @@
 use crate::Damage;
 use lowgate_manager::{
     BORDER_ROUTER_SHORT, Change, DeviceRecord, DomainConfig, GroupEpoch, GroupId, GroupRecord,
-    LinkKey, PanConfig, Role,
+    LinkKey, PanConfig, Polynomial, Role,
 };
 use lowgate_units::{Eui64, Ipv6Addr, PanId, ShortAddr};
 use rusqlite::{Connection, Params, params};
@@ -58,6 +58,10 @@ pub(crate) fn change(db: &Connection, change: &Change) -> Result<(), Damage> {
                 "UPDATE devices SET state = 'revoked' WHERE eui64 = ?1 AND state <> 'revoked'";
             one(db, "Revoked", sql, params![eui64.to_string()])
         }
+        Change::PairsStarted { polynomial, lost_before } => {
+            pairs_started(db, polynomial, lost_before)
+        }
+        Change::PairLost { eui64 } => pair_lost(db, *eui64, false),
         Change::WindowOpened { until } => {
             let until = number(until.as_micros(), "window_until")?;
             one(db, "WindowOpened", "UPDATE domain SET window_until = ?1", params![until])
@@ -167,6 +171,28 @@ fn epoch_started(db: &Connection, group: u16, epoch: &GroupEpoch) -> Result<(), 
         &epoch.rand.0.expose()[..],
     ];
     one(db, "GroupEpochStarted", sql, row)
+}
+
+fn pairs_started(
+    db: &Connection,
+    polynomial: &Polynomial,
+    lost_before: &[Eui64],
+) -> Result<(), Damage> {
+    db.execute("DELETE FROM pair_losses", [])?;
+    for eui64 in lost_before {
+        pair_lost(db, *eui64, true)?;
+    }
+    let sql = "INSERT OR REPLACE INTO pair_polynomial (id, set_id, generation, degree, seed)
+        VALUES (1, ?1, ?2, ?3, ?4)";
+    let name = polynomial.name();
+    let seed = &polynomial.seed().expose()[..];
+    let row = params![name.set, name.generation, polynomial.degree(), seed];
+    one(db, "PairsStarted", sql, row)
+}
+
+fn pair_lost(db: &Connection, eui64: Eui64, earlier: bool) -> Result<(), Damage> {
+    let sql = "INSERT INTO pair_losses (eui64, earlier) VALUES (?1, ?2)";
+    one(db, "PairLost", sql, params![eui64.to_string(), earlier])
 }
 
 fn number(value: u64, column: &'static str) -> Result<i64, Damage> {

@@ -1,7 +1,9 @@
-//! Files of version 1, whose domains had one PAN, go on as files of the present version.
+//! Files of version 1, whose domains had one PAN, and of version 2, whose devices had no keys with each other, go on
+//! as files of the present version.
 
 use lowgate_manager::{
-    Batch, Change, Device, DeviceState, Domain, GroupId, KeyIndex, LinkKey, PanConfig, Role, Store,
+    Batch, Change, Device, DeviceState, Domain, GroupId, KeyIndex, LinkKey, PanConfig, Polynomial,
+    Role, Secret, SetName, Store,
 };
 use lowgate_store::SqliteStore;
 use lowgate_units::{Channel, Eui64, Instant, PanId, ShortAddr};
@@ -9,6 +11,7 @@ use rusqlite::Connection;
 use std::path::Path;
 
 const VERSION_1: &str = include_str!("version_1.sql");
+const VERSION_2: &str = include_str!("version_2.sql");
 
 const fn eui(n: u8) -> Eui64 {
     Eui64([2, 0, 0, 0, 0, 0, 0, n])
@@ -125,6 +128,31 @@ fn it_goes_on() {
         store.commit(&admitted(raw)).expect_err("somebody has it");
     }
     store.commit(&admitted(4)).expect("nobody has it");
+}
+
+/// Criteria: all is where it was; the layout is that of a new file; the file takes what version 2 could not hold.
+#[test]
+fn keys_of_pairs_are_added() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, new) = (folder.path().join("domain.db"), folder.path().join("new.db"));
+    made(&path, VERSION_2);
+    let mut store = SqliteStore::open(&path).expect("it migrates");
+    drop(SqliteStore::open(&new).expect("a new file"));
+    assert_eq!(layout(&path), layout(&new));
+    assert_eq!(store.load().expect("it loads").revision, 41);
+    let mut expected = domain(&mut store);
+    let member = &expected.devices()[&eui(1)];
+    assert_eq!(member.state, DeviceState::Admitted { pan: pan(), short: short(1) });
+    assert!(expected.pairs().is_none());
+    let name = SetName { set: 1, generation: 1 };
+    let polynomial = Polynomial::new(name, 31, Secret::new([3; 32])).expect("a degree");
+    let changes = vec![
+        Change::PairsStarted { polynomial, lost_before: vec![] },
+        Change::PairLost { eui64: eui(1) },
+    ];
+    changes.iter().for_each(|change| expected.apply(change).expect("it fits"));
+    store.commit(&Batch { revision: 42, changes }).expect("the next revision");
+    assert!(domain(&mut SqliteStore::open(&path).expect("it opens")) == expected);
 }
 
 /// Criteria: a file that cannot be brought over stays as it was.

@@ -68,6 +68,16 @@ pub enum Fault {
     ChecksumSkipped,
     /// A key tree's next epoch is told to whoever goes, too.
     TreeKeepsTheGone,
+    /// Who is expelled is neither counted nor named among those who had a share.
+    PairLossForgotten,
+    /// A device has keys with others whom the manager named as lost.
+    PairLostServed,
+    /// A device keeps the sessions with others whom the manager named as lost.
+    PairSessionKept,
+    /// Two sessions of a pair have the same randoms, so that they have the same keys.
+    PairRandomRepeats,
+    /// A share is taken into use before storage holds it.
+    PairShareUnstored,
 }
 
 #[cfg(feature = "planted-faults")]

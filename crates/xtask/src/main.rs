@@ -39,17 +39,23 @@ cargo xtask <task>
              cost, and whether everybody is in in time
   bench forward --json FILE
              what a datagram costs the border router, against the kernel and OpenSSL (as root)
+  bench keys --json FILE
+             what keys cost to derive, evaluate, verify and replace, and how large shares are
   bench sim --json FILE
              the simulator's speed, against ns-3 (installs it as root)
   bench dtls --json FILE
              what a DTLS server costs, against OpenSSL, Mbed TLS, tinydtls, dimpl and webrtc-dtls (as root it
              installs what is missing; who cannot be had is left out)
   size --json FILE
-             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine
+             flash and RAM of a device's join path, part by part, with AES in software and by a chip's engine,
+             and of the co-processor on a chip
   deb        the Debian package, with arm64 behind it for that (installs what is missing)
   package    both packages, tried in a fresh Debian under its systemd (as root)
   ot-rcp PROGRAM
              our host against OpenThread's co-processor, built for simulation; writes the transcript
+             that `test` replays (as root, in a network namespace of its own)
+  ot-host PROGRAM
+             OpenThread's posix host (its ot-cli) on our co-processor in the emulator; writes the transcript
              that `test` replays (as root, in a network namespace of its own)
   deny       licences, bans and sources of the dependencies (installs cargo-deny if missing)";
 
@@ -84,6 +90,7 @@ fn main() -> ExitCode {
         ["scale"] => scale("1000"),
         ["scale", devices] => scale(devices),
         ["bench", "forward", "--json", file] => bench_forward(file),
+        ["bench", "keys", "--json", file] => bench_keys(file),
         ["bench", "sim", "--json", file] => bench_sim(file),
         ["bench", "dtls", "--json", file] => bench_dtls(file),
         ["size", "--json", file] => firmware::size(file),
@@ -91,6 +98,7 @@ fn main() -> ExitCode {
         ["deb", "arm64"] => deb(deb::Arch::Arm64),
         ["package"] => deb::trial(),
         ["ot-rcp", program] => ot_rcp(program),
+        ["ot-host", program] => firmware::ot_host(program),
         ["deny"] => deny(),
         _ => {
             eprintln!("{USAGE}");
@@ -218,6 +226,11 @@ fn scale(devices: &str) -> Result<(), String> {
 fn bench_forward(file: &str) -> Result<(), String> {
     peers::provide(peers::BENCH)?;
     bench("forward", &[], file)
+}
+
+fn bench_keys(file: &str) -> Result<(), String> {
+    peers::provide(peers::BENCH_KEYS)?;
+    bench("keys", &[], file)
 }
 
 /// Its program is built from our source where ns-3 is installed.

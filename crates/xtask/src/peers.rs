@@ -31,6 +31,10 @@ pub(crate) const TESTS: &[Peer] = &[
 pub(crate) const EMULATOR: &[Peer] =
     &[("qemu-system-arm", "qemu-system-arm"), ("ip", "iproute2"), ("ping", "iputils-ping")];
 
+/// Between OpenThread's host and the emulator.
+pub(crate) const OT_HOST: &[Peer] =
+    &[("socat", "socat"), ("ip", "iproute2"), ("unshare", "util-linux")];
+
 /// Of the benchmarks. A path is a file that need not be a program.
 pub(crate) const BENCH: &[Peer] = &[
     ("cc", "gcc"),
@@ -60,6 +64,9 @@ pub(crate) const DTLS_WOLFSSL: &[Peer] = &[("cc", "gcc")];
 /// Its libraries are packages of their own.
 pub(crate) const DTLS_ERLANG: &[Peer] =
     &[("escript", "erlang-base"), ("/usr/share/doc/erlang-ssl/copyright", "erlang-ssl")];
+
+/// Of what keys cost.
+pub(crate) const BENCH_KEYS: &[Peer] = &[("valgrind", "valgrind")];
 
 /// Of the simulator's.
 pub(crate) const BENCH_SIM: &[Peer] =

@@ -9,14 +9,12 @@
 #![no_std]
 
 mod clock;
-mod guard;
 mod register;
-mod retained;
 mod uart;
 mod watchdog;
 
 pub use clock::Clock;
-pub use retained::{Cause, LAST_WORDS_OCTETS_MAX, Restart, restart};
+pub use lowgate_retained::{Cause, LAST_WORDS_OCTETS_MAX, Restart, restart};
 pub use uart::{AskedUart, RING_OCTETS, Uart};
 pub use watchdog::{PERIOD, Watchdog};
 
@@ -52,9 +50,7 @@ impl Machine {
     /// Switches it on; `None` the second time.
     pub fn take() -> Option<Self> {
         let core = cortex_m::Peripherals::take()?;
-        // First of all: what goes wrong from here on is of this life.
-        let restart = retained::begin();
-        guard::begin(&core.MPU);
+        let restart = lowgate_retained::begin(&core.MPU);
         let clock = Clock::start(core.SYST);
         let (first, second, third) = (Uart::first(), Uart::second(), AskedUart::third());
         for interrupt in [Interrupt::UART0, Interrupt::UART1] {

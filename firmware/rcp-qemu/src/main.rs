@@ -9,7 +9,7 @@
 use cortex_m_rt::entry;
 use lowgate_lm3s6965::{Cause, Machine};
 use lowgate_rcp::air::{self, AirDecoder, ToRadio};
-use lowgate_rcp::{Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX};
+use lowgate_rcp::{RadioReach, Rcp, RcpConfig, RcpInput, RcpOutput, SERIAL_OCTETS_MAX};
 use lowgate_spinel::Status;
 use lowgate_units::Instant;
 
@@ -65,9 +65,12 @@ impl Program<'_> {
 
     /// One output of the core, if it has any.
     fn poll(&mut self) -> bool {
-        match self.core.poll(self.machine.clock.now()) {
+        let now = self.machine.clock.now();
+        match self.core.poll(now) {
             RcpOutput::Serial(octets) => self.to_host.begin(octets),
             RcpOutput::Radio(command) => self.to_radio.begin(ToRadio::Command(command).emit()),
+            RcpOutput::Demand(demand) => self.to_radio.begin(ToRadio::of(now, demand).emit()),
+            RcpOutput::EnterBootloader => unreachable!("it said that it has none"),
             // The clock ticks more often than the core's patience with its radio needs.
             RcpOutput::Wait { .. } => return false,
         }
@@ -96,8 +99,9 @@ impl Program<'_> {
             };
             #[cfg(feature = "planted")]
             planted(message);
-            if let Ok(event) = air::parse_event(message) {
-                self.core.handle(self.machine.clock.now(), RcpInput::Radio(event));
+            let now = self.machine.clock.now();
+            if let Ok(report) = air::parse_report(now, message) {
+                self.core.handle(now, RcpInput::Report(report));
                 break;
             }
         }
@@ -140,7 +144,8 @@ fn status(cause: Cause) -> Status {
 #[entry]
 fn main() -> ! {
     let machine = Machine::take().expect("nobody else runs");
-    let config = RcpConfig { eui64: machine.eui64, version: VERSION };
+    let reach = RadioReach::Beyond;
+    let config = RcpConfig { reach, ..RcpConfig::new(machine.eui64, VERSION) };
     let (why, words) = (status(machine.restart.cause), machine.restart.last_words.clone());
     let mut core = Rcp::restarted(Instant::ZERO, config, why, words);
     let mut to_radio = Outgoing::new();

@@ -39,12 +39,15 @@ const PARTS: &[(&str, &[&str])] = &[
     ("CoAP", &["crates/coap/src/", "/coap-lite-", "/coap-message-"]),
     ("node", &["crates/node/src/"]),
     ("flash, button, LED", &["device/src/"]),
+    ("chip, USB, tasks", &["/embassy-", "/nrf-pac-"]),
     (
         "program",
         &[
             "footprint/src/",
             "device-qemu/src/",
             "lm3s6965/src/",
+            "nrf52840/src/",
+            "retained/src/",
             "crates/rcp/src/",
             "crates/spinel/src/",
             "/embedded-alloc-",
@@ -71,6 +74,10 @@ const STEP_OCTETS: u64 = 2;
 const BUDGETS: &[(&str, u64, u64)] = &[
     ("footprint-soft", 58_900, 6_300),
     ("footprint-engine", 54_400, 6_300),
+    ("rcp-dongle", 59_700, 19_700),
+    ("rcp-kit", 47_500, 20_500),
+    ("device-dongle", 256_100, 70_100),
+    ("device-kit", 256_100, 70_100),
     ("device-qemu", 255_000, 31_200),
 ];
 

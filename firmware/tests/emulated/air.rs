@@ -2,7 +2,8 @@
 
 use crate::emulator::PATIENCE;
 use lowgate_mac::{Psdu, RadioCommand, RadioConfig, RadioEvent, TxStatus, TxToken};
-use lowgate_rcp::air::{AirDecoder, ToRadio, emit_event};
+use lowgate_rcp::Report;
+use lowgate_rcp::air::{AirDecoder, ToRadio, emit_event, emit_report};
 use lowgate_units::{Lqi, Rssi};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -63,9 +64,10 @@ impl Air {
     pub(crate) fn transmission(&self) -> (TxToken, Psdu) {
         loop {
             match self.next() {
-                ToRadio::Command(RadioCommand::Transmit { token, psdu }) => return (token, psdu),
+                ToRadio::Command(RadioCommand::Transmit { token, psdu })
+                | ToRadio::Transmit { token, psdu, .. } => return (token, psdu),
                 ToRadio::Command(RadioCommand::Configure(_)) => {}
-                ToRadio::Started => panic!("it started afresh"),
+                other => panic!("no transmission: {other:?}"),
             }
         }
     }
@@ -93,6 +95,10 @@ impl Voice {
 
     pub(crate) fn say(&mut self, event: &RadioEvent) {
         self.octets(&emit_event(event));
+    }
+
+    pub(crate) fn report(&mut self, report: &Report) {
+        self.octets(&emit_report(report));
     }
 
     /// Whatever they mean.

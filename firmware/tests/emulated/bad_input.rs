@@ -219,7 +219,7 @@ fn a_host_that_stops_reading() {
         let frame = dialog.next();
         let wanted: String = number.to_le_bytes().iter().map(|it| format!("{it:02x}")).collect();
         assert!(frame.starts_with(&format!("8006717a00{wanted}")), "frame {number}: {frame}");
-        assert!(begun.elapsed() < STALL + PATIENCE, "it is too slow");
+        assert!(begun.elapsed() < STALL + PATIENCE, "frame {number}: it is too slow");
     }
     let air = speaker.join().expect("it has said all");
     let mut machine = Machine { emulator, dialog, air };

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 /// `cargo xtask soak firmware` wants more.
 const FAULTS: u32 = 100;
-/// Frames, 98 ms, between two faults at least.
-const FRAMES_PER_FAULT: u32 = 10;
+/// Frames, 39 ms, between two faults at least: 25 a second.
+const FRAMES_PER_FAULT: u32 = 4;
 /// A fault spoils the frame that it hits, or two if it hits the flag between them.
 const LOST_PER_FAULT_MAX: u32 = 2;
 /// Frames that pass between two looks of the test at whether the driver is ready.
@@ -90,7 +90,7 @@ fn spoil(mut air: Air, shared: Arc<Shared>) -> JoinHandle<Air> {
                         air.voice.end(token, TxStatus::Sent);
                     }
                     ToRadio::Command(RadioCommand::Configure(_)) => {}
-                    ToRadio::Started => panic!("the program started afresh"),
+                    other => panic!("the driver did not ask for that: {other:?}"),
                 }
             }
             let ready = shared.ready.load(Ordering::Relaxed);

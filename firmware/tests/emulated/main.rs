@@ -18,6 +18,8 @@ mod driver;
 mod end_to_end;
 mod faults;
 mod mistakes;
+#[cfg(feature = "ot-host")]
+mod ot_host;
 mod properties;
 mod sizes;
 mod throughput;

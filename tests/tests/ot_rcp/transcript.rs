@@ -1,20 +1,23 @@
-//! A written exchange between our host and a co-processor: what happened to the host and when, and what it
-//! did then. Each line of the file is an input after its time in seconds, or, without a time, an output of
-//! the input above it.
+//! A written exchange between a host and a co-processor: what happened to the one of the two that is ours
+//! and when, and what it did then. Each line of the file is an input after its time in seconds, or, without a
+//! time, an output of the input above it. With our host:
 //!
 //! ```text
 //! 0.000130 < 7e80060070ee747e                 octets from the co-processor
 //!          told co-processor: started afresh   a word for the log
 //!          > 7e810201...7e                     octets for it
 //! ```
+//!
+//! With our co-processor, whose host and whose radio somebody else is:
+//!
+//! ```text
+//! 0.000130 host 7e800102eaf07e                 octets from the host
+//! 0.004020 radio 8200000000000001              a message from the radio, `lowgate_rcp::air`
+//!          host 80060072                       a frame for the host
+//!          radio 010bffffffff...               a message for the radio
+//! ```
 
-use lowgate_mac::{Psdu, RadioCommand, RadioConfig, RadioEvent, TxToken};
-use lowgate_router::co_processor::{CoProcessor, CoProcessorInput, CoProcessorOutput};
-use lowgate_units::{Channel, Duration, Instant, PanId, ShortAddr};
 use std::fmt::Write;
-
-/// More outputs than that at one instant are a spin.
-const OUTPUTS_AT_ONCE_MAX: usize = 100;
 
 /// An input and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,52 +57,6 @@ pub(crate) fn emit(head: &str, steps: &[Step]) -> String {
         }
     }
     text
-}
-
-/// What the host does about an input, and when it wants to be woken.
-pub(crate) fn perform(host: &mut CoProcessor, at_us: u64, input: &str) -> (Vec<String>, Instant) {
-    let now = Instant::ZERO + Duration::from_micros(at_us);
-    let words: Vec<&str> = input.split(' ').collect();
-    match words[..] {
-        ["open"] => host.handle(now, CoProcessorInput::Opened),
-        ["wake"] => {}
-        // Somebody else's octets on the same line: what is answered is none of our questions.
-        ["say", _] => {}
-        ["<", octets] => host.handle(now, CoProcessorInput::Octets(&hex(octets))),
-        ["configure", channel, pan, short, eui64] => {
-            let number = |text| u16::from_str_radix(text, 16).expect("four digits");
-            let config = RadioConfig {
-                channel: Channel::new(channel.parse().expect("a number")).expect("in the band"),
-                pan_id: PanId::new(number(pan)),
-                short: ShortAddr::new(number(short)),
-                eui64: eui64.parse().expect("an EUI-64"),
-                promiscuous: false,
-            };
-            host.handle(now, CoProcessorInput::Command(RadioCommand::Configure(config)));
-        }
-        ["transmit", token, psdu] => {
-            let token = TxToken(token.parse().expect("a number"));
-            let psdu = Psdu::from_slice(&hex(psdu)).expect("a PSDU");
-            host.handle(now, CoProcessorInput::Command(RadioCommand::Transmit { token, psdu }));
-        }
-        _ => panic!("no input: {input}"),
-    }
-    let mut outputs = Vec::new();
-    loop {
-        assert!(outputs.len() < OUTPUTS_AT_ONCE_MAX, "the host spins after {input}: {outputs:?}");
-        outputs.push(match host.poll(now) {
-            CoProcessorOutput::Wait { until } => return (outputs, until),
-            CoProcessorOutput::Octets(octets) => format!("> {}", to_hex(&octets)),
-            CoProcessorOutput::Told(event) => format!("told {event}"),
-            CoProcessorOutput::Reopen => "reopen".to_owned(),
-            CoProcessorOutput::Event(RadioEvent::Received { psdu, rssi, lqi }) => {
-                format!("received {} dBm, quality {}: {}", rssi.0, lqi.0, to_hex(&psdu))
-            }
-            CoProcessorOutput::Event(RadioEvent::Transmitted { token, status, attempts }) => {
-                format!("transmitted {}: {status:?}, attempts {attempts}", token.0)
-            }
-        });
-    }
 }
 
 pub(crate) fn to_hex(octets: &[u8]) -> String {

@@ -43,6 +43,7 @@ impl Station {
             ccm: &SoftCcm,
             retransmission: Retransmission::USUAL,
             key_trees: false,
+            pairs: false,
             key_log: false,
         };
         let network = std::iter::once(network(station));

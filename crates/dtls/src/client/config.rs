@@ -16,7 +16,8 @@ use crate::x509::{
 #[cfg(feature = "x509")]
 use crate::{ANCHORS_MAX, CertificateRefused, TrustAnchor, UnixTime};
 use crate::{
-    DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, Psk, Retransmission, SERVER_NAME_OCTETS_MAX,
+    DATAGRAM_LEN_MIN, GROUP_REQUEST_OCTETS_MAX, PairwiseId, Psk, Retransmission,
+    SERVER_NAME_OCTETS_MAX,
 };
 #[cfg(feature = "x509")]
 use lowgate_crypto::{Digest, Sha256};
@@ -118,6 +119,8 @@ pub struct ClientConfig<'a> {
     pub credential: Credential<'a>,
     /// Payload of the 0xFF40 extension, at most 192 octets; `None` leaves it out.
     pub group_request: Option<&'a [u8]>,
+    /// The key belongs to two devices: who they are (0xFF41).
+    pub pair: Option<Pair>,
     /// Offer RFC 9146, with an empty connection ID towards us.
     pub connection_id: bool,
     /// Offer and demand RFC 7627. Off only to talk to peers that do not have it.
@@ -149,6 +152,7 @@ impl<'a> ClientConfig<'a> {
         Self {
             credential: Credential::Psk { identity, psk },
             group_request: None,
+            pair: None,
             connection_id: true,
             extended_master_secret: true,
             datagram_len_max: 1024,
@@ -162,6 +166,16 @@ impl<'a> ClientConfig<'a> {
             key_log: false,
         }
     }
+}
+
+/// The two ends of a key that no third has; each a payload of extension 0xFF41. A server that does not answer the
+/// extension is taken all the same, for it has the key; one that says it is somebody else is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// What we say of ourselves.
+    pub own: PairwiseId,
+    /// What the server must say of itself.
+    pub peer: PairwiseId,
 }
 
 /// Why a configuration was refused.
@@ -347,6 +361,7 @@ pub(super) struct Settings {
     #[cfg(feature = "ecc")]
     pub(super) seed: Option<Secret<32>>,
     pub(super) group_request: heapless::Vec<u8, GROUP_REQUEST_OCTETS_MAX>,
+    pub(super) pair: Option<Pair>,
     pub(super) server_name: heapless::Vec<u8, SERVER_NAME_OCTETS_MAX>,
     pub(super) offered: Offered,
     pub(super) datagram_len_max: usize,
@@ -442,6 +457,7 @@ impl Settings {
             extended_master_secret: config.extended_master_secret,
             connection_id: config.connection_id,
             group_request: config.group_request.is_some(),
+            pairwise: config.pair.is_some(),
             fragment_len: config.fragment_len,
             server_name: config.server_name.is_some(),
             heartbeat: config.heartbeat,
@@ -455,6 +471,7 @@ impl Settings {
             #[cfg(feature = "ecc")]
             seed: held.seed,
             group_request,
+            pair: config.pair,
             server_name,
             offered,
             datagram_len_max: config.datagram_len_max,

@@ -96,6 +96,7 @@ impl Client {
             cookie: &self.cookie,
             offered: self.settings.offered,
             group_request: &self.settings.group_request,
+            pairwise: self.settings.pair.as_ref().map_or(&[], |pair| &pair.own),
             server_name: &self.settings.server_name,
             ticket: self.saved.as_ref().map_or(&[], SavedSession::ticket),
             #[cfg(feature = "x509")]
@@ -509,6 +510,11 @@ impl Client {
         let checked = ServerHello::parse(body, self.settings.offered).and_then(|hello| {
             if self.settings.offered.extended_master_secret && !hello.extended_master_secret {
                 return Err(CloseReason::ExtendedMasterSecretMissing);
+            }
+            // Another secret or another name than the key is of: its Finished would not verify either.
+            let peer = self.settings.pair.as_ref().map(|pair| &pair.peer[..]);
+            if hello.pairwise.is_some_and(|says| Some(says) != peer) {
+                return Err(CloseReason::NoCommonPair);
             }
             // RFC 5246 section 7.4.1.3: a session that is resumed keeps its suite.
             let resumed = self.saved.as_ref().filter(|_| self.is_resumed_by(&hello));

@@ -20,7 +20,8 @@ use crate::record::RecordType;
 use crate::schedule::{Master, Randoms};
 use crate::{
     AlertDescription, CipherSuite, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused,
-    GroupAnswer, KeyLog, RecordDrop, RetransmissionTimer, SERVER_NAME_OCTETS_MAX, SendRefused,
+    GroupAnswer, KeyLog, PAIRWISE_ID_OCTETS_MAX, RecordDrop, RetransmissionTimer,
+    SERVER_NAME_OCTETS_MAX, SendRefused,
 };
 use config::Settings;
 use inbound::Inbound;
@@ -32,7 +33,7 @@ use resume::{Outcome, SessionName};
 
 #[cfg(feature = "ecc")]
 pub use config::WithoutExchange;
-pub use config::{ClientConfig, ConfigRefused, Credential};
+pub use config::{ClientConfig, ConfigRefused, Credential, Pair};
 #[cfg(feature = "x509")]
 pub use config::{KnownChain, ServerIdentity};
 pub use resume::SavedSession;
@@ -103,8 +104,11 @@ const HELLO_OCTETS_MAX: usize = 12
     + (2 + 5 + 4 + 5 + 196 + 5 + 5 + 4)
     + (9 + SERVER_NAME_OCTETS_MAX)
     + (SESSION_ID_OCTETS_MAX + 4 + TICKET_OCTETS_MAX)
+    + PAIR_OFFER_OCTETS
     + CURVE_OFFER_OCTETS
     + CACHED_OFFER_OCTETS;
+/// Who we are of two.
+const PAIR_OFFER_OCTETS: usize = 4 + PAIRWISE_ID_OCTETS_MAX;
 /// A fingerprint.
 const CACHED_OFFER_OCTETS: usize = if cfg!(feature = "x509") { 4 + 2 + 2 + 32 } else { 0 };
 /// A second suite, and the extensions of curves and keys.

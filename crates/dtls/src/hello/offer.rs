@@ -9,7 +9,7 @@ use super::{
 };
 use super::{
     CONNECTION_ID, EXTENDED_MASTER_SECRET, GROUP_REQUEST, HEARTBEAT, HOST_NAME, Length,
-    MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO, RETURN_ROUTABILITY, Reader, SERVER_NAME,
+    MAX_FRAGMENT_LENGTH, PAIRWISE_ID, RENEGOTIATION_INFO, RETURN_ROUTABILITY, Reader, SERVER_NAME,
     SESSION_ID_OCTETS_MAX, SESSION_TICKET, Sink, each_extension, exact_vec8, once, put_extension,
     put_vec8, set, set_flag,
 };
@@ -100,6 +100,7 @@ impl<'a> ClientHelloHead<'a> {
             EXTENDED_MASTER_SECRET => set_flag(&mut offer.extended_master_secret, data),
             CONNECTION_ID => set(&mut offer.connection_id, exact_vec8(data)?),
             GROUP_REQUEST => set(&mut offer.group_request, data),
+            PAIRWISE_ID => set(&mut offer.pairwise, data),
             MAX_FRAGMENT_LENGTH => set(&mut offer.fragment_len, FragmentLen::parse(data)?),
             SERVER_NAME => set(&mut offer.server_name, host_name(data)?),
             HEARTBEAT => set(&mut offer.heartbeat, HeartbeatMode::parse(data)?),
@@ -137,6 +138,7 @@ pub(crate) struct ClientOffer<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_request: Option<&'a [u8]>,
+    pub(crate) pairwise: Option<&'a [u8]>,
     pub(crate) fragment_len: Option<FragmentLen>,
     /// The server that the client looks for.
     pub(crate) server_name: Option<&'a [u8]>,
@@ -262,6 +264,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) connection_id: Option<&'a [u8]>,
     pub(crate) renegotiation_info: bool,
     pub(crate) group_answer: Option<&'a [u8]>,
+    pub(crate) pairwise: Option<&'a [u8]>,
     pub(crate) fragment_len: Option<FragmentLen>,
     /// The client found the server that it looked for.
     pub(crate) named: bool,
@@ -312,6 +315,9 @@ impl Answer<'_> {
         }
         if let Some(group_answer) = self.group_answer {
             put_extension(out, GROUP_REQUEST, group_answer);
+        }
+        if let Some(pairwise) = self.pairwise {
+            put_extension(out, PAIRWISE_ID, pairwise);
         }
         if let Some(fragment_len) = self.fragment_len {
             put_extension(out, MAX_FRAGMENT_LENGTH, &[fragment_len.octet()]);

@@ -19,6 +19,7 @@ const ALL: Offered = Offered {
     extended_master_secret: true,
     connection_id: true,
     group_request: true,
+    pairwise: true,
     fragment_len: Some(FragmentLen::Octets512),
     server_name: true,
     heartbeat: true,
@@ -58,6 +59,7 @@ fn client_hellos_of_strangers() {
         extended_master_secret: true,
         connection_id: Some(&[0xaa, 0xbb]),
         renegotiation_info: true,
+        pairwise: None,
         group_request: Some(&request),
         fragment_len: Some(FragmentLen::Octets512),
         server_name: Some(b"a.b"),
@@ -235,6 +237,7 @@ proptest! {
         cookie in prop::collection::vec(any::<u8>(), 0..=255),
         request in prop::collection::vec(any::<u8>(), 0..=192),
         flags in any::<[bool; 6]>(),
+        pairwise in prop::option::of(prop::collection::vec(any::<u8>(), 0..=16)),
         fragment_len in prop::option::of(prop::sample::select(&LENGTHS)),
         name in "[a-z]{0,128}",
         cid in prop::collection::vec(any::<u8>(), 0..=255),
@@ -254,6 +257,7 @@ proptest! {
             extended_master_secret,
             connection_id,
             group_request,
+            pairwise: pairwise.is_some(),
             fragment_len,
             server_name: !name.is_empty(),
             heartbeat,
@@ -267,6 +271,7 @@ proptest! {
             cookie: &cookie,
             offered,
             group_request: &request,
+            pairwise: pairwise.as_deref().unwrap_or_default(),
             server_name: name.as_bytes(),
             ticket: &ticket,
             #[cfg(feature = "x509")]
@@ -281,6 +286,7 @@ proptest! {
         prop_assert_eq!(offer.extended_master_secret, extended_master_secret);
         prop_assert_eq!(offer.connection_id, connection_id.then_some(&[][..]));
         prop_assert_eq!(offer.group_request, group_request.then_some(&request[..]));
+        prop_assert_eq!(offer.pairwise, pairwise.as_deref());
         let mode = heartbeat.then_some(HeartbeatMode::PeerAllowedToSend);
         prop_assert_eq!(offer.heartbeat, mode);
         prop_assert_eq!(offer.fragment_len, fragment_len);
@@ -295,6 +301,7 @@ proptest! {
             connection_id: connection_id.then_some(&cid[..250.min(cid.len())]),
             renegotiation_info: extended_master_secret,
             group_answer: group_request.then_some(&[1, 1]),
+            pairwise: pairwise.as_deref(),
             fragment_len: fragment_len.and(ALL.fragment_len),
             named: !name.is_empty(),
             heartbeat,
@@ -312,6 +319,7 @@ proptest! {
         let hello = ServerHello::parse(&octets, ALL).expect("own hello");
         prop_assert_eq!(hello.connection_id, answer.connection_id);
         prop_assert_eq!(hello.group_answer, answer.group_answer);
+        prop_assert_eq!(hello.pairwise, answer.pairwise);
         prop_assert_eq!(hello.renegotiation_info, answer.renegotiation_info);
         prop_assert_eq!(hello.heartbeat, mode);
         prop_assert_eq!(hello.fragment_len, answer.fragment_len);

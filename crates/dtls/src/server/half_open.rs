@@ -19,7 +19,7 @@ use crate::heartbeat::HeartbeatMode;
 use crate::protect::{ReadKeys, WriteKeys};
 use crate::reassembly::{Message, Reassembler};
 use crate::schedule::Master;
-use crate::{CipherSuite, CloseReason, RecordDrop, RetransmissionTimer};
+use crate::{CipherSuite, CloseReason, PairwiseId, RecordDrop, RetransmissionTimer};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -88,6 +88,8 @@ pub(super) struct Terms {
     pub(super) own_cid: Option<u32>,
     pub(super) client_cid: Box<[u8]>,
     pub(super) group_request: Option<Box<[u8]>>,
+    /// What we say of ourselves to a client that has a key with us alone.
+    pub(super) pairwise: Option<PairwiseId>,
     /// What the new session is called, so that it can be resumed,
     pub(super) session_name: Option<SessionName>,
     /// or whether the client is given a ticket for it.

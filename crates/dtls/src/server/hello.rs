@@ -8,7 +8,7 @@ use super::curve::{Exchange, Kind, Spent};
 use super::half_open::{CLIENT_HELLO_OCTETS_MAX, HalfOpen, Stage, Terms};
 use super::key_exchange::abbreviate;
 use super::resumption::Resumable;
-use super::{Packing, Server, ServerOutput, Visit, draw_secret};
+use super::{Packing, PairAnswer, Server, ServerOutput, Visit, draw_secret};
 use crate::flight::{FINISHED_OCTETS, Flight};
 use crate::handshake::{self, Fragment, MESSAGE_SEQ_MAX, MessageType, hash_message};
 use crate::heartbeat::OWN_OCTETS;
@@ -213,6 +213,7 @@ impl Server {
         hash_message(&mut terms.transcript, MessageType::ClientHello, place.hello_seq, body);
         let own_cid = terms.own_cid.map(u32::to_be_bytes);
         let session_name = terms.session_name;
+        let pairwise = terms.pairwise.take();
         let answer = Answer {
             suite: terms.suite,
             random: &{ terms.server_random },
@@ -227,6 +228,7 @@ impl Server {
             // RFC 5746 section 3.6: answered when the client showed that it knows it.
             renegotiation_info: offer.renegotiation_info,
             group_answer: group_answer.as_deref(),
+            pairwise: pairwise.as_deref(),
             fragment_len: terms.fragment_len,
             // RFC 6066 section 3: nothing when a session is resumed.
             named: resumable.is_none()
@@ -341,6 +343,11 @@ impl Server {
         let group_request =
             offer.group_request.filter(|request| request.len() <= GROUP_REQUEST_OCTETS_MAX);
         let group_answer = group_request.and_then(|request| visit.directory.group_answer(request));
+        let pairwise = match offer.pairwise.map(|client| visit.directory.pair_answer(client)) {
+            Some(PairAnswer::Refused) => return Err(CloseReason::NoCommonPair),
+            Some(PairAnswer::Own(own)) => Some(own),
+            Some(PairAnswer::Ignored) | None => None,
+        };
         let longest = self.config.datagram_len_max;
         // A connection ID with which not even Finished fits a datagram is as good as not offered.
         let client_cid = offer
@@ -375,6 +382,7 @@ impl Server {
             own_cid,
             client_cid: client_cid.unwrap_or_default().into(),
             group_request: group_answer.as_ref().and(group_request).map(Into::into),
+            pairwise,
             session_name: named.then(|| *draw_secret(visit.entropy).expose()),
             gives_ticket,
             next_seq: 0,

@@ -31,7 +31,7 @@ use crate::heartbeat::Asked;
 use crate::schedule::Randoms;
 use crate::{
     CipherSuite, CloseReason, ContentType, DATAGRAM_LEN_MIN, ExportRefused, GroupAnswer, KeyLog,
-    Psk, RecordDrop, Retransmission, SendRefused,
+    PairwiseId, Psk, RecordDrop, Retransmission, SendRefused,
 };
 use agenda::Agenda;
 use alerts::AlertQuota;
@@ -118,6 +118,13 @@ pub trait PskDirectory {
         None
     }
 
+    /// The answer to the 0xFF41 payload of a ClientHello: who we are, if who says that is somebody we have a key with.
+    /// Nobody is authenticated yet; the key will tell.
+    fn pair_answer(&self, client: &[u8]) -> PairAnswer {
+        let _ = client;
+        PairAnswer::Ignored
+    }
+
     /// Radio hops to who is heard at `peer`, where more is known than the adaptive policy says.
     fn hops(&self, peer: &Peer) -> Option<u8> {
         let _ = peer;
@@ -130,6 +137,17 @@ pub trait PskDirectory {
         let _ = identity;
         true
     }
+}
+
+/// What a server makes of extension 0xFF41.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PairAnswer {
+    /// Nothing: it does not speak it.
+    Ignored,
+    /// There is no key of the two: handshake_failure.
+    Refused,
+    /// This is who it is.
+    Own(PairwiseId),
 }
 
 /// RFC 5246 appendix F.1.4: an upper limit of 24 hours is suggested for the life of a session.

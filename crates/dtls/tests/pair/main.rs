@@ -26,6 +26,7 @@ mod loss;
 mod matrix;
 mod order;
 mod packing;
+mod pairwise;
 mod puppet;
 mod reorder;
 mod replay;

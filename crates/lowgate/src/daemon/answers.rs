@@ -112,6 +112,7 @@ pub(super) fn request(now: Instant, ask: Ask) -> Result<(Request, Waiting), Vec<
         Ask::WindowClose => Request::CloseWindow,
         Ask::KeysStatus => Request::KeyStatus,
         Ask::KeysRotateNetwork => Request::RekeyNetwork,
+        Ask::KeysRotatePairs => Request::RekeyPairs,
         Ask::KeysRotateGroup { id } => Request::RekeyGroup { id: GroupId(id) },
         Ask::Status => Request::Status,
         Ask::Events | Ask::MeshTree | Ask::MeshNeighbours | Ask::MeshRoutes => {
@@ -438,6 +439,9 @@ pub(super) fn manager_line(event: &ManagerEvent) -> Option<String> {
         }
         ManagerEvent::EpochStarted { group, tek_id } => {
             format!("group {}: epoch {} begins", group.0, tek_id.raw())
+        }
+        ManagerEvent::PairsStarted { name } => {
+            format!("keys of pairs: polynomial {} begins", name.generation)
         }
         ManagerEvent::EpochProgress { group, done, of } => {
             format!("group {}: {done} of {of} have its epoch", group.0)

@@ -122,6 +122,8 @@ pub enum Ask {
         /// Which.
         id: u16,
     },
+    /// Another polynomial for the keys of pairs.
+    KeysRotatePairs,
     /// A few numbers.
     Status,
     /// Who sends through whom.

@@ -6,7 +6,9 @@ use super::commands::{Shown, Where, say};
 use super::control::Ask;
 use super::table::text;
 use clap::{Args, Subcommand};
-use lowgate_manager::{GroupKeyStatus, KeyStatus, PanKeyStatus, RekeyRefused, StagedKeyStatus};
+use lowgate_manager::{
+    GroupKeyStatus, KeyStatus, PairKeyStatus, PanKeyStatus, RekeyRefused, StagedKeyStatus,
+};
 use lowgate_units::Eui64;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -38,6 +40,9 @@ pub struct Which {
     /// A group's: a new epoch under the key that it has
     #[arg(long, value_name = "ID")]
     group: Option<u16>,
+    /// The polynomial that devices have shares of: each fetches another
+    #[arg(long)]
+    pairs: bool,
 }
 
 /// `lowgate keys …`
@@ -49,6 +54,14 @@ pub fn keys(place: &Where, keys: &Keys) -> ExitCode {
         Keys::Rotate { which: Which { group: Some(id), .. } } => {
             say(place, &Ask::KeysRotateGroup { id: *id }, |_| {
                 vec![format!("group {id} has another epoch; its members are told")]
+            })
+        }
+        Keys::Rotate { which: Which { pairs: true, .. } } => {
+            say(place, &Ask::KeysRotatePairs, |_| {
+                vec![
+                    "another polynomial is in force; every device is told to fetch its share"
+                        .into(),
+                ]
             })
         }
         Keys::Rotate { which: Which { group: None, .. } } => {
@@ -89,9 +102,20 @@ pub(super) fn shown(keys: &KeyStatus) -> Value {
             "staged": pan.staged.as_ref().map(staged),
         })
     };
+    let pairs = |pairs: &PairKeyStatus| {
+        json!({
+            "set": pairs.name.set,
+            "generation": pairs.name.generation,
+            "degree": pairs.degree,
+            "lost": pairs.lost,
+            "lost_max": pairs.lost_max,
+            "holders": pairs.holders,
+        })
+    };
     json!({
         "pans": keys.pans.iter().map(pan).collect::<Value>(),
         "groups": keys.groups.iter().map(group).collect::<Value>(),
+        "pairs": keys.pairs.as_ref().map(pairs),
     })
 }
 
@@ -99,6 +123,7 @@ pub(super) fn refused(why: RekeyRefused) -> &'static str {
     match why {
         RekeyRefused::UnderWay => "a link key is on its way already; see `lowgate keys status`",
         RekeyRefused::NoBorderRouter => "no border router is a member, so no mesh has a key",
+        RekeyRefused::NoPairs => "no device has asked for a share of a polynomial yet",
         RekeyRefused::UnknownGroup => "there is no such group; see `lowgate keys status`",
     }
 }
@@ -132,6 +157,15 @@ fn lines(keys: &Value) -> Vec<String> {
         ));
         lines.extend(unconfirmed(group));
     }
+    let pairs = &keys["pairs"];
+    if !pairs.is_null() {
+        let [generation, degree, lost, lost_max, holders] =
+            ["generation", "degree", "lost", "lost_max", "holders"].map(|field| &pairs[field]);
+        lines.push(format!(
+            "pairs: generation {generation} of degree {degree}, fetched by {holders} devices; {lost} \
+             lost, another one begins at {lost_max}"
+        ));
+    }
     lines
 }
 
@@ -143,7 +177,7 @@ fn unconfirmed(of: &Value) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowgate_manager::GroupId;
+    use lowgate_manager::{GroupId, SetName};
     use lowgate_units::PanId;
 
     #[test]
@@ -166,7 +200,9 @@ mod tests {
             staged,
         };
         let pans = vec![pan(0x1a43, Some(staged)), pan(0x2b54, None)];
-        let value = shown(&KeyStatus { pans, groups: vec![group] });
+        let name = SetName { set: 1, generation: 2 };
+        let pairs = PairKeyStatus { name, degree: 31, lost: 1, lost_max: 7, holders: 2 };
+        let value = shown(&KeyStatus { pans, groups: vec![group], pairs: Some(pairs) });
         assert_eq!(value["pans"][0]["staged"]["unconfirmed"][0], laggard.to_string());
         assert_eq!(
             (&value["groups"][0]["epoch"], &value["groups"][0]["id"]),
@@ -180,9 +216,11 @@ mod tests {
             "group  epoch  generation  members  confirmed  senders  name",
             "    7      9           2        2          1        1  lights",
             "  02-12-4b-00-00-00-00-01 has not confirmed it",
+            "pairs: generation 2 of degree 31, fetched by 2 devices; 1 lost, another one begins at 7",
         ];
         assert_eq!(lines(&value), expected);
-        let calm = shown(&KeyStatus { pans: vec![pan(0x1a43, None)], groups: Vec::new() });
+        let calm =
+            shown(&KeyStatus { pans: vec![pan(0x1a43, None)], groups: Vec::new(), pairs: None });
         assert_eq!(lines(&calm), ["PAN 0x1a43: link key 3 is in force, 3 members"]);
     }
 }

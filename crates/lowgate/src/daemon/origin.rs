@@ -230,6 +230,7 @@ fn router(
         ccm: &SoftCcm,
         retransmission: Retransmission::USUAL,
         key_trees: false,
+        pairs: false,
         key_log: false,
     };
     let config = RouterConfig { node, backbone_addr: ROUTER_ADDR, manager_addr, inward };

@@ -63,6 +63,10 @@ fn configuration(cfg: &Cfg) -> String {
     words.extend(cfg.join_rate.map(|rate| format!("join rate {rate}")));
     words.extend(cfg.counter_floor.map(|floor| format!("counters from {floor}")));
     words.extend(cfg.keys.iter().map(|key| format!("link key {}", key.index.raw())));
+    words.extend(cfg.pairs.map(|offered| {
+        let generation = offered.name.generation;
+        format!("keys of pairs: generation {generation}, {} lost", offered.lost)
+    }));
     match cfg.activation {
         Activation::ByRole => {}
         Activation::Stage => words.push("stage".into()),

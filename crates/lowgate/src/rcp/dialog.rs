@@ -198,6 +198,26 @@ impl Dialog {
         Err(Trouble::Silent)
     }
 
+    /// Has it hand over to its bootloader. It says that it starts afresh, or is gone at once.
+    pub(crate) async fn enter_bootloader(&mut self) -> Result<(), Trouble> {
+        let what = Command::RESET_BOOTLOADER;
+        let frame = write_frame(Header::new(Tid::NONE), Command::RESET, |w| w.u8(what));
+        self.write(&line(frame)).await?;
+        let until = Instant::now() + RESTART_MAX;
+        loop {
+            match self.hear(until).await {
+                Ok(Some(said)) => match said.status().filter(|_| said.tid == Tid::NONE) {
+                    Some(status) if status.is_reset() => return Ok(()),
+                    Some(status) => return Err(Trouble::Refused(status)),
+                    None => {}
+                },
+                Ok(None) => return Err(Trouble::Silent),
+                Err(Trouble::Line(_)) => return Ok(()),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
     /// Octets as they come, for somebody else who understands them; none when the time is over.
     pub(crate) async fn octets(&mut self, until: Instant) -> Result<Vec<u8>, Trouble> {
         let mut octets = [0; READ_OCTETS_MAX];

@@ -2,7 +2,7 @@
 
 use super::dialog::{Dialog, Trouble};
 use lowgate_router::co_processor::{QUESTIONS, objection};
-use lowgate_spinel::{Property, RadioCaps, Reader};
+use lowgate_spinel::{Capability, Property, RadioCaps, Reader};
 use serde_json::{Map, Value};
 
 /// How a value is read.
@@ -114,6 +114,13 @@ impl Info {
     /// Firmware and interface in a few words.
     pub(super) fn summary(&self) -> String {
         format!("{}, API {}", plain(&self.told["firmware"]), plain(&self.told["api"]))
+    }
+
+    /// It hands over to a bootloader when it is told to.
+    pub(super) fn has_bootloader(&self) -> bool {
+        let capability = u64::from(Capability::RCP_RESET_TO_BOOTLOADER.0);
+        let told = self.told["capabilities"].as_array();
+        told.is_some_and(|told| told.iter().any(|it| it.as_u64() == Some(capability)))
     }
 
     /// Its radio does so by itself.

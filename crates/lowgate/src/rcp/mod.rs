@@ -31,6 +31,11 @@ pub enum Rcp {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Has a co-processor hand over to its bootloader, which takes new firmware
+    Flash {
+        /// Its serial line, or else the configuration's; like spinel+hdlc+uart:///dev/ttyACM0?baud=460800
+        url: Option<String>,
+    },
 }
 
 /// Exit code for what cannot be begun.
@@ -41,6 +46,7 @@ pub fn run(place: &Where, rcp: &Rcp) -> ExitCode {
     let done = match rcp {
         Rcp::Info { url, shown } => info(place, url.as_deref(), *shown),
         Rcp::Selftest { url, shown } => selftest(place, url.as_deref(), *shown),
+        Rcp::Flash { url } => flash(place, url.as_deref()),
     };
     done.unwrap_or_else(|fault| {
         eprintln!("{fault}");
@@ -78,4 +84,23 @@ fn selftest(place: &Where, url: Option<&str>, shown: Shown) -> Result<ExitCode, 
         println!("{}", report.json(&url));
     }
     Ok(if report.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn flash(place: &Where, url: Option<&str>) -> Result<ExitCode, String> {
+    let url = line(place, url)?;
+    commands::runtime()?.block_on(async {
+        let mut dialog = Dialog::begin(&url).await?;
+        let info = Info::ask(&mut dialog).await.map_err(|trouble| format!("{url}: {trouble}"))?;
+        if !info.has_bootloader() {
+            return Err(format!(
+                "{url}: {} has no bootloader that it enters by command; its reset button may do that",
+                info.summary()
+            ));
+        }
+        dialog.enter_bootloader().await.map_err(|trouble| format!("{url}: {trouble}"))
+    })?;
+    println!(
+        "its bootloader has taken over, on a port of its own; firmware/README.md says how it is fed"
+    );
+    Ok(ExitCode::SUCCESS)
 }

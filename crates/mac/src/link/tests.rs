@@ -413,6 +413,75 @@ fn frames_before_configuration_and_noise_are_ignored() {
     }
 }
 
+/// Times of one station's attempts, on a channel where nobody answers and, `busy`, somebody always talks.
+fn attempts(access: Access, busy: bool) -> (Vec<Instant>, RadioEvent) {
+    let mut air = Air::new(1, |_| true);
+    air.busy = busy;
+    let psdu = Psdu::from_slice(&hex(DATA)).expect("fits");
+    let transmit = LinkInput::Transmit { token: TxToken(1), psdu, access };
+    air.stations[0].handle(air.now, transmit);
+    air.run();
+    let (_, _, event) = air.events.pop().expect("it ends");
+    (air.sent.iter().map(|sent| sent.start).collect(), event)
+}
+
+#[test]
+fn a_frame_tries_as_often_as_its_owner_wishes() {
+    for frame_retries_max in [0, 1, 15, 255] {
+        let access = Access { frame_retries_max, ..Access::SEAM };
+        let (times, event) = attempts(access, false);
+        // One less than a count holds.
+        let wanted = frame_retries_max.min(254) + 1;
+        assert_eq!(times.len(), usize::from(wanted));
+        let (token, status) = (TxToken(1), TxStatus::NoAck);
+        assert_eq!(event, RadioEvent::Transmitted { token, status, attempts: wanted });
+    }
+}
+
+#[test]
+fn a_frame_that_does_not_look_goes_at_its_time() {
+    let at = Instant::from_millis(700);
+    let access = Access { csma_backoffs_max: None, frame_retries_max: 1, not_before: Some(at) };
+    for busy in [false, true] {
+        let (times, event) = attempts(access, busy);
+        assert_eq!((times.len(), times[0]), (2, at));
+        assert!(matches!(event, RadioEvent::Transmitted { attempts: 2, .. }));
+    }
+    let looking = Access { csma_backoffs_max: Some(2), ..access };
+    let (times, event) = attempts(looking, false);
+    assert!(times[0] >= at + TURNAROUND_TIME && times.len() == 2);
+    assert!(matches!(event, RadioEvent::Transmitted { status: TxStatus::NoAck, .. }));
+    let (times, event) = attempts(looking, true);
+    assert!(times.is_empty());
+    let (token, status) = (TxToken(1), TxStatus::ChannelBusy);
+    assert_eq!(event, RadioEvent::Transmitted { token, status, attempts: 0 });
+}
+
+#[test]
+fn above_a_transceiver_that_acknowledges_the_machine_does_not() {
+    let machines = [LinkMachine::new(Prng::new(1)), LinkMachine::above_acknowledger(Prng::new(1))];
+    let acknowledgements = machines.map(|mut machine| {
+        let configure = RadioCommand::Configure(config(1));
+        machine.handle(Instant::ZERO, LinkInput::Command(configure));
+        let psdu = Psdu::from_slice(&hex(DATA)).expect("fits");
+        let event = PhyEvent::Received { psdu, rssi: Rssi(-50), lqi: Lqi(200) };
+        machine.handle(Instant::ZERO, LinkInput::Phy(event));
+        let (mut heard, mut sent) = (0, 0);
+        loop {
+            match machine.poll(Instant::from_millis(1)) {
+                LinkOutput::Event(RadioEvent::Received { .. }) => heard += 1,
+                LinkOutput::Phy(PhyCommand::Transmit { .. }) => sent += 1,
+                LinkOutput::Phy(PhyCommand::Tune { .. }) => {}
+                LinkOutput::Wait { .. } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(heard, 1);
+        sent
+    });
+    assert_eq!(acknowledgements, [1, 0]);
+}
+
 #[test]
 fn a_new_channel_waits_for_the_frame_on_its_way() {
     let mut machine = LinkMachine::new(Prng::new(1));

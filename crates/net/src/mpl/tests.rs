@@ -25,6 +25,11 @@ impl Forwarder {
         self.mpl.data(now, &mut self.prng, &option(sequence), 0, &[0; 60])
     }
 
+    /// The first frame of several.
+    fn begins(&mut self, now: Instant, sequence: u8) -> bool {
+        self.mpl.hear(now, &mut self.prng, &option(sequence))
+    }
+
     /// Data packets and control messages sent until `until`.
     fn run(&mut self, until: Instant) -> (usize, vec::Vec<Packet>) {
         let (mut data, mut control) = (0, vec![]);
@@ -61,6 +66,28 @@ fn who_hears_it_often_enough_keeps_quiet() {
         assert_eq!(forwarder.hear(Instant::from_millis(at), 5), Verdict::Duplicate);
     }
     assert_eq!(forwarder.run(Instant::from_secs(2)).0, 0);
+}
+
+#[test]
+fn the_beginning_of_a_neighbours_copy_counts() {
+    let mut forwarder = Forwarder::new();
+    assert!(!forwarder.begins(Instant::ZERO, 5), "the rest is wanted");
+    forwarder.hear(Instant::ZERO, 5);
+    for at in [10, 140, 400] {
+        forwarder.run(Instant::from_millis(at));
+        assert!(forwarder.begins(Instant::from_millis(at), 5));
+    }
+    assert_eq!(forwarder.run(Instant::from_secs(2)).0, 0);
+    assert!(!forwarder.begins(Instant::from_secs(2), 6));
+}
+
+#[test]
+fn longer_messages_take_their_time() {
+    let interval = |octets| data_parameters(octets).interval_min.as_millis();
+    let frames = [1, 2, 3, 4, 5, 6];
+    let octets = frames.map(|frames| FIRST_FRAME_OCTETS + (frames - 1) * NEXT_FRAME_OCTETS);
+    assert_eq!(octets.map(interval), [128, 256, 512, 1024, 2048, 2048]);
+    assert_eq!(interval(MPL_PACKET_OCTETS_MAX), 2048);
 }
 
 #[test]

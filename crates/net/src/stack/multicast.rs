@@ -14,6 +14,14 @@ use lowgate_units::{Instant, LinkDst};
 /// What a group datagram grows by on its way into the domain.
 const TUNNEL_OCTETS: usize = HEADER_OCTETS + 8;
 
+/// The MPL option of a packet to the domain, as far as the packet's beginning tells.
+pub(super) fn option_of(beginning: &[u8]) -> Option<MplOption> {
+    let view = Ipv6::parse_beginning(beginning)?;
+    let is_flood = view.dst == ALL_MPL_FORWARDERS && view.next_header == ipv6::HOP_BY_HOP;
+    let options = is_flood.then(|| Options::parse(view.payload, view.src, true))?;
+    Some(options.ok()?.0.mpl?.0)
+}
+
 impl Stack {
     /// Sends a group packet of ours, or of the backbone, into the domain.
     pub(super) fn flood(&mut self, now: Instant, packet: Packet) -> Result<(), SendRefused> {

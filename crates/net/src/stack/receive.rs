@@ -1,6 +1,6 @@
 //! From a frame to whom its packet is for.
 
-use super::{Origin, Role, Stack};
+use super::{Origin, Role, Stack, multicast};
 use crate::api::{Frame, HOP_LIMIT_LINK_LOCAL, Packet, UdpReceived};
 use crate::event::NetDrop;
 use crate::wire::icmpv6::{PARAMETER_PROBLEM, Problem};
@@ -29,7 +29,12 @@ impl Stack {
             }
             self.neighbours.frame(now, eui64, frame.rssi);
         }
-        let packet = match self.link.receive(now, frame) {
+        let (mpl, prng) = (&mut self.mpl, &mut self.prng);
+        let is_known = |beginning: &[u8]| {
+            let option = multicast::option_of(beginning);
+            option.is_some_and(|option| mpl.hear(now, prng, &option))
+        };
+        let packet = match self.link.receive(now, frame, is_known) {
             Ok(Some(packet)) => packet,
             Ok(None) => return,
             Err(why) => return self.out.dropped(why),

@@ -33,16 +33,20 @@ pub(crate) struct Ipv6<'a> {
 impl<'a> Ipv6<'a> {
     /// `None` unless version 6 with all of its payload; octets past the payload are cut.
     pub(crate) fn parse(octets: &'a [u8]) -> Option<Self> {
-        let packet = Ipv6Packet::new_checked(octets).ok()?;
-        if packet.version() != 6 {
-            return None;
-        }
-        Some(Self {
+        let total_len = Ipv6Packet::new_checked(octets).ok()?.total_len();
+        Self::parse_beginning(octets.get(..total_len)?)
+    }
+
+    /// The same of a packet whose end is not there: the payload is what there is of it.
+    pub(crate) fn parse_beginning(octets: &'a [u8]) -> Option<Self> {
+        let (header, payload) = octets.split_at_checked(HEADER_OCTETS)?;
+        let packet = Ipv6Packet::new_unchecked(header);
+        (packet.version() == 6).then(|| Self {
             next_header: u8::from(packet.next_header()),
             hop_limit: packet.hop_limit(),
             src: packet.src_addr(),
             dst: packet.dst_addr(),
-            payload: octets.get(HEADER_OCTETS..packet.total_len())?,
+            payload,
         })
     }
 

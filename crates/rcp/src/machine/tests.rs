@@ -1,9 +1,12 @@
 //! Commands by hand and by chance.
 
 extern crate std;
+
+mod beyond;
+mod properties;
+
 use super::*;
 use lowgate_testkit::hex;
-use proptest::prelude::*;
 use std::vec::Vec as StdVec;
 
 const NOW: Instant = Instant::from_secs(1);
@@ -14,17 +17,30 @@ struct Bench {
     now: Instant,
     frames: StdVec<StdVec<u8>>,
     radio: StdVec<RadioCommand>,
+    demands: StdVec<Demand>,
+    left: u32,
     decoder: Decoder<DECODER_OCTETS>,
 }
 
 impl Bench {
     fn new() -> Self {
-        let rcp = Rcp::new(NOW, RcpConfig { eui64: HWADDR, version: "test" });
+        Self::with(RcpConfig::new(HWADDR, "test"))
+    }
+
+    /// With a radio that knows more than the seam.
+    fn beyond() -> Self {
+        Self::with(RcpConfig { reach: RadioReach::Beyond, ..RcpConfig::new(HWADDR, "test") })
+    }
+
+    fn with(config: RcpConfig) -> Self {
+        let rcp = Rcp::new(NOW, config);
         let mut bench = Self {
             rcp,
             now: NOW,
             frames: StdVec::new(),
             radio: StdVec::new(),
+            demands: StdVec::new(),
+            left: 0,
             decoder: Decoder::new(),
         };
         bench.drain();
@@ -42,6 +58,8 @@ impl Bench {
                     }
                 }
                 RcpOutput::Radio(command) => self.radio.push(command),
+                RcpOutput::Demand(demand) => self.demands.push(demand),
+                RcpOutput::EnterBootloader => self.left += 1,
                 RcpOutput::Wait { until } => return until,
             }
         }
@@ -60,6 +78,13 @@ impl Bench {
         self.drain();
     }
 
+    /// What comes of a report.
+    fn report(&mut self, report: Report) {
+        self.frames.clear();
+        self.rcp.handle(self.now, RcpInput::Report(report));
+        self.drain();
+    }
+
     fn enable(&mut self) {
         self.check("81 03 20 01", "81 06 20 01");
         self.check("82 03 37 01", "82 06 37 01");
@@ -75,7 +100,7 @@ fn it_tells_of_its_birth_and_of_a_reset() {
 
 #[test]
 fn why_the_last_life_ended_is_told_at_birth_and_to_the_host_that_resets() {
-    let config = RcpConfig { eui64: HWADDR, version: "test" };
+    let config = RcpConfig::new(HWADDR, "test");
     let words = String::try_from("no").unwrap();
     let rcp = Rcp::restarted(NOW, config, Status::RESET_CRASH, Some(words));
     let mut bench = Bench { rcp, ..Bench::new() };
@@ -90,7 +115,7 @@ fn why_the_last_life_ended_is_told_at_birth_and_to_the_host_that_resets() {
 
 #[test]
 fn the_longest_last_words_fit() {
-    let config = RcpConfig { eui64: HWADDR, version: "test" };
+    let config = RcpConfig::new(HWADDR, "test");
     let words: String<LAST_WORDS_OCTETS_MAX> = ['x'; LAST_WORDS_OCTETS_MAX].iter().collect();
     let mut bench = Bench::new();
     bench.frames.clear();
@@ -202,27 +227,4 @@ fn after_a_reset_the_radio_may_still_be_busy() {
     bench.check("80 01", "80 06 00 72");
     bench.enable();
     bench.check("83 03 71 0500 6188070000 0f", "83 06 00 0c");
-}
-
-proptest! {
-    #[test]
-    fn any_octets_never_panic(line in prop::collection::vec(any::<u8>(), 0..300)) {
-        let mut bench = Bench::new();
-        bench.rcp.handle(NOW, RcpInput::Serial(&line));
-        bench.drain();
-    }
-
-    #[test]
-    fn any_frames_never_panic(frames in prop::collection::vec(
-        (0_u8..10, prop_oneof![0_u8..0x40, Just(0x71)], prop::collection::vec(any::<u8>(), 0..40)), 0..30,
-    )) {
-        let mut bench = Bench::new();
-        bench.enable();
-        for (command, property, value) in frames {
-            let mut frame = std::vec![0x81, command, property];
-            frame.extend(value);
-            bench.send(&frame);
-        }
-        bench.check("81 00", "81 06 00 00");
-    }
 }

@@ -29,6 +29,8 @@ pub enum CoProcessorEvent {
     Incompatible(Incompatibility),
     /// It takes and delivers frames, or waits for its first configuration.
     Ready,
+    /// It did not say how a transmission ended. That is the line's fault, or the next one will be lost too.
+    EndUntold,
     /// It does not any more, and we begin again.
     Lost(Fault),
     /// The line is gone.
@@ -100,6 +102,7 @@ impl fmt::Display for CoProcessorEvent {
             }
             Self::Incompatible(what) => write!(f, "co-processor: cannot be used: {what}"),
             Self::Ready => f.write_str("co-processor: ready"),
+            Self::EndUntold => f.write_str("co-processor: no word of how a transmission ended"),
             Self::Lost(fault) => write!(f, "co-processor: lost: {fault}"),
             Self::LineClosed => f.write_str("co-processor: lost: its serial line is closed"),
             Self::Reopening => {

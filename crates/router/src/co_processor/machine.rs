@@ -1,23 +1,27 @@
 //! The machine.
 
 use super::event::{CoProcessorEvent, Fault, Incompatibility};
+use super::frames::{asks_ack, last_status, received_event};
 use super::setup::{Identity, Objection, QUESTIONS, SETTINGS, is_unchanged, write_setting};
+use super::state::{Asked, Errand, State};
 use super::{CoProcessorInput, CoProcessorOutput};
-use lowgate_ieee802154::Frame as MacFrame;
 use lowgate_mac::{
     MAC_MAX_CSMA_BACKOFFS, MAC_MAX_FRAME_RETRIES, Psdu, RadioCommand, RadioConfig, RadioEvent,
     TxStatus, TxToken,
 };
 use lowgate_spinel::{
     Command, Decoder, FCS_OCTETS, FRAME_OCTETS_MAX, Frame, Header, Property, RawReceived,
-    RawTransmit, Reader, ReceivedFlags, Status, Tid, TransmitDone, Writer, encode,
-    encoded_octets_max, psdu_fcs, write_frame, write_property,
+    RawTransmit, Reader, Status, Tid, TransmitDone, Writer, encode, encoded_octets_max, psdu_fcs,
+    write_frame, write_property,
 };
-use lowgate_units::{Duration, Instant, Lqi, Rssi};
+use lowgate_units::{Duration, Instant};
 use std::collections::VecDeque;
 
 /// A reset and every command are answered within this.
 pub const RESPONSE_MAX: Duration = Duration::from_millis(500);
+/// A question that has no answer after this is asked again: question or answer may be lost. To ask or to
+/// set twice is as once, hence it has the same number, and whichever answer comes counts.
+pub const REPEAT_AFTER: Duration = Duration::from_millis(100);
 /// A transmission is. Eight attempts at the longest backoffs take 0.5 s.
 pub const TRANSMISSION_MAX: Duration = Duration::from_secs(1);
 /// A co-processor that has nothing to do is asked so often whether it still streams.
@@ -36,6 +40,8 @@ pub const INCOMPATIBLE_PAUSE: Duration = Duration::from_secs(10);
 const INCOMPATIBLE_PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// So many damaged frames in a row are a fault.
 const DAMAGED_FRAMES_MAX: u32 = 8;
+/// So many transmissions in a row whose end nobody told are one, too.
+const UNTOLD_ENDS_MAX: u32 = 2;
 /// Outputs that wait for a poll. Beyond it received frames and words for the log are dropped.
 pub const OUTPUTS_MAX: usize = 128;
 /// Octets of the longest frame of a co-processor: what OpenThread allows, and the FCS.
@@ -58,40 +64,9 @@ pub struct CoProcessor {
     /// What the MAC wants after the transmission under way.
     wanted_next: Option<RadioConfig>,
     transmission: Option<Transmission>,
+    /// Transmissions in a row whose end nobody told.
+    untold_ends: u32,
     outputs: VecDeque<CoProcessorOutput>,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    /// No line.
-    Closed,
-    /// The next reset is due then.
-    Pausing { until: Instant },
-    /// A reset was sent.
-    Resetting { until: Instant },
-    /// `QUESTIONS[index]` was asked.
-    Asking { index: usize, asked: Asked, identity: Identity },
-    /// `SETTINGS[index]` was set; `old` is in force, if any.
-    Setting { index: usize, asked: Asked, old: Option<RadioConfig>, new: RadioConfig },
-    /// Of no use.
-    Incompatible { until: Instant },
-    /// Of use once it has a configuration.
-    Ready { config: Option<RadioConfig>, errand: Errand },
-}
-
-/// A command that has to be answered.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    tid: Tid,
-    until: Instant,
-}
-
-/// What a ready co-processor is at.
-#[derive(Clone, Copy, Debug)]
-enum Errand {
-    Idle { probe_at: Instant },
-    Probing(Asked),
-    Transmitting(Asked),
 }
 
 /// The MAC's, until its end is told.
@@ -116,6 +91,7 @@ impl CoProcessor {
             wanted: None,
             wanted_next: None,
             transmission: None,
+            untold_ends: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -178,17 +154,7 @@ impl CoProcessor {
     }
 
     fn next_wake(&self) -> Instant {
-        let state = match &self.state {
-            State::Closed => Instant::FAR_FUTURE,
-            State::Pausing { until }
-            | State::Resetting { until }
-            | State::Incompatible { until } => *until,
-            State::Asking { asked, .. } | State::Setting { asked, .. } => asked.until,
-            State::Ready { errand: Errand::Idle { probe_at }, .. } => *probe_at,
-            State::Ready {
-                errand: Errand::Probing(asked) | Errand::Transmitting(asked), ..
-            } => asked.until,
-        };
+        let state = self.state.wake();
         match &self.transmission {
             Some(waiting) if !self.is_transmitting() => state.min(waiting.give_up_at),
             Some(_) | None => state,
@@ -197,6 +163,33 @@ impl CoProcessor {
 
     fn is_transmitting(&self) -> bool {
         matches!(self.state, State::Ready { errand: Errand::Transmitting(_), .. })
+    }
+
+    /// Asks again what is not answered yet.
+    fn repeat(&mut self, now: Instant) {
+        let due = |asked: &&mut Asked| asked.again_at.is_some_and(|again| now >= again);
+        let Some(asked) = self.state.asked_mut().filter(due) else { return };
+        asked.again_at = Some(now + REPEAT_AFTER);
+        let tid = asked.tid;
+        match &self.state {
+            State::Asking { index, .. } => {
+                if let Some(&property) = QUESTIONS.get(*index) {
+                    self.say(tid, Command::PROP_VALUE_GET, property, |w| w);
+                }
+            }
+            State::Setting { index, new, .. } => {
+                let new = *new;
+                if let Some(&property) = SETTINGS.get(*index) {
+                    self.say(tid, Command::PROP_VALUE_SET, property, |writer| {
+                        write_setting(property, &new, writer)
+                    });
+                }
+            }
+            // Only a probe: a transmission is never due.
+            _ => {
+                self.say(tid, Command::PROP_VALUE_GET, Property::MAC_RAW_STREAM_ENABLED, |w| w);
+            }
+        }
     }
 
     /// What was waited for in vain.
@@ -217,8 +210,8 @@ impl CoProcessor {
             State::Ready { errand: Errand::Probing(asked), .. } if now >= asked.until => {
                 self.fail(now, Fault::NoAnswer(Property::MAC_RAW_STREAM_ENABLED));
             }
-            State::Ready { errand: Errand::Transmitting(asked), .. } if now >= asked.until => {
-                self.fail(now, Fault::NoAnswer(Property::STREAM_RAW));
+            State::Ready { config, errand: Errand::Transmitting(asked) } if now >= asked.until => {
+                self.end_untold(now, *config);
             }
             _ => {}
         }
@@ -227,6 +220,7 @@ impl CoProcessor {
         {
             self.end_transmission(TxStatus::ChannelBusy, 0);
         }
+        self.repeat(now);
     }
 
     /// What an idle co-processor has to do.
@@ -243,9 +237,14 @@ impl CoProcessor {
             self.transmit(now, config, &transmission.psdu);
             self.transmission = Some(transmission);
         } else if now >= probe_at {
-            let asked = self.ask(now, Property::MAC_RAW_STREAM_ENABLED);
-            self.state = State::Ready { config, errand: Errand::Probing(asked) };
+            self.probe(now, config);
         }
+    }
+
+    /// Is it still there, and does it stream?
+    fn probe(&mut self, now: Instant, config: Option<RadioConfig>) {
+        let asked = self.ask(now, Property::MAC_RAW_STREAM_ENABLED);
+        self.state = State::Ready { config, errand: Errand::Probing(asked) };
     }
 
     fn tell(&mut self, event: CoProcessorEvent) {
@@ -276,6 +275,17 @@ impl CoProcessor {
         }
     }
 
+    /// The line may have lost the frame, or the word of its end; or the co-processor is lost.
+    fn end_untold(&mut self, now: Instant, config: Option<RadioConfig>) {
+        self.untold_ends += 1;
+        if self.untold_ends >= UNTOLD_ENDS_MAX {
+            return self.fail(now, Fault::NoAnswer(Property::STREAM_RAW));
+        }
+        self.interrupt_transmission();
+        self.tell(CoProcessorEvent::EndUntold);
+        self.probe(now, config);
+    }
+
     /// Begins again.
     fn fail(&mut self, now: Instant, fault: Fault) {
         self.interrupt_transmission();
@@ -300,7 +310,7 @@ impl CoProcessor {
         // The stack alone first: USB devices leave the bus when all of them is reset.
         let what = if self.failures == 0 { Command::RESET_STACK } else { Command::RESET_PLATFORM };
         self.send(write_frame(Header::new(Tid::NONE), Command::RESET, |w| w.u8(what)));
-        self.damaged = 0;
+        (self.damaged, self.untold_ends) = (0, 0);
         self.state = State::Resetting { until: now + RESPONSE_MAX };
     }
 
@@ -311,20 +321,30 @@ impl CoProcessor {
         }
     }
 
+    fn say(
+        &mut self,
+        tid: Tid,
+        command: Command,
+        property: Property,
+        value: impl FnOnce(Writer) -> Writer,
+    ) {
+        self.send(write_property(Header::new(tid), command, property, value));
+    }
+
     fn command(
         &mut self,
-        until: Instant,
+        now: Instant,
         command: Command,
         property: Property,
         value: impl FnOnce(Writer) -> Writer,
     ) -> Asked {
         self.tid = self.tid.next();
-        self.send(write_property(Header::new(self.tid), command, property, value));
-        Asked { tid: self.tid, until }
+        self.say(self.tid, command, property, value);
+        Asked { tid: self.tid, until: now + RESPONSE_MAX, again_at: Some(now + REPEAT_AFTER) }
     }
 
     fn ask(&mut self, now: Instant, property: Property) -> Asked {
-        self.command(now + RESPONSE_MAX, Command::PROP_VALUE_GET, property, |w| w)
+        self.command(now, Command::PROP_VALUE_GET, property, |w| w)
     }
 
     fn ask_from(&mut self, now: Instant, index: usize, identity: Identity) {
@@ -350,8 +370,7 @@ impl CoProcessor {
         let Some((index, &property)) = next else {
             return self.ready(now, old, Some(new));
         };
-        let until = now + RESPONSE_MAX;
-        let asked = self.command(until, Command::PROP_VALUE_SET, property, |writer| {
+        let asked = self.command(now, Command::PROP_VALUE_SET, property, |writer| {
             write_setting(property, &new, writer)
         });
         self.state = State::Setting { index, asked, old, new };
@@ -385,10 +404,9 @@ impl CoProcessor {
             delay_base_us: 0,
             rx_channel_after: config.channel.number(),
         };
-        let until = now + TRANSMISSION_MAX;
-        let asked = self.command(until, Command::PROP_VALUE_SET, Property::STREAM_RAW, |writer| {
-            raw.emit(writer)
-        });
+        let (command, property) = (Command::PROP_VALUE_SET, Property::STREAM_RAW);
+        let asked = self.command(now, command, property, |writer| raw.emit(writer));
+        let asked = Asked { until: now + TRANSMISSION_MAX, again_at: None, ..asked };
         self.state = State::Ready { config: Some(config), errand: Errand::Transmitting(asked) };
     }
 
@@ -536,6 +554,7 @@ impl CoProcessor {
         let Some(done) = done else {
             return self.fail(now, Fault::Nonsense(Property::STREAM_RAW));
         };
+        self.untold_ends = 0;
         let asks_ack = self.transmission.as_ref().is_some_and(|sent| asks_ack(&sent.psdu));
         match done.status {
             // Spinel does not say how often a frame was on the air.
@@ -569,29 +588,4 @@ impl CoProcessor {
             self.outputs.push_back(CoProcessorOutput::Event(event));
         }
     }
-}
-
-fn last_status(value: &[u8]) -> Option<Status> {
-    Reader::new(value).packed().ok().map(Status)
-}
-
-fn asks_ack(psdu: &[u8]) -> bool {
-    matches!(MacFrame::parse(psdu), Ok(MacFrame::Addressed(frame)) if frame.ack_request)
-}
-
-/// `None` for what is no frame for us: damaged, our own, an acknowledgement.
-fn received_event(raw: &RawReceived<'_>) -> Option<RadioEvent> {
-    const UNWANTED: u16 = ReceivedFlags::TRANSMITTED.0 | ReceivedFlags::BAD_FCS.0;
-    const FRAME_TYPE: u8 = 0x07;
-    const TYPE_ACK: u8 = 0x02;
-    if raw.error != 0 || raw.flags.intersects(UNWANTED) {
-        return None;
-    }
-    // The radio judged the FCS; in its place many report something else.
-    let psdu = raw.psdu.get(..raw.psdu.len().checked_sub(FCS_OCTETS)?)?;
-    if psdu.first()? & FRAME_TYPE == TYPE_ACK {
-        return None;
-    }
-    let psdu = Psdu::from_slice(psdu).ok()?;
-    Some(RadioEvent::Received { psdu, rssi: Rssi(raw.rssi), lqi: Lqi(raw.lqi) })
 }

@@ -53,10 +53,21 @@ struct World {
     sent: BTreeMap<u32, Instant>,
     told: Vec<CoProcessorEvent>,
     reopened: u32,
+    /// Of what the co-processor says from now on, this is lost.
+    loses_answer: Option<u32>,
+    /// Of what the host says, likewise.
+    loses_question: Option<u32>,
+}
+
+/// Whether this is the one that is lost.
+fn is_lost(countdown: &mut Option<u32>) -> bool {
+    let left = countdown.take();
+    *countdown = left.and_then(|left| left.checked_sub(1));
+    left == Some(0)
 }
 
 fn rcp(now: Instant) -> Rcp {
-    Rcp::new(now, RcpConfig { eui64: EUI64, version: "test/1" })
+    Rcp::new(now, RcpConfig::new(EUI64, "test/1"))
 }
 
 fn config(channel: u8) -> RadioConfig {
@@ -91,6 +102,8 @@ impl World {
             sent: BTreeMap::new(),
             told: Vec::new(),
             reopened: 0,
+            loses_answer: None,
+            loses_question: None,
         };
         world.host.handle(now, CoProcessorInput::Opened);
         world
@@ -153,12 +166,16 @@ impl World {
             assert!(steps < STEPS_AT_ONCE_MAX, "the co-processor spins");
             match self.rcp.poll(self.now) {
                 RcpOutput::Wait { until } => break until,
+                RcpOutput::Demand(_) | RcpOutput::EnterBootloader => {
+                    unreachable!("its radio is the seam")
+                }
                 RcpOutput::Radio(RadioCommand::Configure(config)) => self.config = Some(config),
                 RcpOutput::Radio(RadioCommand::Transmit { token, psdu }) => {
                     assert!(self.on_air.is_none(), "one at a time");
                     self.aired.push(psdu);
                     self.on_air = Some((self.now + AIR_TIME, token));
                 }
+                RcpOutput::Serial(_) if is_lost(&mut self.loses_answer) => {}
                 RcpOutput::Serial(octets) => {
                     let octets = self.damage(&octets);
                     self.to_host.push_back((self.now + LATENCY, octets));
@@ -182,6 +199,7 @@ impl World {
 
     fn host_output(&mut self, output: CoProcessorOutput) {
         match output {
+            CoProcessorOutput::Octets(_) if is_lost(&mut self.loses_question) => {}
             CoProcessorOutput::Octets(octets) => {
                 let octets = self.damage(&octets);
                 self.to_rcp.push_back((self.now + LATENCY, octets));
@@ -291,6 +309,7 @@ impl World {
             attempts: 1
         }));
         assert_eq!(self.ends.len(), self.sent.len());
+        assert!(self.aired.len() <= self.sent.len(), "one was on the air twice");
         assert!(self.ends.values().all(|&ends| ends == 1), "each ends once: {:?}", self.ends);
     }
 }
@@ -403,7 +422,7 @@ fn a_co_processor_that_started_afresh_is_configured_again() {
 fn what_a_crashed_co_processor_says_of_its_end_is_told_in_one_line() {
     let mut world = World::new(1);
     let words = heapless::String::try_from("gave up\nat x.rs:1").unwrap();
-    let config = RcpConfig { eui64: EUI64, version: "test/1" };
+    let config = RcpConfig::new(EUI64, "test/1");
     world.rcp = Rcp::restarted(world.now, config, Status::RESET_CRASH, Some(words));
     world.command(RadioCommand::Configure(self::config(15)));
     world.run_for(Duration::from_millis(100));
@@ -422,6 +441,69 @@ fn a_lost_notice_of_a_reset_is_noticed() {
     world.line = Line::Sound;
     world.run_for(Duration::from_millis(700));
     assert!(world.told.contains(&CoProcessorEvent::Lost(Fault::Forgot)), "{:?}", world.told);
+    world.check_recovery();
+}
+
+/// Purpose: one frame of the line is lost, each in turn, whichever way it went.
+/// Criteria: after its reset the co-processor is ready within a repetition, and nothing was begun anew.
+#[test]
+fn a_question_without_an_answer_is_asked_again() {
+    let questions = (QUESTIONS.len() + setup::SETTINGS.len()) as u32;
+    for lost in 0..questions {
+        for is_answer in [true, false] {
+            let mut world = World::new(1);
+            world.command(RadioCommand::Configure(config(15)));
+            // Ahead of them are its birth and its reset, or our reset.
+            match is_answer {
+                true => world.loses_answer = Some(lost + 2),
+                false => world.loses_question = Some(lost + 1),
+            }
+            world.run_for(REPEAT_AFTER + Duration::from_millis(50));
+            assert!(world.host.is_ready(), "{lost}: {:?}", world.told);
+            assert_eq!(world.config, Some(config(15)));
+            assert!(!world.told.iter().any(|it| matches!(it, CoProcessorEvent::Lost(_))));
+            assert_eq!((world.loses_answer, world.loses_question), (None, None));
+        }
+    }
+}
+
+#[test]
+fn a_probe_that_is_not_answered_is_repeated() {
+    let mut world = World::ready(1);
+    let told = world.told.len();
+    world.loses_answer = Some(0);
+    world.run_for(PROBE_INTERVAL * 2);
+    assert_eq!((world.loses_answer, world.told.len()), (None, told));
+    assert!(world.host.is_ready());
+}
+
+/// Purpose: the word about a transmission is lost, or the transmission itself.
+/// Criteria: it ends once with an end that is not known, was on the air at most once, and the co-processor is
+/// not begun anew; one that answers no transmission at all is.
+#[test]
+fn a_transmission_is_not_repeated() {
+    for (loses_answer, loses_question, aired) in [(Some(0), None, 1), (None, Some(0), 0)] {
+        let mut world = World::ready(1);
+        (world.loses_answer, world.loses_question) = (loses_answer, loses_question);
+        let token = TxToken(world.transmit(&ASKS_ACK));
+        world.run_for(TRANSMISSION_MAX + Duration::from_millis(50));
+        let status = TxStatus::NoAck;
+        assert_eq!(world.events, [RadioEvent::Transmitted { token, status, attempts: 0 }]);
+        assert_eq!(
+            (world.aired.len(), world.told.last()),
+            (aired, Some(&CoProcessorEvent::EndUntold))
+        );
+        world.check_recovery();
+        assert!(!world.told.iter().any(|it| matches!(it, CoProcessorEvent::Lost(_))));
+    }
+    let mut world = World::ready(1);
+    for _ in 0..2 {
+        world.loses_question = Some(0);
+        world.transmit(&ASKS_ACK);
+        world.run_for(TRANSMISSION_MAX + Duration::from_millis(50));
+    }
+    let lost = CoProcessorEvent::Lost(Fault::NoAnswer(lowgate_spinel::Property::STREAM_RAW));
+    assert!(world.told.contains(&lost), "{:?}", world.told);
     world.check_recovery();
 }
 

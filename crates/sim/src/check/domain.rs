@@ -109,6 +109,8 @@ impl Domain {
             | Change::DeviceImported(_)
             | Change::MemberAdded { .. }
             | Change::MemberRemoved { .. }
+            | Change::PairsStarted { .. }
+            | Change::PairLost { .. }
             | Change::WindowOpened { .. }
             | Change::WindowClosed => {}
         }

@@ -188,6 +188,20 @@ pub enum Fault {
         /// Which.
         short: ShortAddr,
     },
+    /// A device has a session with another that is no member of the domain, and has not been for a while.
+    PairNotAdmitted {
+        /// Who.
+        station: StationId,
+        /// With whom.
+        peer: Eui64,
+    },
+    /// Two different records of a session of two devices under one key and one number.
+    PairNumberReused {
+        /// Who sealed them.
+        station: StationId,
+        /// Which number.
+        number: u64,
+    },
     /// A device uses keys that its flash does not hold.
     KeysNotStored {
         /// Who.

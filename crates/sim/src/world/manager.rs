@@ -22,6 +22,7 @@ pub(super) fn config(world: &WorldConfig) -> ManagerConfig {
         key_log: world.key_log,
         retransmission: world.retransmission,
         cookie: world.cookie,
+        pair_degree: world.pair_degree,
         ..ManagerConfig::new(world.ccm)
     }
 }

@@ -38,12 +38,12 @@ use lowgate_crypto::{Ccm, SoftCcm};
 use lowgate_dtls::Retransmission;
 use lowgate_mac::{PhyEvent, Psdu};
 use lowgate_manager::{
-    Batch, ChannelSet, DeviceRecord, Manager, ManagerEvent, ManagerInput, NewDomain, Reply,
-    Request, RequestId, Store,
+    Batch, ChannelSet, DeviceRecord, DeviceState, Manager, ManagerEvent, ManagerInput, NewDomain,
+    PAIR_DEGREE_USUAL, Reply, Request, RequestId, Store,
 };
 use lowgate_net::NetEvent;
-use lowgate_node::Event;
-use lowgate_units::{Channel, Duration, Instant, Ipv6Addr, Prng, SeededEntropy};
+use lowgate_node::{Event, PairEvent};
+use lowgate_units::{Channel, Duration, Iid, Instant, Ipv6Addr, Prng, SeededEntropy};
 use manager::Power;
 use station::Station;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +103,10 @@ pub struct WorldConfig {
     pub retransmission: Retransmission,
     /// Devices follow key trees.
     pub key_trees: bool,
+    /// Devices have keys with each other.
+    pub pairs: bool,
+    /// Of the polynomial that those are of.
+    pub pair_degree: u16,
     /// Ask for a cookie before any state is kept. Off only to reproduce old measurements.
     pub cookie: bool,
     /// Every datagram that arrives unsecured is lost with this probability, as a whole and behind the
@@ -124,7 +128,8 @@ impl WorldConfig {
         let (ccm, root) = (&SoftCcm, Root::Router);
         let further_channels = ChannelSet::NONE;
         let retransmission = Retransmission::USUAL;
-        let (cookie, datagram_loss, key_trees) = (true, None, false);
+        let (cookie, datagram_loss) = (true, None);
+        let (key_trees, pairs, pair_degree) = (false, false, PAIR_DEGREE_USUAL);
         Self {
             seed,
             medium,
@@ -135,6 +140,8 @@ impl WorldConfig {
             ccm,
             retransmission,
             key_trees,
+            pairs,
+            pair_degree,
             cookie,
             datagram_loss,
             commit_delay,
@@ -422,6 +429,40 @@ impl World {
         self.tell(id, lowgate_node::Input::Ping { dst, sequence });
     }
 
+    /// Has a device ask another for something, in a session of the two alone.
+    ///
+    /// # Panics
+    /// When the other never was a member.
+    pub fn ask_device(&mut self, id: StationId, other: StationId, request: lowgate_coap::Request) {
+        let peer = self.stations[other.index()].eui64();
+        let addr = self.addr_of(other).expect("it had an address in its mesh");
+        self.tell(id, lowgate_node::Input::Ask { peer, addr, request });
+    }
+
+    /// The same of a neighbour, whom it hears itself: no router passes anything on, and none can keep them apart.
+    pub fn ask_neighbour(
+        &mut self,
+        id: StationId,
+        other: StationId,
+        request: lowgate_coap::Request,
+    ) {
+        let peer = self.stations[other.index()].eui64();
+        let addr = Iid::from(peer).link_local();
+        self.tell(id, lowgate_node::Input::Ask { peer, addr, request });
+    }
+
+    /// Where a device is in its mesh, or was when it was expelled.
+    pub fn addr_of(&self, id: StationId) -> Option<Ipv6Addr> {
+        let domain = self.manager.domain();
+        let device = domain.devices().get(&self.stations[id.index()].eui64())?;
+        let (pan, short) = match device.state {
+            DeviceState::Expected => return None,
+            DeviceState::Admitted { pan, short } => (pan, short),
+            DeviceState::Revoked { last } => last?,
+        };
+        Some(domain.pans().get(&pan)?.config.addr(short))
+    }
+
     fn tell(&mut self, id: StationId, input: lowgate_node::Input) {
         self.stations[id.index()].tell(self.now, input);
         self.pump(id, None);
@@ -593,7 +634,7 @@ impl World {
         self.survey.node(self.now, id, &event);
         self.group_sent(id, &event);
         match event {
-            Event::FrameOpened { .. } => {}
+            Event::FrameOpened { .. } | Event::Pair(PairEvent::Sent { .. }) => {}
             Event::Join(lowgate_access::joiner::JoinerEvent::KeyLog(log)) => {
                 self.capture.secret(&log.to_string());
             }

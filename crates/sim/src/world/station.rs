@@ -208,6 +208,7 @@ impl Station {
             ccm: world.ccm,
             retransmission: world.retransmission,
             key_trees: world.key_trees,
+            pairs: world.pairs,
             key_log: world.key_log,
         };
         Self::new(id, record.eui64, StationKind::Device(kind), Some(config), world, prng)
@@ -232,6 +233,7 @@ impl Station {
                     ccm: world.ccm,
                     retransmission: Retransmission::USUAL,
                     key_trees: false,
+                    pairs: false,
                     key_log: false,
                 };
                 let kind = StationKind::Device(Kind::Light);
@@ -415,7 +417,7 @@ impl Station {
 
     fn co_processor(&mut self, now: Instant) -> Host {
         self.serial_out.clear();
-        let config = RcpConfig { eui64: self.eui64, version: CO_PROCESSOR_VERSION };
+        let config = RcpConfig::new(self.eui64, CO_PROCESSOR_VERSION);
         Host::CoProcessor(Box::new(Rcp::new(now, config)))
     }
 

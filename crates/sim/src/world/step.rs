@@ -49,6 +49,9 @@ impl Step {
             RcpOutput::Serial(octets) => Self::Serial(octets.to_vec()),
             RcpOutput::Radio(command) => Self::Radio(command),
             RcpOutput::Wait { until } => Self::Wait(until),
+            RcpOutput::Demand(_) | RcpOutput::EnterBootloader => {
+                unreachable!("its radio is the seam")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod groups;
 mod outside;
+mod pairs;
 mod rekey;
 mod restart;
 mod trees;

@@ -45,6 +45,11 @@ pub(crate) fn office(lights: u8) -> World {
 
 /// A border router and these devices, in a row, all in.
 pub(crate) fn row(seed: u64, devices: &[Kind]) -> World {
+    row_of(WorldConfig::new(seed), devices)
+}
+
+/// The same in another world.
+pub(crate) fn row_of(config: WorldConfig, devices: &[Kind]) -> World {
     let mut building = Building::generate(1, 1).expect("one device").building;
     building.floors.clear();
     building.groups.clear();
@@ -52,7 +57,6 @@ pub(crate) fn row(seed: u64, devices: &[Kind]) -> World {
     building.devices = (1..).map(place).take(devices.len()).collect();
     let kinds = std::iter::once(Kind::BorderRouter).chain(devices.iter().copied());
     let inventory: Vec<_> = (0..).zip(kinds).map(|(n, kind)| record(n, kind)).collect();
-    let config = WorldConfig::new(seed);
     let mut world = World::new(config, building, &inventory, vec![], Box::<MemoryStore>::default());
     ask(&mut world, Request::CreateGroup { id: GROUP, name: "lights".into() });
     ask(&mut world, Request::Import(inventory));

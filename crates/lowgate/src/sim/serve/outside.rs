@@ -140,7 +140,14 @@ impl Outside {
                         Ok(ToRadio::Command(command)) => {
                             world.radio_command(radio.station, command);
                         }
-                        Err(_) => {}
+                        // The world's radios know the seam and no more.
+                        Ok(
+                            ToRadio::Transmit { .. }
+                            | ToRadio::Levels(_)
+                            | ToRadio::SourceMatch(_)
+                            | ToRadio::Scan(_),
+                        )
+                        | Err(_) => {}
                     }
                 }
             }

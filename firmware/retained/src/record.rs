@@ -30,7 +30,7 @@ pub enum Cause {
     Panic,
     /// The processor found one.
     Fault,
-    /// It ended while it ran: on this machine nobody but the watchdog does that.
+    /// It ended while it ran, and did not say why: the watchdog, or what the chip's own register tells.
     Watchdog,
 }
 

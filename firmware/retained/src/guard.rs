@@ -9,7 +9,7 @@ use cortex_m::peripheral::MPU;
 /// As in `memory.x`.
 const STACK_BOTTOM: u32 = 0x2000_0000;
 /// A power of two, and a multiple of it is where the stack begins.
-const GUARD_OCTETS: u32 = 1024;
+const GUARD_OCTETS: u32 = 2048;
 
 /// Size field: log2 of the octets, less one. No access for anybody, and no execution.
 const NO_ACCESS: u32 = 1 << 28 | (GUARD_OCTETS.ilog2() - 1) << 1 | 1;
