@@ -12,26 +12,27 @@ use crate::ids::Token;
 use crate::seen::Reply;
 use crate::transmission::Transmission;
 use crate::{
-    Addressed, CoapDrop, Endpoint, ExchangeId, Failure, Output, Request, RespondRefused, Response,
+    Addressed, CoapDrop, Endpoint, ExchangeId, Failure, Observe, Output, Request, RespondRefused,
+    Response,
 };
 
 /// Requests of others.
 #[derive(Clone, Debug)]
 pub(crate) struct Answering<P> {
-    exchanges: BTreeMap<ExchangeId, Exchange<P>>,
-    next: u64,
+    pub(crate) exchanges: BTreeMap<ExchangeId, Exchange<P>>,
+    pub(crate) next: u64,
     /// The answers to one request to a group are over at this time.
     leisure_until: Instant,
 }
 
 #[derive(Clone, Debug)]
-struct Exchange<P> {
-    peer: P,
-    state: State,
+pub(crate) struct Exchange<P> {
+    pub(crate) peer: P,
+    pub(crate) state: State,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+pub(crate) enum State {
     /// The application thinks; the answer can still ride in the ACK.
     Piggyback { mid: u16, token: Token, ack_at: Instant },
     /// The application thinks; the ACK is gone.
@@ -128,7 +129,7 @@ impl<P: Copy + Ord> Endpoint<P> {
 
     // RFC 7252 section 5.2.2: once there was an empty ACK, the answer MUST NOT be sent in another
     // ACK.
-    fn respond_separately(
+    pub(crate) fn respond_separately(
         &mut self,
         now: Instant,
         (exchange, peer): (ExchangeId, P),
@@ -193,6 +194,9 @@ impl<P: Copy + Ord> Endpoint<P> {
             return self.noise(peer, CoapDrop::ExchangesFull);
         }
         self.remember(now, peer, mid, Reply::Nothing);
+        if request.observe == Some(Observe::Deregister) {
+            self.deregister(peer, token);
+        }
         let state = if kind == Kind::Confirmable {
             State::Piggyback { mid, token, ack_at: now + self.config.piggyback_within }
         } else {
@@ -252,6 +256,9 @@ impl<P: Copy + Ord> Endpoint<P> {
     ) {
         self.sent.remove(&(peer, mid));
         self.answering.exchanges.remove(&exchange);
+        if self.notified(exchange, failure.is_none()) {
+            return;
+        }
         if let Some(reason) = failure {
             self.output(Output::AnswerLost { exchange, peer, reason });
         }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
 use crate::ids::Token;
-use crate::{Block, Code, ContentFormat, Method, Path, Request, Response};
+use crate::{Block, Code, ContentFormat, Method, Observe, Path, Request, Response};
 
 // RFC 7252 section 4.6: the good upper bound when nothing is known of the path.
 /// Octets of a message at most.
@@ -190,6 +190,7 @@ struct Options {
     query: Vec<String>,
     content_format: Option<ContentFormat>,
     accept: Option<ContentFormat>,
+    observe: Option<u32>,
     block2: Option<Block>,
 }
 
@@ -222,6 +223,8 @@ fn options(packet: &Packet) -> Result<Options, RequestFault> {
                 let block = single().and_then(Block::parse).ok_or(RequestFault::Option)?;
                 known.block2 = Some(block);
             }
+            // RFC 7641 section 2: elective, too; out of bounds it is as if it were not there.
+            CoapOption::Observe => known.observe = single().and_then(uint24),
             // Elective: of several the first counts, a bad one does not.
             CoapOption::ContentFormat => {
                 known.content_format =
@@ -253,19 +256,35 @@ fn uint16(octets: &[u8]) -> Option<u16> {
     }
 }
 
+fn uint24(octets: &[u8]) -> Option<u32> {
+    (octets.len() <= 3)
+        .then(|| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
+}
+
+/// Without leading zeros.
+fn uint_octets(number: u32) -> Vec<u8> {
+    number.to_be_bytes()[number.leading_zeros() as usize / 8..].to_vec()
+}
+
 fn request(code: u8, packet: Packet) -> Result<Request, RequestFault> {
     let method = Method::from_code(code).ok_or(RequestFault::Method)?;
-    let Options { path, query, content_format, accept, block2 } = options(&packet)?;
+    let Options { path, query, content_format, accept, observe, block2 } = options(&packet)?;
     // RFC 7252 section 5.10.1: "." and ".." MUST NOT occur.
     let path: Result<Vec<String>, _> = path.into_iter().map(Path::segment).collect();
     let path = Path::from_segments(path.map_err(|_| RequestFault::Option)?);
+    // RFC 7641 section 2: of a GET alone, and all other values are ignored.
+    let observe = match observe.filter(|_| method == Method::Get) {
+        Some(0) => Some(Observe::Register),
+        Some(1) => Some(Observe::Deregister),
+        Some(_) | None => None,
+    };
     let payload = packet.payload;
-    Ok(Request { method, path, query, content_format, accept, block2, payload })
+    Ok(Request { method, path, query, content_format, accept, observe, block2, payload })
 }
 
 fn response(code: Code, packet: Packet) -> Option<Response> {
-    let Options { content_format, block2, .. } = options(&packet).ok()?;
-    Some(Response { code, content_format, block2, payload: packet.payload })
+    let Options { content_format, observe, block2, .. } = options(&packet).ok()?;
+    Some(Response { code, content_format, observe, block2, payload: packet.payload })
 }
 
 /// A message without token, options and payload: ACK, Reset, or the ping.
@@ -289,11 +308,14 @@ pub(crate) fn emit_request(kind: Kind, token: &Token, request: &Request) -> Opti
     if let Some(format) = request.accept {
         packet.add_option(CoapOption::Accept, format_octets(format));
     }
+    if let Some(observe) = request.observe {
+        packet.add_option(CoapOption::Observe, uint_octets(observe as u32));
+    }
     if let Some(block) = request.block2 {
         packet.add_option(CoapOption::Block2, block.emit());
     }
     let too_long = request.query.iter().any(|query| query.len() > 255);
-    let options = request.path.segments().len() + request.query.len() + 3;
+    let options = request.path.segments().len() + request.query.len() + 4;
     if too_long || options > OPTIONS_MAX {
         return None;
     }
@@ -303,6 +325,9 @@ pub(crate) fn emit_request(kind: Kind, token: &Token, request: &Request) -> Opti
 /// `None` when it would be longer than [`MESSAGE_OCTETS_MAX`].
 pub(crate) fn emit_response(kind: Kind, token: &Token, response: &Response) -> Option<Vec<u8>> {
     let mut packet = packet(kind, response.code.raw(), token);
+    if let Some(number) = response.observe {
+        packet.add_option(CoapOption::Observe, uint_octets(number));
+    }
     if let Some(block) = response.block2 {
         packet.add_option(CoapOption::Block2, block.emit());
     }

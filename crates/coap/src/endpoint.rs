@@ -11,6 +11,7 @@ use crate::answering::Answering;
 use crate::asking::Asking;
 use crate::codec::{Content, FormatDrop, Kind, Malformed, Message, empty};
 use crate::ids::MessageIds;
+use crate::observing::{ObserverId, Observing};
 use crate::seen::{Reply, Seen};
 use crate::{Config, Request, Response};
 
@@ -124,6 +125,13 @@ pub enum Output<P> {
         /// Why.
         reason: Failure,
     },
+    /// Somebody is told of changes no more: he said so, or did not hear of one.
+    ObserverGone {
+        /// Of whom [`Endpoint::observed`] told.
+        observer: ObserverId,
+        /// Who.
+        peer: P,
+    },
     /// Something that came was of no use. Noise: to be counted.
     Dropped {
         /// From whom.
@@ -219,6 +227,7 @@ pub struct Endpoint<P> {
     pub(crate) sent: BTreeMap<(P, u16), Sent>,
     pub(crate) asking: Asking<P>,
     pub(crate) answering: Answering<P>,
+    pub(crate) observing: Observing<P>,
     /// Drained by the owner after each input, so it never holds more than one input gives.
     outputs: VecDeque<Output<P>>,
 }
@@ -234,6 +243,7 @@ impl<P: Copy + Ord> Endpoint<P> {
             sent: BTreeMap::new(),
             asking: Asking::new(),
             answering: Answering::new(),
+            observing: Observing::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -371,6 +381,7 @@ impl<P: Copy + Ord> Endpoint<P> {
     fn peer_gone(&mut self, peer: P) {
         self.asks_of_gone(peer);
         self.answers_of_gone(peer);
+        self.observers_of_gone(peer);
         self.seen.forget(peer);
         self.sent.retain(|(other, _), _| *other != peer);
     }

@@ -21,6 +21,7 @@ mod config;
 mod endpoint;
 mod ids;
 mod message;
+mod observing;
 mod seen;
 mod transmission;
 
@@ -31,4 +32,5 @@ pub use endpoint::{
     Addressed, CoapDrop, Endpoint, ExchangeId, Failure, Input, Output, Reliability, RequestId,
     RequestRefused, RespondRefused,
 };
-pub use message::{Code, ContentFormat, Method, Path, PathRefused, Request, Response};
+pub use message::{Code, ContentFormat, Method, Observe, Path, PathRefused, Request, Response};
+pub use observing::ObserverId;

@@ -200,6 +200,8 @@ pub struct Request {
     pub content_format: Option<ContentFormat>,
     /// What the answer should be.
     pub accept: Option<ContentFormat>,
+    /// Whether to be told of every change (RFC 7641 section 2), or of none any more.
+    pub observe: Option<Observe>,
     /// The part of the answer that is asked for. A resource that does not answer in parts takes the first for the
     /// whole (RFC 7959 section 2.4).
     pub block2: Option<Block>,
@@ -216,6 +218,7 @@ impl Request {
             query: Vec::new(),
             content_format: None,
             accept: None,
+            observe: None,
             block2: None,
             payload: Vec::new(),
         }
@@ -237,6 +240,15 @@ impl Request {
     }
 }
 
+/// What a GET says about changes to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observe {
+    /// Tell me.
+    Register,
+    /// Tell me no more.
+    Deregister,
+}
+
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -244,6 +256,8 @@ pub struct Response {
     pub code: Code,
     /// What the payload is.
     pub content_format: Option<ContentFormat>,
+    /// Orders notifications (RFC 7641 section 3.4), 24 bits; `None`: none follow.
+    pub observe: Option<u32>,
     /// Which part of the answer the payload is; `None`: all of it.
     pub block2: Option<Block>,
     /// May be empty.
@@ -253,7 +267,7 @@ pub struct Response {
 impl Response {
     /// A response without payload.
     pub const fn new(code: Code) -> Self {
-        Self { code, content_format: None, block2: None, payload: Vec::new() }
+        Self { code, content_format: None, observe: None, block2: None, payload: Vec::new() }
     }
 
     /// With a payload of this format.

@@ -132,7 +132,9 @@ impl Pair {
                 Output::Failed { request, reason, .. } => {
                     assert_eq!(self.ended.insert(request, Err(reason)), None);
                 }
-                Output::Dropped { .. } | Output::AnswerLost { .. } => {}
+                Output::Dropped { .. }
+                | Output::AnswerLost { .. }
+                | Output::ObserverGone { .. } => {}
                 Output::Ponged { .. } | Output::Ended { .. } => panic!("nobody asked for that"),
             }
         }

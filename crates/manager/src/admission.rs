@@ -8,7 +8,7 @@ use crate::decide::NotAuthorized;
 use crate::device::{Device, Identity};
 use crate::interface::{ManagerDrop, ManagerEvent};
 use crate::manager::{Consequence, Manager};
-use crate::session::{Owed, Session, Stage};
+use crate::session::{Carrier, Owed, Session, Stage};
 use lowgate_amikey::{GroupId, GroupRequest, KeyError, Message, MsgId, RequestFlags, Role};
 use lowgate_dtls::{CloseReason, ContentType, Peer, SessionId};
 use lowgate_units::{Entropy, Eui64, Instant, PanId};
@@ -39,48 +39,70 @@ impl Manager {
         // Nobody is taken out of the inventory, so that a handshake cannot end without its key.
         let Some(device) = device else { return self.server.close(now, session) };
         let eui64 = device.record.eui64;
-        let from = self.domain.pan_of(peer.addr);
         self.event(ManagerEvent::Authenticated { eui64, peer });
-        match self.authorize(now, &device, from, group_request, entropy) {
-            Ok(Granted { groups, withheld, follows_trees, follows_pairs, changes }) => {
-                self.end_session_of(now, eui64);
-                self.decide(&changes);
-                let admitted = self.domain.devices()[&eui64].pan();
-                let pan = admitted.expect("whoever is granted something is a member");
-                for left in [device.pan(), Some(pan)].into_iter().flatten() {
-                    self.meshes.of_pan_mut(left).rousing.found(eui64);
-                }
-                for group in withheld.iter().copied() {
-                    self.event(ManagerEvent::GroupWithheld { eui64, group });
-                }
-                self.sessions.insert(
-                    session,
-                    Session {
-                        eui64,
-                        pan,
-                        granted: groups,
-                        stage: Stage::Admitting,
-                        owes_groups: BTreeSet::new(),
-                        missed_groups: BTreeSet::new(),
-                        owes_paths: BTreeSet::new(),
-                        missed_paths: BTreeSet::new(),
-                        follows_trees,
-                        follows_pairs,
-                        owes_pairs: false,
-                        missed_pairs: false,
-                        owes_leave: withheld,
-                        owes_key: Owed::Nothing,
-                        msg_id_next: MsgId(1),
-                    },
-                );
-                // Of who moved, another event tells.
-                if let Some(short) = device.short().filter(|_| device.pan() == Some(pan)) {
-                    let returned = ManagerEvent::Returned { eui64, short };
-                    self.once_stored(now, Consequence::Event(returned));
-                }
-            }
-            Err(why) => self.refuse(now, session, eui64, why),
+        // A DTLS without the extension: its owner asks in the session.
+        let Some(octets) = group_request else {
+            return self.await_request(now, session, eui64);
+        };
+        let request = GroupRequest::parse(octets).ok();
+        let admitted = self.admit(now, session, eui64, request.as_ref(), Carrier::Records, entropy);
+        if let Err(why) = admitted {
+            self.refuse(now, session, eui64, why);
         }
+    }
+
+    /// Lets an authenticated device in if it may come in.
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        eui64: Eui64,
+        request: Option<&GroupRequest>,
+        carrier: Carrier,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), NotAuthorized> {
+        let device = self.domain.devices()[&eui64].clone();
+        let peer = self.server.peer(session);
+        let from = peer.and_then(|peer| self.domain.pan_of(peer.addr));
+        let granted = self.authorize(now, &device, from, request, entropy)?;
+        let Granted { groups, withheld, follows_trees, follows_pairs, changes } = granted;
+        self.end_session_of(now, eui64);
+        self.decide(&changes);
+        let admitted = self.domain.devices()[&eui64].pan();
+        let pan = admitted.expect("whoever is granted something is a member");
+        for left in [device.pan(), Some(pan)].into_iter().flatten() {
+            self.meshes.of_pan_mut(left).rousing.found(eui64);
+        }
+        for group in withheld.iter().copied() {
+            self.event(ManagerEvent::GroupWithheld { eui64, group });
+        }
+        self.sessions.insert(
+            session,
+            Session {
+                eui64,
+                pan,
+                granted: groups,
+                stage: Stage::Admitting,
+                carrier,
+                owes_groups: BTreeSet::new(),
+                missed_groups: BTreeSet::new(),
+                owes_paths: BTreeSet::new(),
+                missed_paths: BTreeSet::new(),
+                follows_trees,
+                follows_pairs,
+                owes_pairs: false,
+                missed_pairs: false,
+                owes_leave: withheld,
+                owes_key: Owed::Nothing,
+                msg_id_next: MsgId(1),
+            },
+        );
+        // Of who moved, another event tells.
+        if let Some(short) = device.short().filter(|_| device.pan() == Some(pan)) {
+            let returned = ManagerEvent::Returned { eui64, short };
+            self.once_stored(now, Consequence::Event(returned));
+        }
+        Ok(())
     }
 
     fn authorize(
@@ -88,10 +110,9 @@ impl Manager {
         now: Instant,
         device: &Device,
         from: Option<PanId>,
-        group_request: Option<&[u8]>,
+        request: Option<&GroupRequest>,
         entropy: &mut dyn Entropy,
     ) -> Result<Granted, NotAuthorized> {
-        let request = group_request.and_then(|octets| GroupRequest::parse(octets).ok());
         let request = request.ok_or(NotAuthorized::NoRequest)?;
         if !request.flags.contains(RequestFlags::SPOKEN) {
             return Err(NotAuthorized::NoRequest);
@@ -174,6 +195,9 @@ impl Manager {
 
     /// A session is over, by whoever's wish.
     pub(crate) fn session_closed(&mut self, now: Instant, session: SessionId, reason: CloseReason) {
+        if self.unasked.remove(session) {
+            return self.forget_peer(now, session);
+        }
         // A refused newcomer's session never got here.
         if let Some(Session { eui64, pan, granted, .. }) = self.sessions.remove(session) {
             let mesh = self.meshes.of_pan_mut(pan);

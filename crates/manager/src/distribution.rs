@@ -7,7 +7,8 @@ use crate::device::Device;
 use crate::interface::{Lacks, ManagerDrop, ManagerEvent};
 use crate::manager::Manager;
 use crate::messages::{self, RECORD_OCTETS_MAX, RecordBuffer};
-use crate::session::{Delivery, Owed, Purpose, Session, Stage};
+use crate::session::{Carrier, Delivery, Owed, Purpose, Session, Stage};
+use crate::stock;
 use lowgate_amikey::{Activation, GroupId, KeyError, Message, Messages, Req, emit_all};
 use lowgate_dtls::{ContentType, RetransmissionTimer, SessionId};
 use lowgate_units::planted::{Fault, planted};
@@ -28,7 +29,8 @@ impl Manager {
         content_type: ContentType,
         octets: &[u8],
     ) {
-        if self.sessions.edit(session, Session::heard).is_none() {
+        let known = self.sessions.edit(session, Session::heard).is_some();
+        if !known && !self.unasked.contains(session) {
             return self.drop_input(ManagerDrop::NoSession);
         }
         match content_type {
@@ -36,7 +38,10 @@ impl Manager {
             ContentType::KeyData | ContentType::KeyParameters => {
                 for message in Messages::new(octets) {
                     match message {
-                        Ok(message) => self.key_message(now, session, &message),
+                        Ok(message) => {
+                            let answer = self.key_message(now, session, &message);
+                            answer.into_iter().for_each(|it| self.answer(now, session, &it));
+                        }
                         Err(bad) => self.drop_input(ManagerDrop::KeyMessage(bad.why)),
                     }
                 }
@@ -44,24 +49,31 @@ impl Manager {
         }
     }
 
-    fn key_message(&mut self, now: Instant, session: SessionId, message: &Message) {
+    /// Gives the answer, if there is one at once.
+    pub(crate) fn key_message(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        message: &Message,
+    ) -> Option<Message> {
         match message {
             Message::Ack { msg_id } => {
                 self.confirm(now, session, |delivery| delivery.confirm(*msg_id));
             }
-            Message::Req(req) => self.requested(now, session, req),
+            Message::Req(req) => return Some(self.requested(now, session, req)),
             Message::Err { error, .. } => self.keys_refused(now, session, *error),
             Message::Followed(followed) => self.followed(session, *followed),
             Message::Mkd(_) | Message::Spd(_) | Message::Cfg { .. } | Message::Path(_) => {
                 self.drop_input(ManagerDrop::UnexpectedKeyMessage);
             }
         }
+        None
     }
 
     /// A member lacks an epoch: it is told everything again. Changes of membership are the
     /// inventory's business.
-    fn requested(&mut self, now: Instant, session: SessionId, req: &Req) {
-        let answer = if req.wishes.is_empty() {
+    fn requested(&mut self, now: Instant, session: SessionId, req: &Req) -> Message {
+        if req.wishes.is_empty() {
             self.lacks_paths(now, session);
             let pans = self.domain.pans();
             self.sessions.edit(session, |state| {
@@ -74,7 +86,10 @@ impl Manager {
             Message::Ack { msg_id: req.msg_id }
         } else {
             Message::Err { msg_id: req.msg_id, error: KeyError::NotAuthorized }
-        };
+        }
+    }
+
+    fn answer(&mut self, now: Instant, session: SessionId, answer: &Message) {
         let mut octets = [0; 3];
         let len = answer.emit(&mut octets).expect("three octets at most");
         let octets = &octets[..len];
@@ -210,11 +225,32 @@ impl Manager {
             Some((state.eui64, content_type, messages, octets, first))
         });
         let Some((eui64, content_type, messages, octets, first)) = out.flatten() else { return };
-        if self.server.send(now, session, content_type, &buffer[..octets]).is_err() {
+        if !self.say_keys(now, session, content_type, &buffer[..octets]) {
             // The session is gone, or out of record numbers; either way it must be made anew.
             self.end_session_of(now, eui64);
         } else if first {
             self.event(ManagerEvent::KeysSent { eui64, messages, octets });
+        }
+    }
+
+    /// Says a record of key messages to a device, the way it takes them. False if there is no such way any more.
+    fn say_keys(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        content_type: ContentType,
+        octets: &[u8],
+    ) -> bool {
+        match self.sessions.get(session).map(|state| state.carrier) {
+            // It is told again, and has the record when it begins to observe.
+            Some(Carrier::Coap { observer: None }) => true,
+            Some(Carrier::Coap { observer: Some(observer) }) => {
+                // Who is gone is named in an output of its own.
+                let _ = self.coap.notify(now, observer, &stock::keys(octets));
+                true
+            }
+            Some(Carrier::Records) => self.server.send(now, session, content_type, octets).is_ok(),
+            None => false,
         }
     }
 

@@ -31,6 +31,7 @@ mod rousing;
 mod router_link;
 mod session;
 mod sessions;
+mod stock;
 mod store;
 mod trees;
 

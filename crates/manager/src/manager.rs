@@ -15,6 +15,7 @@ use crate::mesh::Meshes;
 use crate::reads::Reads;
 use crate::rollover::Rollover;
 use crate::sessions::Sessions;
+use crate::stock::Unasked;
 use crate::trees::{TreeSecrets, Trees};
 use lowgate_access::{MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
 use lowgate_amikey::tree::TreeName;
@@ -39,6 +40,8 @@ pub struct Manager {
     /// What follows once a revision is stored, in order.
     consequences: VecDeque<(u64, Consequence)>,
     pub(crate) sessions: Sessions,
+    /// Authenticated, and not asked for anything yet.
+    pub(crate) unasked: Unasked,
     pub(crate) meshes: Meshes,
     /// Who confirmed the epoch in force of a group, in the session it has.
     pub(crate) confirmed: BTreeMap<GroupId, BTreeSet<Eui64>>,
@@ -182,6 +185,7 @@ impl Manager {
             journal: Journal::new(revision),
             consequences: VecDeque::new(),
             sessions: Sessions::default(),
+            unasked: Unasked::default(),
             confirmed: BTreeMap::new(),
             reads: Reads::default(),
             tree_secrets: TreeSecrets::new(entropy),
@@ -264,7 +268,7 @@ impl Manager {
         let until = loop {
             match self.server.poll(now) {
                 ServerOutput::Wait { until } => {
-                    if self.drain_coap(now) || self.advance(now) {
+                    if self.drain_coap(now, entropy) || self.advance(now) {
                         continue;
                     }
                     break until;
@@ -279,6 +283,7 @@ impl Manager {
     /// One step of what time and storage allow. Returns whether there was one.
     fn advance(&mut self, now: Instant) -> bool {
         self.expire_deliveries(now)
+            || self.expire_unasked(now)
             || self.begin_deliveries(now)
             || self.advance_rollover(now)
             || self.advance_trees(now)
@@ -290,7 +295,8 @@ impl Manager {
     fn due(&self, now: Instant) -> Instant {
         let members = |pan: &PanId| self.domain.pans()[pan].members.len();
         let meshes = self.meshes.iter().map(|(pan, mesh)| mesh.due(now, members(&pan))).min();
-        self.deliveries_due(now).min(meshes.unwrap_or(Instant::FAR_FUTURE))
+        let meshes = meshes.unwrap_or(Instant::FAR_FUTURE);
+        self.deliveries_due(now).min(meshes).min(self.unasked.due())
     }
 
     fn flush(&mut self) {

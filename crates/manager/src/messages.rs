@@ -62,7 +62,7 @@ pub(crate) fn join(
     units.extend(pan.staged_key.as_ref().map(|key| vec![stage(key, session)]));
     session.owes_pairs = session.follows_pairs;
     units.extend(pairs(domain, session));
-    records.extend(pack(units));
+    records.extend(pack(units, session.carrier.record_octets()));
     records
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn update(
     };
     units.extend(key.map(|message| vec![message]));
     units.extend(pairs(domain, session));
-    records.extend(pack(units));
+    records.extend(pack(units, session.carrier.record_octets()));
     records
 }
 
@@ -233,8 +233,8 @@ fn group_unit(
     vec![Message::Mkd(mkd), Message::Spd(spd)]
 }
 
-/// As few records as hold the units in order; no unit is split.
-fn pack(units: Vec<Vec<Message>>) -> Vec<Vec<Message>> {
+/// As few records of at most so many octets as hold the units in order; no unit is split.
+fn pack(units: Vec<Vec<Message>>, record_octets: usize) -> Vec<Vec<Message>> {
     let mut records: Vec<Vec<Message>> = Vec::new();
     let mut room = 0;
     for unit in units {
@@ -245,7 +245,7 @@ fn pack(units: Vec<Vec<Message>>) -> Vec<Vec<Message>> {
                 last.extend(unit);
             }
             _ => {
-                room = RECORD_OCTETS_MAX - octets;
+                room = record_octets.saturating_sub(octets);
                 records.push(unit);
             }
         }

@@ -9,11 +9,11 @@ use crate::mesh::Mesh;
 use crate::router_link::Answer;
 use lowgate_access::admitted::ADMITTED_PATH;
 use lowgate_coap::{
-    Addressed, Code, ContentFormat, Input, Method, Output, Path, Reliability,
+    Addressed, Code, ContentFormat, ExchangeId, Input, Method, Output, Path, Reliability,
     Request as CoapRequest, RequestId as CoapRequestId, Response,
 };
 use lowgate_dtls::{ContentType, SessionId};
-use lowgate_units::{Duration, Eui64, Instant, PanId};
+use lowgate_units::{Duration, Entropy, Eui64, Instant, PanId};
 use std::collections::BTreeMap;
 
 /// Reads and commands under way at a time.
@@ -124,7 +124,7 @@ impl Manager {
     }
 
     /// One output of the CoAP endpoint. Returns whether there was one.
-    pub(crate) fn drain_coap(&mut self, now: Instant) -> bool {
+    pub(crate) fn drain_coap(&mut self, now: Instant, entropy: &mut dyn Entropy) -> bool {
         match self.coap.poll(now) {
             Output::Transmit { peer, octets } => {
                 if self.server.send(now, peer, ContentType::ApplicationData, &octets).is_err() {
@@ -132,19 +132,22 @@ impl Manager {
                 }
             }
             Output::Requested { exchange, peer, request, .. } => {
+                if self.is_about_keys(peer, &request) {
+                    self.keys_asked(now, (exchange, peer), &request, entropy);
+                    return true;
+                }
                 let response = match Self::is_about_pairs(&request) {
                     true => self.pairs_answer(peer, &request),
                     false => Response::new(Code::NOT_FOUND),
                 };
-                if self.coap.respond(now, exchange, &response).is_err() {
-                    self.drop_input(ManagerDrop::NoSession);
-                }
+                self.respond(now, exchange, &response);
             }
             Output::Responded { request, response, after, .. } => {
                 self.answered(now, request, &response, after);
             }
             Output::Failed { request, .. } => self.unanswered(now, request),
             Output::Dropped { drop, .. } => self.drop_input(ManagerDrop::Coap(drop)),
+            Output::ObserverGone { observer, peer } => self.observer_gone(peer, observer),
             // Nobody here pings, asks a group, or answers later.
             Output::Ponged { .. } | Output::Ended { .. } | Output::AnswerLost { .. } => {}
             Output::Wait { until } => {
@@ -153,6 +156,12 @@ impl Manager {
             }
         }
         true
+    }
+
+    pub(crate) fn respond(&mut self, now: Instant, exchange: ExchangeId, response: &Response) {
+        if self.coap.respond(now, exchange, response).is_err() {
+            self.drop_input(ManagerDrop::NoSession);
+        }
     }
 
     fn answered(

@@ -4,8 +4,10 @@
 //! overtaken by a higher one; a number belongs to one message for good.
 
 use crate::interface::Lacks;
+use crate::messages::RECORD_OCTETS_MAX;
 use lowgate_amikey::tree::TreeName;
 use lowgate_amikey::{GroupId, KeyIndex, Message, MsgId, Role, TekId};
+use lowgate_coap::ObserverId;
 use lowgate_dtls::RetransmissionTimer;
 use lowgate_units::{Eui64, Instant, PanId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +21,8 @@ pub(crate) struct Session {
     /// The groups it is in.
     pub(crate) granted: BTreeMap<GroupId, Role>,
     pub(crate) stage: Stage,
+    /// How its key messages go.
+    pub(crate) carrier: Carrier,
     /// Groups whose keys changed since this session was last told.
     pub(crate) owes_groups: BTreeSet<GroupId>,
     /// Groups that it may believe to be in, and is not.
@@ -41,6 +45,35 @@ pub(crate) struct Session {
     pub(crate) owes_key: Owed,
     /// Number of the next key message.
     pub(crate) msg_id_next: MsgId,
+}
+
+/// What a notification has beside its payload: header, token, Observe, Content-Format, marker.
+const COAP_OCTETS_MAX: usize = 4 + 8 + 4 + 2 + 1;
+
+/// How key messages go to a device and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// In records of their own, after extension 0xFF40.
+    Records,
+    /// As CoAP.
+    Coap {
+        /// Who is told; `None`: nobody yet, or no more.
+        observer: Option<ObserverId>,
+    },
+}
+
+impl Carrier {
+    pub(crate) const fn is_coap(self) -> bool {
+        matches!(self, Self::Coap { .. })
+    }
+
+    /// Octets of key messages in one record, or in one notification.
+    pub(crate) const fn record_octets(self) -> usize {
+        match self {
+            Self::Records => RECORD_OCTETS_MAX,
+            Self::Coap { .. } => RECORD_OCTETS_MAX - COAP_OCTETS_MAX,
+        }
+    }
 }
 
 /// What a session still has to hear of link-layer keys.

@@ -26,10 +26,14 @@ pub(crate) const MEMBERS_MIN: usize = 17;
 const CALM_AFTER: Duration = Duration::from_secs(20);
 /// A flood has come through, or not, after so long.
 const SPREAD_WITHIN: Duration = Duration::from_secs(20);
+/// If most witnesses have spoken, the others have so long.
+const SPREAD_MOSTLY: Duration = Duration::from_secs(8);
 /// Nobody relies on it before, whatever witnesses say.
 const SPREAD_AT_LEAST: Duration = Duration::from_secs(3);
 /// Entries of one message: who is out alone takes as many as the tree is deep.
 pub(crate) const FLOOD_ENTRIES_MAX: usize = DEPTH;
+/// An epoch takes as long as to tell so many by unicast: where more epochs are needed, that is what is done.
+const MEMBERS_AN_EPOCH: usize = 32;
 /// Octets that one message tells: with the border router's request around it, it fits one record.
 pub(crate) const FLOOD_PAYLOAD_OCTETS_MAX: usize = 93;
 /// Messages that wait or are on their way in a PAN: what would be one more is told by unicast.
@@ -282,8 +286,9 @@ impl Trees {
             self.begin_anew(name, stays);
             return None;
         }
-        let Ok(plans) = place.tree.plans(&gone, (FLOOD_ENTRIES_MAX, room), || secrets.draw())
-        else {
+        let len_max = room.min(place.holders.len().div_ceil(MEMBERS_AN_EPOCH));
+        let bounds = (FLOOD_ENTRIES_MAX, len_max);
+        let Ok(plans) = place.tree.plans(&gone, bounds, || secrets.draw()) else {
             // More go than so many messages can do without.
             self.begin_anew(name, stays);
             return None;
@@ -422,8 +427,13 @@ impl Trees {
 
     fn spread_due(&self) -> Instant {
         match self.floods.front() {
-            Some(Flood { stage: FloodStage::Spreading { since }, open, .. }) => {
-                *since + if open.is_empty() { SPREAD_AT_LEAST } else { SPREAD_WITHIN }
+            Some(Flood { stage: FloodStage::Spreading { since }, open, witnesses, .. }) => {
+                let within = match open.len() {
+                    0 => SPREAD_AT_LEAST,
+                    silent if silent * MISSED_ONE_IN <= *witnesses => SPREAD_MOSTLY,
+                    _ => SPREAD_WITHIN,
+                };
+                *since + within
             }
             _ => Instant::FAR_FUTURE,
         }

@@ -61,7 +61,7 @@ impl Node {
                 | Output::Ponged { .. }
                 | Output::Failed { .. }
                 | Output::Ended { .. }
-                | Output::AnswerLost { .. }
+                | Output::AnswerLost { .. } | Output::ObserverGone { .. }
                 | Output::Dropped { .. } => {}
             }
             moved = true;

@@ -213,7 +213,7 @@ impl Node {
                 CoapOutput::Failed { .. }
                 | CoapOutput::Ponged { .. }
                 | CoapOutput::Ended { .. }
-                | CoapOutput::AnswerLost { .. }
+                | CoapOutput::AnswerLost { .. } | CoapOutput::ObserverGone { .. }
                 | CoapOutput::Dropped { .. } => {}
             }
             moved = true;

@@ -57,7 +57,7 @@ impl Edge {
                 | Output::Ponged { .. }
                 | Output::Failed { .. }
                 | Output::Ended { .. }
-                | Output::AnswerLost { .. }
+                | Output::AnswerLost { .. } | Output::ObserverGone { .. }
                 | Output::Dropped { .. } => {}
             }
         }

@@ -1,8 +1,9 @@
 //! What it costs to shut members out: a group in one mesh, four hops deep, of which some are expelled, told through
 //! key trees or by unicast.
 //!
-//! The members stand along a corridor of a fixed length, so that all sizes have as many hops and the large are
-//! dense. All are in one group, and its one sender stands beside the border router.
+//! The members stand along a corridor of a fixed length, so that all sizes have as many hops. For more than a hundred
+//! it is wider, so that nobody has less room: a thousand between two walls would hang closer together than in any
+//! building, and one would hear hundreds. All are in one group, and its one sender stands beside the border router.
 
 use crate::building::{Building, Device, Generated, InventoryRow};
 use crate::check::Revocation;
@@ -15,10 +16,14 @@ use lowgate_node::Event;
 use lowgate_units::{Duration, Eui64, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Metres from the border router to the farthest member: four hops of 0 dBm among furniture.
-const CORRIDOR: f64 = 96.0;
-/// Metres from wall to wall.
-const WIDTH: f64 = 4.0;
+/// Metres from the border router to the far end: four hops of 0 dBm among furniture.
+const LENGTH: f64 = 96.0;
+/// Metres from wall to wall, at least.
+const WIDTH_MIN: f64 = 4.0;
+/// A member has so many square metres, at least; a dense office has ten to a lamp.
+const ROOM_MIN: f64 = 3.84;
+/// Between the rows in which they stand.
+const ROW: f64 = 2.0;
 pub(crate) const GROUP: GroupId = GroupId(1);
 const SWITCH: StationId = StationId(1);
 const EUI64: u64 = 0x0212_4b00_00ee_0000;
@@ -252,14 +257,16 @@ pub(crate) fn corridor(members: usize) -> Generated {
     let mut building = Building::generate(1, 1).expect("one device").building;
     building.floors.clear();
     building.groups.clear();
-    building.border_routers = vec![Device { eui64: eui64(0), level: 0, x: 0.0, y: 0.0 }];
+    let width = (ROOM_MIN * members as f64 / LENGTH).max(WIDTH_MIN);
+    let rows = 1 + (width / ROW) as usize;
     let place = |n: usize| Device {
         eui64: eui64(n),
         level: 0,
-        x: CORRIDOR * n as f64 / members as f64,
-        // Neighbours in turn at three places from wall to wall.
-        y: WIDTH * (n % 3) as f64 / 2.0,
+        x: LENGTH * n as f64 / members as f64,
+        // Neighbours in turn in all rows.
+        y: ROW * (n % rows) as f64,
     };
+    building.border_routers = vec![place(0)];
     building.devices = (1..=members).map(place).collect();
     let row = |n: usize| {
         let (kind, role) = match n {
@@ -278,14 +285,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_saves_messages_and_shuts_out_as_well() {
-        let [tree, unicast] = [Way::Tree, Way::Unicast].map(|way| evict(40, 1, 0.0, way, 1));
+    fn a_tree_costs_a_fraction_and_shuts_out_as_well() {
+        let [tree, unicast] = [Way::Tree, Way::Unicast].map(|way| evict(100, 1, 0.0, way, 1));
         for cost in [&tree, &unicast] {
-            assert_eq!((cost.stay, cost.findings, cost.opened_after), (39, 0, 0), "{cost:?}");
+            assert_eq!((cost.stay, cost.findings, cost.stranded), (99, 0, 0), "{cost:?}");
+            assert_eq!((cost.opened_after, cost.accepted_after), (0, 0), "{cost:?}");
             assert!(cost.all.is_some() && cost.network.is_some(), "{cost:?}");
             assert!((3..=6).contains(&cost.hops_max), "{cost:?}");
         }
-        assert!(tree.messages * 3 < unicast.messages, "{tree:?} {unicast:?}");
+        let both = format!("{tree:?} {unicast:?}");
+        assert!(tree.messages <= 20 && tree.messages * 5 <= unicast.messages, "{both}");
+        assert!(tree.octets * 3 <= unicast.octets, "{both}");
+        assert!(tree.p95.expect("all hold it") * 3 <= unicast.p95.expect("likewise"), "{both}");
+    }
+
+    #[test]
+    fn ten_go_and_nobody_goes_back_to_keys_of_between() {
+        let cost = evict(60, 10, 0.0, Way::Tree, 1);
+        assert_eq!((cost.stay, cost.findings), (50, 0), "{cost:?}");
+        assert_eq!((cost.opened_after, cost.accepted_after), (0, 0), "{cost:?}");
+        assert!(cost.all.is_some() && cost.network.is_some(), "{cost:?}");
     }
 
     #[test]

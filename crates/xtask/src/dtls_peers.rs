@@ -115,6 +115,7 @@ pub(crate) fn for_tests() -> Result<String, String> {
     let mut outcomes = benchmarked(&work, &programs);
     outcomes.push(("wolfSSL", wolfssl(&work, &programs)));
     outcomes.push(("aiocoap", aiocoap(&work)));
+    outcomes.push(("libcoap", stock(&programs)));
     outcomes.push(("Erlang", erlang(&programs)));
     let failed = outcomes.into_iter().filter_map(|(name, outcome)| Some((name, outcome.err()?)));
     let faults: Vec<String> = failed.map(|(name, why)| format!("{name}: {why}")).collect();
@@ -137,6 +138,12 @@ fn benchmarked(work: &Path, programs: &Path) -> Outcomes {
         ("tinydtls", tinydtls(work, programs)),
         ("dimpl and webrtc-dtls", crates(work, programs)),
     ]
+}
+
+/// A device of the interop tests, over libcoap.
+fn stock(programs: &Path) -> Result<(), String> {
+    peers::provide(peers::COAP_STOCK)?;
+    compile(programs, "stock", &["-I/usr/include/coap3", "-lcoap-3-openssl"])
 }
 
 fn openssl(programs: &Path) -> Result<(), String> {

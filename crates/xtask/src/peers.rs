@@ -61,6 +61,9 @@ pub(crate) const DTLS_AIOCOAP: &[Peer] = &[
     ("/usr/lib/python3.11/ensurepip/__init__.py", "python3-venv"),
 ];
 pub(crate) const DTLS_WOLFSSL: &[Peer] = &[("cc", "gcc")];
+/// Of the device with stock software.
+pub(crate) const COAP_STOCK: &[Peer] =
+    &[("cc", "gcc"), ("/usr/include/coap3/coap.h", "libcoap3-dev")];
 /// Its libraries are packages of their own.
 pub(crate) const DTLS_ERLANG: &[Peer] =
     &[("escript", "erlang-base"), ("/usr/share/doc/erlang-ssl/copyright", "erlang-ssl")];

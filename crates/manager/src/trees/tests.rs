@@ -78,7 +78,9 @@ fn whoever_witnesses_stand_for_is_told_when_they_are_silent() {
         let heard = witnesses.iter().skip(silent);
         heard.for_each(|it| trees.followed(*it, NETWORK, epoch));
         assert!(trees.over(START + SPREAD_AT_LEAST).is_none());
-        let over = trees.over(START + SPREAD_WITHIN).expect("long enough");
+        let within = if silent == 1 { SPREAD_MOSTLY } else { SPREAD_WITHIN };
+        assert!(trees.over(START + (within - Duration::from_millis(1))).is_none());
+        let over = trees.over(START + within).expect("long enough");
         assert_eq!(over.unreached.len(), if silent == 1 { 1 } else { 63 });
         for eui64 in &over.unreached {
             assert!(trees.newcomers.contains(eui64), "its path is history");
@@ -114,19 +116,31 @@ fn who_goes_while_an_epoch_waits_goes_with_it() {
         let (epoch, told) = told.expect("enough stay");
         (epoch, told.len(), trees.floods.len())
     };
-    let (mut trees, mut secrets) = grown(64, &[NETWORK]);
-    assert_eq!(without(&mut trees, &mut secrets, &[7]), (1, 63, 1));
-    assert_eq!(without(&mut trees, &mut secrets, &[7, 8]), (1, 62, 1));
-    // Far apart, they take an epoch each.
-    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 20, 40, 60]), (3, 59, 3));
+    let (mut trees, mut secrets) = grown(100, &[NETWORK]);
+    assert_eq!(without(&mut trees, &mut secrets, &[7]), (1, 99, 1));
+    assert_eq!(without(&mut trees, &mut secrets, &[7, 8]), (1, 98, 1));
+    // Far apart, they take more than one epoch.
+    let (epochs, told, floods) = without(&mut trees, &mut secrets, &[7, 8, 40, 80]);
+    assert!(told == 96 && epochs as usize == floods && floods > 1, "{epochs} {told} {floods}");
     // The border router has the first.
     trees.floods[0].stage = FloodStage::Spreading { since: START };
     trees.path_told(NETWORK);
-    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 20, 40, 60, 1]), (4, 58, 4));
-    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 20, 40, 60, 1, 2]), (4, 57, 4));
+    let one_more = (epochs + 1, 95, floods + 1);
+    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 40, 80, 1]), one_more);
+    let two_more = (epochs + 1, 94, floods + 1);
+    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 40, 80, 1, 2]), two_more);
     // Somebody has a path of after.
-    assert!(trees.enter(NETWORK, eui64(100), &mut secrets));
-    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 20, 40, 60, 1, 2, 3]), (5, 56, 5));
+    assert!(trees.enter(NETWORK, eui64(200), &mut secrets));
+    let and_another = (epochs + 2, 93, floods + 2);
+    assert_eq!(without(&mut trees, &mut secrets, &[7, 8, 40, 80, 1, 2, 3]), and_another);
+}
+
+#[test]
+fn those_who_go_in_too_many_epochs_go_by_unicast() {
+    let (mut trees, mut secrets) = grown(30, &[NETWORK]);
+    let stays = |it: &Eui64| ![0, 5, 10, 15, 20, 25].map(eui64).contains(it);
+    assert!(trees.tell(NETWORK, stays, b"what is told", (&SoftCcm, &mut secrets)).is_none());
+    assert!(trees.is_idle() && trees.path(NETWORK, eui64(1)).is_none(), "the tree begins anew");
 }
 
 #[test]

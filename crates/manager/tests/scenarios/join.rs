@@ -160,6 +160,9 @@ fn wishes_beyond_the_inventory() {
     assert_eq!(refused(&world, NotAuthorized::NodeIdMismatch), 1);
     world.device(eui(1)).request = None;
     world.start(eui(1));
+    // It could ask in its session, for a minute.
+    world.run_for(secs(59));
+    assert_eq!(refused(&world, NotAuthorized::NoRequest), 0);
     world.run_for(secs(5));
     assert_eq!(refused(&world, NotAuthorized::NoRequest), 1);
     assert_eq!(world.device(eui(1)).short, None);

@@ -8,4 +8,5 @@ mod pans;
 mod rekey;
 mod requests;
 mod revoke;
+mod stock;
 mod world;

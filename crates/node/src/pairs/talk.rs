@@ -441,7 +441,7 @@ impl Talk {
             | Output::Failed { .. }
             | Output::Ponged { .. }
             | Output::Ended { .. }
-            | Output::AnswerLost { .. }
+            | Output::AnswerLost { .. } | Output::ObserverGone { .. }
             | Output::Dropped { .. }
             | Output::Wait { .. } => {}
         }

@@ -2,6 +2,7 @@
 //! relay to its own address, answers CoAP, and begins anew when nothing comes.
 
 use super::checker::Checker;
+use super::stock::Stock;
 use lowgate_access::admitted::{ADMITTED_PATH, AdmittedSet, Removed};
 use lowgate_access::group_command::GROUP_PATH;
 use lowgate_access::{JOIN_DATAGRAM_OCTETS_MAX, MANAGER_PORT, MANAGER_RELAY_PORT, jpy};
@@ -43,6 +44,8 @@ pub(crate) struct Device {
     /// It does not begin anew by itself.
     pub(crate) once: bool,
     pub(crate) request: Option<GroupRequest>,
+    /// Its DTLS knows nothing of ours: it asks by CoAP.
+    pub(crate) stock: Option<Stock>,
     pub(crate) pan: Option<PanId>,
     pub(crate) short: Option<ShortAddr>,
     pub(crate) link_keys: BTreeMap<u8, [u8; 16]>,
@@ -98,6 +101,7 @@ impl Device {
             mute: false,
             once: false,
             request: Some(request),
+            stock: None,
             pan: None,
             short: None,
             link_keys: BTreeMap::new(),
@@ -215,6 +219,9 @@ impl Device {
         match client.poll(now, &mut octets) {
             ClientOutput::Transmit { len } => sent.push(self.wrapped(octets[..len].to_vec())),
             ClientOutput::Received { content_type, len } => match content_type {
+                ContentType::ApplicationData if self.stock.is_some() => {
+                    self.stock_hears(now, &octets[..len], checker, sent);
+                }
                 ContentType::ApplicationData => {
                     let addressed = Addressed::ToUs;
                     let input = Input::Datagram { peer: 0, addressed, octets: &octets[..len] };
@@ -235,7 +242,13 @@ impl Device {
                 self.client_until = until;
                 return false;
             }
-            ClientOutput::Established { .. } => self.named.clear(),
+            ClientOutput::Established { .. } => {
+                self.named.clear();
+                let asks = self.stock.as_mut().map(Stock::begin).unwrap_or_default();
+                for octets in asks {
+                    sent.extend(self.send(ContentType::ApplicationData, &octets));
+                }
+            }
             ClientOutput::HeartbeatAnswered | ClientOutput::KeyLog(_) | ClientOutput::Event(_) => {}
         }
         true
@@ -268,6 +281,22 @@ impl Device {
             _ => {}
         }
         true
+    }
+
+    fn stock_hears(
+        &mut self,
+        now: Instant,
+        octets: &[u8],
+        checker: &mut Checker,
+        sent: &mut Vec<Sent>,
+    ) {
+        let heard = self.stock.as_mut().map(|stock| stock.hear(octets)).unwrap_or_default();
+        if let Some(ack) = heard.ack {
+            sent.extend(self.send(ContentType::ApplicationData, &ack));
+        }
+        if !heard.keys.is_empty() {
+            self.key_record(now, &heard.keys, checker, sent);
+        }
     }
 
     fn admit(&mut self, set: &AdmittedSet) {
@@ -315,9 +344,17 @@ impl Device {
         let mut content = [0; 64];
         let len = emit_all(&acks, &mut content).expect("two octets each");
         if len > 0 {
-            sent.extend(self.send(ContentType::KeyParameters, &content[..len]));
+            let said = match &mut self.stock {
+                Some(stock) => {
+                    let octets = stock.post(&content[..len]);
+                    self.send(ContentType::ApplicationData, &octets)
+                }
+                None => self.send(ContentType::KeyParameters, &content[..len]),
+            };
+            sent.extend(said);
         }
-        if let (Path::Relay, Some(short)) = (self.path, self.short.filter(|_| len > 0)) {
+        let moves = self.stock.is_none() && len > 0;
+        if let (Path::Relay, Some(short)) = (self.path, self.short.filter(|_| moves)) {
             let prefix = self.relay.octets().first_chunk().copied().expect("16 octets");
             self.path = Path::Direct(Iid::from(short).under(prefix));
             self.coap.ping(now, 0).expect("room for one");

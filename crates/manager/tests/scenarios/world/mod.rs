@@ -3,8 +3,10 @@
 
 mod checker;
 mod device;
+mod stock;
 
 pub(crate) use device::{Device, Path};
+pub(crate) use stock::Stock;
 
 use checker::Checker;
 use lowgate_access::{MANAGER_PORT, jpy};
@@ -57,6 +59,8 @@ pub(crate) struct World {
     pub(crate) crash_at: Option<u64>,
     pub(crate) outputs_seen: u64,
     pub(crate) checker: Checker,
+    /// Envelopes for joiners that are none of the devices.
+    pub(crate) strays: Vec<Vec<u8>>,
     life: u32,
     manager_wake: Instant,
     queue: BTreeMap<(Instant, u64), Event>,
@@ -109,6 +113,7 @@ impl World {
             crash_at,
             outputs_seen: 0,
             checker: Checker::default(),
+            strays: Vec::new(),
             life: 0,
             manager_wake: Instant::FAR_FUTURE,
             queue: BTreeMap::new(),
@@ -383,10 +388,12 @@ impl World {
             assert!(octets.len() <= 20 + 6 + lowgate_access::JOIN_DATAGRAM_OCTETS_MAX);
             let joiner: [u8; 8] = envelope.header[12..].try_into().expect("20 octets");
             let eui64 = Eui64(joiner);
-            if !self.devices.get(&eui64).is_some_and(Device::hears_relay) {
-                return;
+            let content = envelope.content.to_vec();
+            match self.devices.get(&eui64).map(Device::hears_relay) {
+                Some(true) => (eui64, content),
+                Some(false) => return,
+                None => return self.strays.push(octets),
             }
-            (eui64, envelope.content.to_vec())
         };
         for copy in 0..self.copies() {
             let event = Event::ToDevice { eui64, octets: octets.clone() };
