@@ -74,8 +74,6 @@ const LEFT_MAX: usize = lowgate_amikey::GROUPS_MAX;
 const UPDATES_MAX: usize = 4;
 /// Paths that fit one record.
 const PATHS_MAX: usize = 2;
-/// Keys whose counters are remembered: those a network uses at a time, and those before.
-pub(crate) const FLOORS_MAX: usize = 8;
 
 /// The configuration in force.
 pub(crate) struct Link {
@@ -101,7 +99,7 @@ impl Link {
     }
 
     /// Whether the configuration has the key, in force or staged.
-    fn holds(&self, key: KeyIndex) -> bool {
+    pub(crate) fn holds(&self, key: KeyIndex) -> bool {
         self.cfg.keys.iter().any(|held| held.index == key)
     }
 
@@ -404,15 +402,6 @@ impl Node {
             }
             self.push(Output::Erase(RecordKey::FrameCounter(index)));
         }
-    }
-
-    /// Remembers the first counter not reserved under a key, for when the key comes back.
-    fn note_floor(&mut self, index: KeyIndex, below: FrameCounter) {
-        self.floors.retain(|(known, _)| *known != index);
-        if self.floors.is_full() {
-            self.floors.remove(0);
-        }
-        self.floors.push((index, below)).expect("room was made");
     }
 
     fn install_key(&mut self, now: Instant, key: &LinkKey, told: FrameCounter) {

@@ -17,6 +17,7 @@ mod command;
 mod doubt;
 mod fed;
 pub mod flash;
+mod floors;
 mod groups;
 mod keys;
 mod node;

@@ -72,8 +72,9 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::flash::Record;
     use crate::{Event, Kind, NodeConfig, Output as NodeOutput};
     use alloc::vec::Vec;
     use lowgate_crypto::SoftCcm;
@@ -87,6 +88,11 @@ mod tests {
     const SWITCH_ON: [u8; 12] = *b"\x40\x03\x12\x34\xb5light\xff1";
 
     fn light() -> Node {
+        light_with([])
+    }
+
+    /// A light that finds these records.
+    pub(crate) fn light_with(records: impl IntoIterator<Item = Record>) -> Node {
         let config = NodeConfig {
             eui64: Eui64([2; 8]),
             identity: [2; 8].into_iter().collect(),
@@ -100,7 +106,7 @@ mod tests {
             pairs: false,
             key_log: false,
         };
-        Node::new(NOW, config, [], &mut SeededEntropy::new(1), Prng::new(1))
+        Node::new(NOW, config, records, &mut SeededEntropy::new(1), Prng::new(1))
     }
 
     fn outsider(n: u16) -> Ipv6Addr {
