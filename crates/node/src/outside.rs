@@ -61,7 +61,8 @@ impl Node {
                 | Output::Ponged { .. }
                 | Output::Failed { .. }
                 | Output::Ended { .. }
-                | Output::AnswerLost { .. } | Output::ObserverGone { .. }
+                | Output::AnswerLost { .. }
+                | Output::ObserverGone { .. }
                 | Output::Dropped { .. } => {}
             }
             moved = true;

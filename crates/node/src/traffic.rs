@@ -213,7 +213,8 @@ impl Node {
                 CoapOutput::Failed { .. }
                 | CoapOutput::Ponged { .. }
                 | CoapOutput::Ended { .. }
-                | CoapOutput::AnswerLost { .. } | CoapOutput::ObserverGone { .. }
+                | CoapOutput::AnswerLost { .. }
+                | CoapOutput::ObserverGone { .. }
                 | CoapOutput::Dropped { .. } => {}
             }
             moved = true;

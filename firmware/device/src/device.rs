@@ -246,7 +246,10 @@ impl<F: NorFlash> Device<F> {
                 | RecordKey::DodagVersion
                 | RecordKey::Group(_)
                 | RecordKey::GroupSequence(_)
-                | RecordKey::Member(_),
+                | RecordKey::Member(_)
+                | RecordKey::PairShare { .. }
+                | RecordKey::Pairs
+                | RecordKey::PairsLost(_),
             )
             | None => false,
         };
@@ -292,6 +295,7 @@ fn node(
         ccm: maker.ccm,
         retransmission: Retransmission::USUAL,
         key_trees: false,
+        pairs: false,
         key_log: false,
     };
     let mut node = Box::new(Node::new(now, config, records, entropy, prng));

@@ -441,7 +441,8 @@ impl Talk {
             | Output::Failed { .. }
             | Output::Ponged { .. }
             | Output::Ended { .. }
-            | Output::AnswerLost { .. } | Output::ObserverGone { .. }
+            | Output::AnswerLost { .. }
+            | Output::ObserverGone { .. }
             | Output::Dropped { .. }
             | Output::Wait { .. } => {}
         }
