@@ -76,9 +76,16 @@ impl fmt::Display for Note {
             Self::Began { records } => write!(f, "begins with {records} records"),
             Self::NoSettings(fault) => write!(f, "no settings: {fault:?}"),
             Self::Flash(fault) => write!(f, "flash: {fault:?}"),
-            Self::JoinFailed(cause) => write!(f, "not joined: {cause:?}"),
+            Self::JoinFailed(cause) => write!(f, "not joined: {}", word(*cause)),
             Self::Member => f.write_str("is a member"),
-            Self::Attached { addr, hops } => write!(f, "attached at {addr}, {hops} hops"),
+            Self::Attached { addr, hops } => {
+                f.write_str("attached at ")?;
+                // Not shortened: the library's own text takes 2 KB of a chip's flash.
+                let [first, rest @ ..] = addr.segments();
+                write!(f, "{first:x}")?;
+                rest.iter().try_for_each(|segment| write!(f, ":{segment:x}"))?;
+                write!(f, ", {hops} hops")
+            }
             Self::Detached => f.write_str("detached"),
             Self::Stranded => f.write_str("left behind, joins anew"),
             Self::LinkKey(index) => write!(f, "link key {}", index.raw()),
@@ -86,5 +93,16 @@ impl fmt::Display for Note {
             Self::Identify { seconds } => write!(f, "identifies itself for {seconds} s"),
             Self::Reset => f.write_str("reset: all keys are erased"),
         }
+    }
+}
+
+/// In a word: what is behind it would take a chip's flash to print.
+const fn word(cause: Failure) -> &'static str {
+    match cause {
+        Failure::Closed(_) => "the session ended",
+        Failure::Silence => "silence",
+        Failure::HandshakeTimeout => "the handshake took too long",
+        Failure::KeysTimeout => "no keys came",
+        Failure::Refused(_) => "refused",
     }
 }
