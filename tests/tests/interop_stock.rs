@@ -6,7 +6,7 @@
 //! else, confirms them, and holds the next ones within seconds of a change; when it is expelled it hears of none.
 
 #[path = "../../crates/manager/tests/scenarios/world/mod.rs"]
-#[expect(dead_code, reason = "the manager's own tests need all of it")]
+#[expect(dead_code, unused_imports, reason = "the manager's own tests need all of it")]
 mod world;
 
 use lowgate_access::relay::{FromJoiner, Relay};
@@ -16,7 +16,7 @@ use lowgate_manager::{DevicePsk, DeviceRecord, Identity, Kind, ManagerEvent, Req
 use lowgate_testkit::hex;
 use lowgate_tests::dtls_peers::start;
 use lowgate_tests::program::Program;
-use lowgate_units::{Duration, Eui64, Iid, Instant, Ipv6Addr, LinkAddr};
+use lowgate_units::{Duration, Eui64, Iid, Ipv6Addr, LinkAddr};
 use std::net::{SocketAddr, UdpSocket};
 use world::{GROUP, ROUTER, World, eui, secs};
 

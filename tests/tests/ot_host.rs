@@ -31,14 +31,14 @@ struct Said {
 }
 
 impl Said {
-    fn to_host(&mut self, content: &[u8]) {
+    fn tell_host(&mut self, content: &[u8]) {
         let frame = Frame::parse(content).expect("a frame");
         let place =
             if frame.header.tid == Tid::NONE { &mut self.unasked } else { &mut self.answers };
         place.push(to_hex(&without_times(content)));
     }
 
-    fn to_radio(&mut self, message: &[u8]) {
+    fn tell_radio(&mut self, message: &[u8]) {
         let mut message = message.to_vec();
         if let [0x03, _, _, _, _, delay @ ..] = &mut message[..] {
             delay[..4].fill(0);
@@ -79,8 +79,8 @@ fn recorded() -> Said {
     let mut said = Said::default();
     for output in steps().into_iter().flat_map(|step| step.outputs) {
         match output.split_once(' ') {
-            Some(("host", frame)) => said.to_host(&hex(frame)),
-            Some(("radio", message)) => said.to_radio(&hex(message)),
+            Some(("host", frame)) => said.tell_host(&hex(frame)),
+            Some(("radio", message)) => said.tell_radio(&hex(message)),
             _ => panic!("no output: {output}"),
         }
     }
@@ -133,7 +133,7 @@ fn listen(rcp: &mut Rcp, now: Instant, said: &mut Said) {
             RcpOutput::Serial(octets) => {
                 for octet in octets {
                     if let Some(frame) = decoder.push(octet) {
-                        said.to_host(frame.expect("ours"));
+                        said.tell_host(frame.expect("ours"));
                     }
                 }
                 continue;
@@ -145,7 +145,7 @@ fn listen(rcp: &mut Rcp, now: Instant, said: &mut Said) {
         };
         for octet in line {
             if let Some(message) = of_radio.push(octet) {
-                said.to_radio(message.expect("ours"));
+                said.tell_radio(message.expect("ours"));
             }
         }
     }
