@@ -96,10 +96,6 @@ const FOUND_WITH_ATTACKERS: &[(u64, &str)] = &[
         "who announced a parent that the root had lost was not answered, and the parent not asked",
     ),
     (
-        8111,
-        "a relay whose way down was lost kept on passing joiners up, none of whom was ever answered",
-    ),
-    (
         5551,
         "who was sent its keys as the network's changed heard of that by chance, from others, and late",
     ),

@@ -107,8 +107,8 @@ fn build() -> Result<Programs, String> {
     let target = ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-rcp-qemu"];
     let counts = ["-p", "lowgate-counts-qemu"];
     // By itself: what a device asks of the crates, an allocator first, is not for the others.
-    let devices =
-        ["--release", "--locked", "--target", EMULATED_TARGET, "-p", "lowgate-device-qemu"];
+    let devices = ["--release", "--locked", "--target", EMULATED_TARGET];
+    let devices = [&devices[..], &["-p", "lowgate-device-qemu", "-p", "lowgate-template"]].concat();
     let planted = ["--features", "lowgate-rcp-qemu/planted"];
     let lints = ["--", "-D", "warnings"];
     let machine = ["-p", "lowgate-lm3s6965", "-p", "lowgate-retained", "-p", "lowgate-footprint"];

@@ -22,7 +22,7 @@ use lowgate_rcp::air::{self, AirDecoder, ToRadio};
 use lowgate_units::{Duration, Instant};
 
 /// For the node: packets take as much room as they need.
-pub const HEAP_OCTETS: usize = 28 * 1024;
+pub const HEAP_OCTETS: usize = 26 * 1024;
 /// The clock ticks so often, and ends any sleep.
 const TICK: Duration = Duration::from_millis(100);
 

@@ -8,7 +8,7 @@ use lowgate_rcp::air::ToRadio;
 use lowgate_units::Prng;
 use std::time::Duration;
 
-/// What the co-processor may take of its 32 KiB.
+/// What the co-processor may take of its 35 KiB.
 const STACK_BUDGET_OCTETS: usize = 14 * 1024;
 
 struct Machine {

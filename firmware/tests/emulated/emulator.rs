@@ -22,7 +22,7 @@ pub(crate) const EUI64: [u8; 8] = [0x02, 0x4c, 0x47, 0xff, 0xfe, 0x00, 0x00, 0x0
 
 /// As in the firmware's `memory.x`.
 const STACK_BOTTOM: u32 = 0x2000_0000;
-const STACK_OCTETS: usize = 32 * 1024;
+const STACK_OCTETS: usize = 35 * 1024;
 /// What the runtime fills the stack with before the program begins.
 const PAINT: [u8; 4] = [0xcc; 4];
 
