@@ -49,8 +49,15 @@ const CAUGHT: [(Fault, u64); 30] = [
     (Fault::ChecksumSkipped, 10),
 ];
 
-/// What chance cannot find: no device of the swarm follows key trees. `planted.rs` has a test of it.
-const NOT_DRAWN: [Fault; 1] = [Fault::TreeKeepsTheGone];
+/// What chance cannot find: no device of the swarm follows key trees or has keys of pairs. `planted.rs` has a test of each.
+const NOT_DRAWN: [Fault; 6] = [
+    Fault::TreeKeepsTheGone,
+    Fault::PairLossForgotten,
+    Fault::PairLostServed,
+    Fault::PairSessionKept,
+    Fault::PairRandomRepeats,
+    Fault::PairShareUnstored,
+];
 
 /// What came of the swarm's run of a seed with a mistake in force, or without one.
 fn run(planted: Option<Fault>, seed: u64) -> Outcome {
