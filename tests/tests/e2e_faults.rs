@@ -26,6 +26,9 @@ fn command(prng: &mut Prng, kind: &str) -> String {
     }
 }
 
+/// That costs a frame at most; the co-processor goes on as it is.
+const END_UNTOLD: &str = "no word of how a transmission ended";
+
 /// Since when the co-processor is ready, by what the daemon said; `None` while it is not.
 fn ready_since(daemon: &mut Program) -> Option<Instant> {
     daemon.listen();
@@ -33,7 +36,7 @@ fn ready_since(daemon: &mut Program) -> Option<Instant> {
     for (line, at) in daemon.said.iter().zip(&daemon.said_at) {
         if line == "co-processor: ready" {
             ready = Some(*at);
-        } else if line.starts_with("co-processor: ") {
+        } else if line.starts_with("co-processor: ") && !line.contains(END_UNTOLD) {
             ready = None;
         }
     }
