@@ -66,7 +66,7 @@ pub(crate) const COAP_STOCK: &[Peer] =
     &[("cc", "gcc"), ("/usr/include/coap3/coap.h", "libcoap3-dev")];
 /// Its libraries are packages of their own.
 pub(crate) const DTLS_ERLANG: &[Peer] =
-    &[("escript", "erlang-base"), ("/usr/share/doc/erlang-ssl/copyright", "erlang-ssl")];
+    &[("escript", "erlang-base"), ("/var/lib/dpkg/info/erlang-ssl.list", "erlang-ssl")];
 
 /// Of what keys cost.
 pub(crate) const BENCH_KEYS: &[Peer] = &[("valgrind", "valgrind")];
