@@ -96,7 +96,7 @@ impl Fetch {
         self.ask_at
     }
 
-    /// What to ask for now, the first block of it.
+    /// The request that is due, for the first block of a resource; `None` while none is.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(What, Offered, Request)> {
         if now < self.ask_at || self.under_way.is_some() {
             return None;
@@ -112,7 +112,8 @@ impl Fetch {
         self.under_way = Some(UnderWay { what, of, request, number: 0, octets });
     }
 
-    /// It cannot be asked for now.
+    /// The request could not leave, or the answer was not the block that was asked for: all of the resource is asked for
+    /// again after [`RETRY_AFTER`] and some of the spread.
     pub(crate) fn postpone(&mut self, now: Instant) {
         self.under_way = None;
         self.ask_at = now + RETRY_AFTER + self.spread();
