@@ -6,6 +6,7 @@
 //! **Invariant:** pure functions of octets. An endpoint keeps nothing between two blocks: who answers makes each
 //! of the whole, who asks puts them together.
 
+use crate::codec::uint_octets;
 use alloc::vec::Vec;
 
 /// The highest number of a block (RFC 7959 section 2.2: 20 bits).
@@ -67,9 +68,7 @@ impl Block {
     /// The option's value: a uint without leading zeros.
     pub(crate) fn emit(self) -> Vec<u8> {
         let value = self.number << 4 | u32::from(self.more) << 3 | u32::from(self.exponent);
-        let octets = value.to_be_bytes();
-        let skipped = octets.iter().take_while(|octet| **octet == 0).count();
-        octets[skipped..].to_vec()
+        uint_octets(value)
     }
 }
 

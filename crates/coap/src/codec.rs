@@ -261,8 +261,8 @@ fn uint24(octets: &[u8]) -> Option<u32> {
         .then(|| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
 }
 
-/// Without leading zeros.
-fn uint_octets(number: u32) -> Vec<u8> {
+/// RFC 7252 section 3.2: without leading zeros.
+pub(crate) fn uint_octets(number: u32) -> Vec<u8> {
     number.to_be_bytes()[number.leading_zeros() as usize / 8..].to_vec()
 }
 

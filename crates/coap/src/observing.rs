@@ -104,6 +104,13 @@ impl<P: Copy + Ord> Endpoint<P> {
         Ok(())
     }
 
+    /// Tells an observer nothing more; nobody says so to it. One that is gone already is not missed.
+    pub fn unobserve(&mut self, observer: ObserverId) {
+        if let Some(Observer { out, .. }) = self.observing.observers.remove(&observer) {
+            out.into_iter().for_each(|exchange| self.leave(exchange));
+        }
+    }
+
     /// A notification is over, if that is what `exchange` is.
     pub(crate) fn notified(&mut self, exchange: ExchangeId, arrived: bool) -> bool {
         let Some(observer) = self.observing.notifying.remove(&exchange) else { return false };
@@ -130,10 +137,10 @@ impl<P: Copy + Ord> Endpoint<P> {
     }
 
     fn observer_gone(&mut self, observer: ObserverId) {
-        if let Some(Observer { peer, out, .. }) = self.observing.observers.remove(&observer) {
-            out.into_iter().for_each(|exchange| self.leave(exchange));
-            self.output(Output::ObserverGone { observer, peer });
-        }
+        let Some(entry) = self.observing.observers.get(&observer) else { return };
+        let peer = entry.peer;
+        self.unobserve(observer);
+        self.output(Output::ObserverGone { observer, peer });
     }
 
     /// Repeats a notification no more.

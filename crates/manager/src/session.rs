@@ -67,6 +67,14 @@ impl Carrier {
         matches!(self, Self::Coap { .. })
     }
 
+    /// Another is told from now on; who was before.
+    pub(crate) const fn observed_by(&mut self, by: ObserverId) -> Option<ObserverId> {
+        match self {
+            Self::Coap { observer } => observer.replace(by),
+            Self::Records => None,
+        }
+    }
+
     /// Octets of key messages in one record, or in one notification.
     pub(crate) const fn record_octets(self) -> usize {
         match self {

@@ -122,11 +122,15 @@ impl Manager {
         if request.observe != Some(Observe::Register) {
             return self.respond(now, exchange, &response);
         }
-        let Ok(observer) = self.coap.observed(now, exchange, &response) else { return };
-        if let Some(waiting) = self.unasked.0.get_mut(&session) {
-            waiting.observer = observer;
-        }
-        self.sessions.edit(session, |state| state.carrier = Carrier::Coap { observer });
+        let Ok(Some(observer)) = self.coap.observed(now, exchange, &response) else { return };
+        let before = match self.unasked.0.get_mut(&session) {
+            Some(waiting) => waiting.observer.replace(observer),
+            None => {
+                self.sessions.edit(session, |state| state.carrier.observed_by(observer)).flatten()
+            }
+        };
+        // Who observes anew, under another token, is told under that one alone.
+        before.into_iter().for_each(|before| self.coap.unobserve(before));
     }
 
     fn keys_posted(
