@@ -125,6 +125,23 @@ fn what_cannot_be_read() {
     assert!(world.device(eui(1)).short.is_some());
 }
 
+/// Firmware may observe again and again, under another token each time.
+#[test]
+fn it_observes_anew() {
+    let mut world = office(1, &[(GROUP, Role::Listener)]);
+    world.join_all();
+    for _ in 0..20 {
+        let octets = stock(&mut world).observe();
+        world.send(eui(1), ContentType::ApplicationData, &octets);
+        world.run_for(secs(1));
+    }
+    stock(&mut world).numbers.clear();
+    world.must(Request::RekeyGroup { id: GROUP });
+    world.run_for(secs(10));
+    assert!(is_current(&mut world));
+    assert_eq!(stock(&mut world).numbers, [1], "told once");
+}
+
 /// Who never asks is gone after a minute; who comes again takes the place of its earlier session.
 #[test]
 fn authenticated_and_silent() {

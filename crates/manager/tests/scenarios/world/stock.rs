@@ -2,7 +2,8 @@
 
 use lowgate_amikey::{CsbId, GroupId, Message, MsgId, Req, Role, Wish};
 
-const TOKEN: [u8; 2] = [0x0b, 0x5e];
+/// The first octet of the token of who observes; the second counts.
+const OBSERVES: u8 = 0x0b;
 
 /// One device's CoAP.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,7 @@ pub(crate) struct Stock {
     /// Numbers of notifications, in the order they came.
     pub(crate) numbers: Vec<u32>,
     mid: u16,
+    observed: u8,
 }
 
 /// What a datagram brought.
@@ -46,10 +48,11 @@ impl Stock {
         get.into_iter().chain([self.post(&octets[..len])]).collect()
     }
 
-    /// GET k with Observe 0.
+    /// GET k with Observe 0, under another token each time.
     pub(crate) fn observe(&mut self) -> Vec<u8> {
         let mid = self.next();
-        [&[0x42, 1, mid[0], mid[1]], &TOKEN[..], &[0x60, 0x51, b'k']].concat()
+        self.observed += 1;
+        vec![0x42, 1, mid[0], mid[1], OBSERVES, self.observed, 0x60, 0x51, b'k']
     }
 
     /// POST k.
@@ -83,7 +86,7 @@ impl Stock {
         }
         let confirmable = head[0] & 0x30 == 0;
         let ack = confirmable.then(|| vec![0x60, 0, head[2], head[3]]);
-        if token != TOKEN {
+        if token != [OBSERVES, self.observed] {
             self.answers.extend((!token.is_empty()).then_some(head[1]));
             return Heard { ack, keys: Vec::new() };
         }
