@@ -373,13 +373,13 @@ proptest! {
 
     #[test]
     fn any_frames_reassemble_without_panic(
-        frames in vec((0u8..4, vec(any::<u8>(), 0..116), any::<bool>(), 0u64..4), 0..30),
+        frames in vec((0u8..4, vec(any::<u8>(), 0..116), any::<[bool; 2]>(), 0u64..4), 0..30),
         (link, contexts) in (link_pair(), contexts()),
     ) {
         let mut reassembler = Reassembler::<2, 1>::new();
         let mut now = Instant::ZERO;
         let mut out = [0xa5; DATAGRAM_OCTETS_MAX];
-        for (like, mut octets, secured, secs) in frames {
+        for (like, mut octets, [secured, unwanted], secs) in frames {
             // Few sizes and tags, so that fragments meet.
             let patterns: [&[u8]; 4] = [&[], &[0xc0, 0x60, 0, 1], &[0xe0, 0x60, 0, 1], &[0x7f]];
             let pattern = patterns[usize::from(like)];
@@ -387,7 +387,11 @@ proptest! {
             if let (2, Some(offset)) = (like, octets.get_mut(4)) { *offset %= 16; }
             let security = if secured { Security::Secured } else { Security::Unsecured };
             let incoming = Incoming { link, security, octets: &octets };
-            if let Ok(Received::Datagram { len }) =
+            let begins = Reassembler::<2, 1>::beginning(incoming, &contexts, &mut out);
+            prop_assert!(begins.is_none_or(|len| len <= DATAGRAM_OCTETS_MAX));
+            if unwanted {
+                reassembler.disregard(now, incoming);
+            } else if let Ok(Received::Datagram { len }) =
                 reassembler.handle(now, incoming, &contexts, &mut out)
             {
                 prop_assert!(len <= DATAGRAM_OCTETS_MAX);

@@ -163,6 +163,14 @@ mod tests {
             if let Some(view) = Ipv6::parse(&octets) {
                 let emitted = view.emit().expect("short");
                 prop_assert_eq!(Ipv6::parse(&emitted), Some(view));
+                // Of the whole packet its beginning says the same, and of less no more than there is.
+                let whole = HEADER_OCTETS + view.payload.len();
+                prop_assert_eq!(Ipv6::parse_beginning(&octets[..whole]), Some(view));
+            }
+            let beginning = Ipv6::parse_beginning(&octets);
+            prop_assert_eq!(beginning.is_some(), octets.len() >= HEADER_OCTETS && octets[0] >> 4 == 6);
+            if let Some(view) = beginning {
+                prop_assert_eq!(view.payload, &octets[HEADER_OCTETS..]);
             }
         }
     }
